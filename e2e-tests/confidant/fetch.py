@@ -1,0 +1,103 @@
+import json, os, subprocess, sys, tempfile
+
+ENV_VALUE_LIMIT, ENV_FILE_LIMIT = 32768, 65535
+
+
+def stop(problems):
+    sys.exit("\n".join("confidant: " + problem for problem in problems))
+
+
+def service_credentials(service, config):
+    command = ["confidant", "--config-files", "/dev/stdin", "get_service", "--service=" + service]
+    try:
+        done = subprocess.run(command, input=config.encode(), stdout=subprocess.PIPE, timeout=120)
+        answer = json.loads(done.stdout)
+    except OSError as problem:
+        stop(["cannot run `confidant` of the Python package confidant-client: %s" % problem])
+    except subprocess.TimeoutExpired:
+        stop(["no answer for service %r within two minutes" % service])
+    except ValueError:
+        stop(["the client gave no answer for service %r; see its messages above" % service])
+    if done.returncode or not answer.get("result"):
+        stop(["service %r: %s" % (service, answer.get("error", "the request failed, see above"))])
+    if "service" not in answer:
+        stop(["service %r does not exist" % service])
+    found = [(c["name"], c["credential_pairs"]) for c in answer["service"]["credentials"]]
+    blind = answer["service"].get("blind_credentials") or []
+    return found + [(c["name"], c["decrypted_credential_pairs"]) for c in blind]
+
+
+def value(credentials, service, group, key):
+    named = [pairs for name, pairs in credentials if name == group]
+    if not named:
+        raise ValueError("service %r has no credential %r" % (service, group))
+    # The server keeps keys in lower case, whatever their author typed.
+    values = [p[k] for p in named for k in dict.fromkeys([key, key.lower()]) if k in p][:2]
+    if not values or values[0] is None:
+        raise ValueError("credential %r of service %r has no key %r" % (group, service, key))
+    if len(values) > 1:
+        raise ValueError("credential %r, key %r is ambiguous in service %r" % (group, key, service))
+    text = values[0] if isinstance(values[0], str) else json.dumps(values[0])
+    try:
+        return text.encode()
+    except UnicodeError:
+        raise ValueError("credential %r, key %r is not valid Unicode" % (group, key)) from None
+
+
+def env_line(name, data):
+    # What the kubelet reads back unchanged between single quotes (KEP-3721).
+    checks = [
+        (not data, "is empty"),
+        (b"'" in data, "has a single quote"),
+        (b"\0" in data, "has a NUL byte"),
+        (b"\r\n" in data, "has a CR LF line end"),
+        (len(data) > ENV_VALUE_LIMIT, "is longer than %d bytes" % ENV_VALUE_LIMIT),
+    ]
+    for wrong, why in checks:
+        if wrong:
+            raise ValueError("variable %s: its value %s, which an env file cannot hold" % (name, why))
+    return name.encode() + b"='" + data + b"'\n"
+
+
+def write(path, data, mode):
+    folder = os.path.dirname(path)
+    os.makedirs(folder, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=folder)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            os.fchmod(handle, mode)
+            file.write(data)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def main(env):
+    os.umask(0o022)
+    service = env["CONFIDANT_SERVICE"]
+    credentials = service_credentials(service, env["CONFIDANT_CONFIG"])
+    files, lines, problems = [], [], []
+    for request in json.loads(env["SECRET_REQUESTS"]):
+        try:
+            data = value(credentials, service, request["group"], request["key"])
+            if "path" in request:
+                files.append((request["path"], data))
+            if "env" in request:
+                lines.append(env_line(request["env"], data))
+        except ValueError as problem:
+            problems.append(str(problem))
+    if sum(map(len, lines)) > ENV_FILE_LIMIT:
+        problems.append("the variables need more than %d bytes together" % ENV_FILE_LIMIT)
+    if problems:
+        stop(problems)
+    try:
+        for path, data in files:
+            write(path, data, 0o644)
+        if lines:
+            write(env["SECRET_ENV_FILE"], b"".join(lines), 0o600)
+    except OSError as problem:
+        stop([str(problem)])
+
+
+main(os.environ)

@@ -1,0 +1,403 @@
+//! What a policy may ask of its host: the callback behind waPC's `__host_call`.
+//!
+//! Messages are those of the policy server, word for word, because policies read them.
+
+use std::{
+    collections::BTreeSet,
+    fmt, fs, io,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use kubewarden_policy_sdk::host_capabilities::kubernetes::{CanIRequest, GetResourceRequest, SubjectAccessReview};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::yaml::{self, YamlError};
+
+/// A request to the host, as kwctl's session files have it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum HostRequest {
+    /// Read one object.
+    KubernetesGetResource {
+        /// `v1`, or group and version.
+        api_version: String,
+        /// In PascalCase.
+        kind: String,
+        /// The object's name.
+        name: String,
+        /// Nothing for a kind without namespaces.
+        namespace: Option<String>,
+        /// Ask the API server even where an answer of the last five seconds is at hand.
+        disable_cache: bool,
+        /// The fields to answer with; all when absent.
+        field_masks: Option<BTreeSet<String>>,
+    },
+    /// Ask whether somebody may do something.
+    KubernetesCanI {
+        /// Who, and what.
+        request: SubjectAccessReview,
+        /// Ask the API server even where an answer of the last five seconds is at hand.
+        disable_cache: bool,
+    },
+}
+
+impl HostRequest {
+    /// The operation in the namespace `kubernetes`.
+    pub fn operation(&self) -> &'static str {
+        match self {
+            Self::KubernetesGetResource { .. } => "get_resource",
+            Self::KubernetesCanI { .. } => "can_i",
+        }
+    }
+}
+
+impl From<GetResourceRequest> for HostRequest {
+    fn from(request: GetResourceRequest) -> Self {
+        Self::KubernetesGetResource {
+            api_version: request.api_version,
+            kind: request.kind,
+            name: request.name,
+            namespace: request.namespace,
+            disable_cache: request.disable_cache,
+            field_masks: request.field_masks,
+        }
+    }
+}
+
+impl From<CanIRequest> for HostRequest {
+    fn from(request: CanIRequest) -> Self {
+        Self::KubernetesCanI {
+            request: request.subject_access_review,
+            disable_cache: request.disable_cache,
+        }
+    }
+}
+
+/// Who answers the requests that the grants let through: a [`Cluster`](crate::cluster::Cluster), or a
+/// [session](crate::session).
+pub trait Answer: Send + Sync {
+    /// The answer as JSON text, or the error's message.
+    fn answer(&self, request: &HostRequest) -> Result<String, String>;
+}
+
+impl<T: Answer + ?Sized> Answer for Arc<T> {
+    fn answer(&self, request: &HostRequest) -> Result<String, String> {
+        (**self).answer(request)
+    }
+}
+
+/// Why grants cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum GrantsError {
+    /// The file cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// Which one.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The file is not YAML.
+    #[error("the metadata is {0}")]
+    Yaml(#[from] YamlError),
+    /// `contextAwareResources` or `hostCapabilities` are not as Kubewarden has them.
+    #[error("the metadata's grants: {0}")]
+    Form(#[from] serde_json::Error),
+    /// Kubewarden takes `*` only alone, or behind a slash at the end.
+    #[error("the host capability {0:?} is no path such as \"kubernetes/get_resource\", \"kubernetes/*\" or \"*\"")]
+    Pattern(String),
+}
+
+/// A kind of object that a policy may read.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ContextAwareResource {
+    /// `v1`, or group and version.
+    pub api_version: String,
+    /// In PascalCase.
+    pub kind: String,
+}
+
+/// What an operator grants a policy. The default grants nothing.
+#[derive(Debug, Clone, Default)]
+pub struct Grants {
+    resources: BTreeSet<ContextAwareResource>,
+    capabilities: BTreeSet<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Granted {
+    #[serde(default)]
+    context_aware_resources: Option<Vec<ContextAwareResource>>,
+    #[serde(default)]
+    host_capabilities: Option<Vec<String>>,
+}
+
+impl Grants {
+    /// Nothing at all.
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// The kinds, as `(apiVersion, kind)`, and the host capabilities given.
+    pub fn new<'a>(
+        resources: impl IntoIterator<Item = (&'a str, &'a str)>,
+        capabilities: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Self, GrantsError> {
+        let resources = resources.into_iter().map(|(api_version, kind)| ContextAwareResource {
+            api_version: api_version.to_owned(),
+            kind: kind.to_owned(),
+        });
+        let capabilities = capabilities.into_iter().map(capability).collect::<Result<_, _>>()?;
+        Ok(Self {
+            resources: resources.collect(),
+            capabilities,
+        })
+    }
+
+    /// What a `metadata.yml`, or a ClusterAdmissionPolicy, asks for.
+    pub fn from_metadata_file(path: impl AsRef<Path>) -> Result<Self, GrantsError> {
+        let path = path.as_ref();
+        let text = fs::read_to_string(path).map_err(|source| GrantsError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        Self::from_metadata(&text)
+    }
+
+    /// What the text of a `metadata.yml`, or of a ClusterAdmissionPolicy, asks for.
+    pub fn from_metadata(text: &str) -> Result<Self, GrantsError> {
+        let Some(document) = yaml::documents(text)?.into_iter().next() else {
+            return Ok(Self::none());
+        };
+        let metadata = yaml::to_json(&document)?;
+        let granted = Granted::deserialize(metadata.get("spec").unwrap_or(&metadata))?;
+        let capabilities = granted.host_capabilities.unwrap_or_default();
+        Ok(Self {
+            resources: granted.context_aware_resources.unwrap_or_default().into_iter().collect(),
+            capabilities: capabilities
+                .iter()
+                .map(|path| capability(path))
+                .collect::<Result<_, _>>()?,
+        })
+    }
+
+    fn allows_capability(&self, path: &str) -> bool {
+        self.capabilities
+            .iter()
+            .any(|granted| match granted.strip_suffix('*') {
+                Some(prefix) => path.starts_with(prefix),
+                None => granted == path,
+            })
+    }
+
+    fn check(&self, request: &HostRequest) -> Result<(), CallError> {
+        let path = format!("kubernetes/{}", request.operation());
+        if !self.allows_capability(&path) {
+            return Err(CallError::Capability(path));
+        }
+        match request {
+            HostRequest::KubernetesGetResource { api_version, kind, .. } => {
+                let wanted = ContextAwareResource {
+                    api_version: api_version.clone(),
+                    kind: kind.clone(),
+                };
+                match self.resources.contains(&wanted) {
+                    true => Ok(()),
+                    false => Err(CallError::Resource(wanted)),
+                }
+            }
+            HostRequest::KubernetesCanI { .. } => Ok(()),
+        }
+    }
+}
+
+fn capability(pattern: &str) -> Result<String, GrantsError> {
+    let pattern = pattern.trim();
+    let fixed = match pattern {
+        "*" => "",
+        _ => pattern.strip_suffix("/*").unwrap_or(pattern),
+    };
+    if pattern.is_empty() || fixed.contains('*') {
+        return Err(GrantsError::Pattern(pattern.to_owned()));
+    }
+    Ok(pattern.to_owned())
+}
+
+/// Why the host does not answer a policy.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// A binding that no Kubewarden host has.
+    #[error("unknown binding: {0}")]
+    Binding(String),
+    /// A namespace that this host does not have.
+    #[error("unknown namespace: {0}")]
+    Namespace(String),
+    /// An operation that this host does not have.
+    #[error("unknown operation: {0}")]
+    Operation(String),
+    /// The payload is not what the operation takes.
+    #[error(transparent)]
+    Payload(#[from] serde_json::Error),
+    /// `hostCapabilities` does not have it.
+    #[error("Policy has not been granted access to the '{0}' host capability. The violation has been reported.")]
+    Capability(String),
+    /// `contextAwareResources` does not have it.
+    #[error(
+        "Policy has not been granted access to Kubernetes {}/{} resources. The violation has been reported.",
+        .0.api_version, .0.kind
+    )]
+    Resource(ContextAwareResource),
+    /// Whoever answers said so.
+    #[error("Callback evaluation failure: {0}")]
+    Answer(String),
+}
+
+/// One call of the policy to its host, the log excepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostCall {
+    /// The namespace, such as `kubernetes`.
+    pub namespace: String,
+    /// The operation, such as `get_resource`.
+    pub operation: String,
+    /// What was asked for, if the host knows the operation.
+    pub request: Option<HostRequest>,
+    /// What the policy got: JSON text, or the error's message.
+    pub answer: Result<String, String>,
+}
+
+/// A line that the policy logged.
+#[derive(Debug, Clone, PartialEq)]
+pub enum LogLine {
+    /// Through Kubewarden's `tracing`: the event with its `level` and `message`.
+    Event(Value),
+    /// Through waPC's console.
+    Console(String),
+}
+
+impl fmt::Display for LogLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Event(event) => write!(f, "{event}"),
+            Self::Console(line) => f.write_str(line),
+        }
+    }
+}
+
+/// What one instance of a policy did to its host.
+#[derive(Debug, Default)]
+pub(crate) struct Journal {
+    calls: Mutex<Vec<HostCall>>,
+    log: Mutex<Vec<LogLine>>,
+}
+
+impl Journal {
+    pub(crate) fn take(&self) -> (Vec<HostCall>, Vec<LogLine>) {
+        (
+            std::mem::take(&mut *lock(&self.calls)),
+            std::mem::take(&mut *lock(&self.log)),
+        )
+    }
+
+    pub(crate) fn console(&self, lines: Vec<String>) {
+        lock(&self.log).extend(lines.into_iter().map(LogLine::Console));
+    }
+}
+
+/// A poisoned list is still a list: whoever panicked has already failed the test.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The host of policies: who answers, and what is granted. Cloning is cheap; the clones share who answers.
+#[derive(Clone)]
+pub struct Host {
+    answers: Arc<dyn Answer>,
+    grants: Arc<Grants>,
+}
+
+impl fmt::Debug for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Host")
+            .field("grants", &self.grants)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Host {
+    /// A host that lets `answers` answer what `grants` allows.
+    pub fn new(answers: impl Answer + 'static, grants: Grants) -> Self {
+        Self {
+            answers: Arc::new(answers),
+            grants: Arc::new(grants),
+        }
+    }
+
+    /// A host that grants nothing: for policies that need no cluster.
+    pub fn isolated() -> Self {
+        Self::new(crate::cluster::Cluster::default(), Grants::none())
+    }
+
+    /// Answers one call, and writes it down.
+    pub(crate) fn call(
+        &self,
+        journal: &Journal,
+        binding: &str,
+        namespace: &str,
+        operation: &str,
+        payload: &[u8],
+    ) -> Result<Vec<u8>, CallError> {
+        if binding != "kubewarden" {
+            return Err(CallError::Binding(binding.to_owned()));
+        }
+        if namespace == "tracing" {
+            return log(journal, operation, payload);
+        }
+        let request = parse(namespace, operation, payload);
+        let answer = match &request {
+            Ok(request) => self
+                .grants
+                .check(request)
+                .and_then(|()| self.answers.answer(request).map_err(CallError::Answer)),
+            Err(_) => Ok(String::new()),
+        };
+        let (request, answer) = match request {
+            Ok(request) => (Some(request), answer),
+            Err(error) => (None, Err(error)),
+        };
+        lock(&journal.calls).push(HostCall {
+            namespace: namespace.to_owned(),
+            operation: operation.to_owned(),
+            request,
+            answer: answer.as_ref().map(String::clone).map_err(ToString::to_string),
+        });
+        answer.map(String::into_bytes)
+    }
+}
+
+fn parse(namespace: &str, operation: &str, payload: &[u8]) -> Result<HostRequest, CallError> {
+    match (namespace, operation) {
+        ("kubernetes", "get_resource") => Ok(serde_json::from_slice::<GetResourceRequest>(payload)?.into()),
+        ("kubernetes", "can_i") => Ok(serde_json::from_slice::<CanIRequest>(payload)?.into()),
+        ("kubernetes", _) => Err(CallError::Operation(operation.to_owned())),
+        _ => Err(CallError::Namespace(namespace.to_owned())),
+    }
+}
+
+fn log(journal: &Journal, operation: &str, payload: &[u8]) -> Result<Vec<u8>, CallError> {
+    if operation != "log" {
+        return Err(CallError::Operation(operation.to_owned()));
+    }
+    let event = serde_json::from_slice(payload)
+        .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(payload).into_owned()));
+    lock(&journal.log).push(LogLine::Event(event));
+    Ok(Vec::new())
+}
+
+impl<T: Answer + ?Sized> Answer for Box<T> {
+    fn answer(&self, request: &HostRequest) -> Result<String, String> {
+        (**self).answer(request)
+    }
+}

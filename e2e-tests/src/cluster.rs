@@ -1,0 +1,257 @@
+//! A Kubernetes cluster in a file: the objects a policy may read, and the RBAC it may ask.
+//!
+//! The file is a multi-document YAML of ordinary manifests (a `v1/List` counts as its items):
+//!
+//! ```yaml
+//! apiVersion: v1
+//! kind: Secret
+//! metadata: {name: db, namespace: team-a}
+//! stringData: {password: s3cr3t}
+//! ---
+//! apiVersion: e2e-tests/v1       # not Kubernetes: the API server does not answer
+//! kind: Outage
+//! operations: [can_i]            # absent: none of them
+//! message: "ServiceError: error trying to connect: deadline has elapsed"   # absent: connection refused
+//! ```
+//!
+//! `stringData` becomes `data` in base64, as on a write to the API server.
+
+use std::{fs, io, path::Path, path::PathBuf};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use k8s_openapi::api::authorization::v1::SubjectAccessReviewStatus;
+use kubewarden_policy_sdk::host_capabilities::kubernetes::SubjectAccessReview;
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+
+use crate::{
+    capabilities::{Answer, HostRequest},
+    field_mask::FieldMask,
+    rbac::Rbac,
+    yaml::{self, YamlError},
+};
+
+const OUTAGE_API_VERSION: &str = "e2e-tests/v1";
+/// What kube's client says when nobody listens.
+const CONNECTION_REFUSED: &str = "ServiceError: client error (Connect)";
+/// The kinds without a namespace that a policy is likely to ask for; all others are taken to have one.
+const CLUSTER_SCOPED: [&str; 9] = [
+    "ClusterRole",
+    "ClusterRoleBinding",
+    "CustomResourceDefinition",
+    "IngressClass",
+    "Namespace",
+    "Node",
+    "PersistentVolume",
+    "PriorityClass",
+    "StorageClass",
+];
+
+/// Why a cluster file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ClusterError {
+    /// It cannot be read.
+    #[error("cannot read the cluster file {}: {source}", path.display())]
+    Read {
+        /// Which one.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// It is not YAML.
+    #[error("the cluster file is {0}")]
+    Yaml(#[from] YamlError),
+    /// A document lacks a field that every object has.
+    #[error("document {number} of the cluster file has no {field}")]
+    Field {
+        /// The document, counted from 1.
+        number: usize,
+        /// Which field.
+        field: &'static str,
+    },
+    /// A document is not what its kind says.
+    #[error("the {kind} in document {number} of the cluster file: {source}")]
+    Object {
+        /// The document, counted from 1.
+        number: usize,
+        /// Its kind.
+        kind: String,
+        /// Why not.
+        source: serde_json::Error,
+    },
+}
+
+/// The objects of a cluster. The default is a cluster that has none.
+#[derive(Debug, Default)]
+pub struct Cluster {
+    objects: Vec<Value>,
+    rbac: Rbac,
+    outages: Vec<Outage>,
+}
+
+/// A time in which the API server does not answer.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Outage {
+    #[serde(default)]
+    operations: Vec<String>,
+    message: Option<String>,
+}
+
+impl Cluster {
+    /// The cluster of a file.
+    pub fn from_file(path: impl AsRef<Path>) -> Result<Self, ClusterError> {
+        let path = path.as_ref();
+        let text = fs::read_to_string(path).map_err(|source| ClusterError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        Self::from_yaml(&text)
+    }
+
+    /// The cluster of a text.
+    pub fn from_yaml(text: &str) -> Result<Self, ClusterError> {
+        let mut cluster = Self::default();
+        for (index, document) in yaml::documents(text)?.iter().enumerate() {
+            let document = yaml::to_json(document)?;
+            match document.get("kind").and_then(Value::as_str) {
+                Some("List") => {
+                    for item in document["items"].as_array().into_iter().flatten() {
+                        cluster.add(index + 1, item.clone())?;
+                    }
+                }
+                _ => cluster.add(index + 1, document)?,
+            }
+        }
+        Ok(cluster)
+    }
+
+    fn add(&mut self, number: usize, mut object: Value) -> Result<(), ClusterError> {
+        let field = |field: &'static str, pointer: &str| {
+            let value = object.pointer(pointer).and_then(Value::as_str);
+            value.map(str::to_owned).ok_or(ClusterError::Field { number, field })
+        };
+        let api_version = field("apiVersion", "/apiVersion")?;
+        let kind = field("kind", "/kind")?;
+        if api_version == OUTAGE_API_VERSION {
+            self.outages.push(typed(number, &kind, &object)?);
+            return Ok(());
+        }
+        field("metadata.name", "/metadata/name")?;
+        if !CLUSTER_SCOPED.contains(&kind.as_str()) && object["metadata"]["namespace"].is_null() {
+            object["metadata"]["namespace"] = json!("default");
+        }
+        match (api_version.as_str(), kind.as_str()) {
+            ("v1", "Secret") => encode_string_data(&mut object),
+            ("rbac.authorization.k8s.io/v1", "Role") => self.rbac.roles.push(typed(number, &kind, &object)?),
+            ("rbac.authorization.k8s.io/v1", "ClusterRole") => {
+                self.rbac.cluster_roles.push(typed(number, &kind, &object)?);
+            }
+            ("rbac.authorization.k8s.io/v1", "RoleBinding") => {
+                self.rbac.role_bindings.push(typed(number, &kind, &object)?);
+            }
+            ("rbac.authorization.k8s.io/v1", "ClusterRoleBinding") => {
+                self.rbac.cluster_role_bindings.push(typed(number, &kind, &object)?);
+            }
+            _ => {}
+        }
+        self.objects.push(object);
+        Ok(())
+    }
+
+    /// The object of that name. A kind without namespaces is found whatever `namespace` says, as in the policy server.
+    pub fn object(&self, api_version: &str, kind: &str, namespace: Option<&str>, name: &str) -> Option<&Value> {
+        self.objects.iter().find(|object| {
+            object["apiVersion"] == api_version
+                && object["kind"] == kind
+                && object["metadata"]["name"] == name
+                && (CLUSTER_SCOPED.contains(&kind) || object["metadata"]["namespace"].as_str() == namespace)
+        })
+    }
+
+    /// What a SubjectAccessReview says.
+    pub fn can_i(&self, review: &SubjectAccessReview) -> SubjectAccessReviewStatus {
+        let reason = self.rbac.allows(review);
+        SubjectAccessReviewStatus {
+            allowed: reason.is_some(),
+            reason: reason.map(|reason| reason.0),
+            ..Default::default()
+        }
+    }
+
+    fn outage(&self, request: &HostRequest) -> Option<String> {
+        let operation = request.operation();
+        let outage = self
+            .outages
+            .iter()
+            .find(|outage| outage.operations.is_empty() || outage.operations.iter().any(|one| one == operation))?;
+        Some(outage.message.clone().unwrap_or_else(|| CONNECTION_REFUSED.to_owned()))
+    }
+}
+
+impl Answer for Cluster {
+    fn answer(&self, request: &HostRequest) -> Result<String, String> {
+        if let Some(message) = self.outage(request) {
+            return Err(message);
+        }
+        match request {
+            HostRequest::KubernetesGetResource {
+                api_version,
+                kind,
+                name,
+                namespace,
+                field_masks,
+                ..
+            } => {
+                if namespace.is_none() && !CLUSTER_SCOPED.contains(&kind.as_str()) {
+                    return Err(format!(
+                        "Resource {api_version}/{kind} is namespaced, but no namespace was provided"
+                    ));
+                }
+                let namespace = namespace.as_deref();
+                let mut object = self
+                    .object(api_version, kind, namespace, name)
+                    .cloned()
+                    .ok_or_else(|| {
+                        format!("Cannot find {api_version}/{kind} named '{name}' inside of namespace '{namespace:?}'")
+                    })?;
+                if let Some(masks) = field_masks {
+                    FieldMask::new(masks).prune(&mut object);
+                }
+                Ok(object.to_string())
+            }
+            HostRequest::KubernetesCanI { request, .. } => {
+                serde_json::to_string(&self.can_i(request)).map_err(|error| error.to_string())
+            }
+        }
+    }
+}
+
+fn typed<T: DeserializeOwned>(number: usize, kind: &str, object: &Value) -> Result<T, ClusterError> {
+    T::deserialize(object).map_err(|source| ClusterError::Object {
+        number,
+        kind: kind.to_owned(),
+        source,
+    })
+}
+
+fn encode_string_data(secret: &mut Value) {
+    let Some(secret) = secret.as_object_mut() else {
+        return;
+    };
+    let Some(Value::Object(strings)) = secret.remove("stringData") else {
+        return;
+    };
+    let data = secret.entry("data").or_insert(Value::Null);
+    if data.is_null() {
+        *data = json!({});
+    }
+    let Some(data) = data.as_object_mut() else {
+        return;
+    };
+    for (key, value) in strings {
+        if let Some(text) = value.as_str() {
+            data.insert(key, json!(STANDARD.encode(text)));
+        }
+    }
+}

@@ -1,0 +1,296 @@
+//! What is to be added to a Pod for one secret, as plain data.
+//!
+//! Managers make these; only [`crate::pod`] knows how a Pod is changed. The JSON names are those of the Kubernetes
+//! [Pod API](https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/). The types hold only what
+//! this policy writes: the generated types of `k8s-openapi` would double the module's size.
+
+#![forbid(unsafe_code)]
+
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde_json::Value;
+
+/// What one manager adds to a Pod for one secret.
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct Injection {
+    /// Variables for the request's containers, each put in front of those before it.
+    pub env: Vec<EnvVar>,
+    /// The file that holds the secret.
+    pub file: Option<SecretFile>,
+    /// Annotations of the Pod.
+    pub annotations: Vec<Annotation>,
+    /// Labels of the Pod, which its own labels override.
+    pub labels: Vec<(String, String)>,
+    /// Volumes that an operator's template asks for.
+    pub volumes: Vec<Value>,
+    /// Mounts, for the request's containers, that an operator's template asks for.
+    pub mounts: Vec<Value>,
+    /// Init containers that an operator's template asks for.
+    pub init_containers: Vec<Value>,
+    /// Names of Secrets for the Pod's `imagePullSecrets`.
+    pub image_pull_secrets: Vec<String>,
+    /// Where the secret comes from, for people: names, never values.
+    pub source: String,
+    /// What the Pod's author should know.
+    pub warnings: Vec<String>,
+}
+
+/// An annotation that a secret manager reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Annotation {
+    /// The annotation's key.
+    pub key: String,
+    /// Its value.
+    pub value: String,
+    /// Whether the request cannot be served without this very value. Then it replaces the Pod's own, with a warning;
+    /// otherwise the Pod's own stays.
+    pub required: bool,
+}
+
+/// A variable of a container.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EnvVar {
+    /// The variable's name.
+    pub name: String,
+    /// What it holds.
+    pub value: EnvValue,
+}
+
+/// What a variable holds.
+#[derive(Debug, Clone, PartialEq)]
+pub enum EnvValue {
+    /// This text, as the process is to see it. Written so that the kubelet does not expand
+    /// [`$(NAME)`](https://kubernetes.io/docs/tasks/inject-data-application/define-interdependent-environment-variables/)
+    /// in it.
+    Literal(String),
+    /// A key of a Secret in the Pod's namespace.
+    SecretKey {
+        /// The Secret's name.
+        secret: String,
+        /// The key in its data.
+        key: String,
+        /// Whether the container starts without it.
+        optional: bool,
+    },
+    /// A line of a file that an init container of ours writes
+    /// ([KEP-3721](https://github.com/kubernetes/enhancements/tree/master/keps/sig-node/3721-support-for-env-files)).
+    /// Which volume and file that is, [`crate::pod`] knows.
+    Fetched {
+        /// The name that the value has in the file.
+        key: String,
+    },
+    /// A [`Self::Fetched`] variable whose file is known.
+    FileKey {
+        /// The volume that holds the file.
+        volume: String,
+        /// The file's path in the volume.
+        path: String,
+        /// The name that the value has in the file.
+        key: String,
+    },
+    /// Whatever an operator's template says: the variable's object without its name.
+    Template(Value),
+}
+
+/// A file that holds a secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecretFile {
+    /// Where the file appears, below the settings' `mountPath`.
+    pub path: RelativePath,
+    /// How it gets there.
+    pub origin: FileOrigin,
+}
+
+/// How a file gets into a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FileOrigin {
+    /// The kubelet takes it from a Secret in the Pod's namespace.
+    Secret {
+        /// The volume's name, when it is free.
+        volume: String,
+        /// The Secret's name.
+        secret: String,
+        /// The key in its data.
+        key: String,
+        /// Whether the container starts without it.
+        optional: bool,
+    },
+    /// A volume of the Secrets Store CSI driver, mounted at the file's directory.
+    Csi {
+        /// The volume's name, when it is free.
+        volume: String,
+        /// The volume's `csi` field.
+        source: Value,
+    },
+    /// An init container of the manager that serves the request writes it into a memory volume.
+    Fetched {
+        /// What the manager needs to fetch it; its own matter.
+        arguments: Vec<String>,
+        /// The name under which the value is written into a file of variables; `None` where the file itself is asked
+        /// for.
+        variable: Option<String>,
+    },
+    /// An agent that somebody else injects puts it there.
+    Agent,
+}
+
+/// A path below a directory: no empty, `.` or `..` part, so that it cannot leave it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RelativePath(String);
+
+impl RelativePath {
+    /// Joins `parts`, each a file's name.
+    ///
+    /// # Errors
+    /// The first part that cannot be a file's name: empty, `.`, `..`, with a `/` or a control character, or longer than
+    /// the 255 bytes that Linux allows.
+    pub fn new<'p>(parts: &[&'p str]) -> Result<Self, &'p str> {
+        let mut path = String::new();
+        for part in parts {
+            if part.is_empty()
+                || matches!(*part, "." | "..")
+                || part.len() > 255
+                || part.contains('/')
+                || part.contains(char::is_control)
+            {
+                return Err(part);
+            }
+            if !path.is_empty() {
+                path.push('/');
+            }
+            path.push_str(part);
+        }
+        Ok(Self(path))
+    }
+
+    /// The whole path.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The path without its last part; empty where there is only one.
+    pub fn directory(&self) -> &str {
+        self.0.rsplit_once('/').map_or("", |(directory, _)| directory)
+    }
+
+    /// The last part.
+    pub fn file_name(&self) -> &str {
+        self.0.rsplit_once('/').map_or(self.0.as_str(), |(_, name)| name)
+    }
+
+    /// The first part.
+    pub fn first(&self) -> &str {
+        self.0.split_once('/').map_or(self.0.as_str(), |(first, _)| first)
+    }
+}
+
+impl EnvVar {
+    /// A variable that holds a text.
+    pub fn literal(name: impl Into<String>, value: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            value: EnvValue::Literal(value.into()),
+        }
+    }
+}
+
+impl Serialize for EnvVar {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("name", &self.name)?;
+        match &self.value {
+            EnvValue::Literal(value) if value.is_empty() => {}
+            EnvValue::Literal(value) => map.serialize_entry("value", &unexpanded(value))?,
+            EnvValue::SecretKey { secret, key, optional } => {
+                map.serialize_entry(
+                    "valueFrom",
+                    &SecretKeyRef {
+                        secret,
+                        key,
+                        optional: *optional,
+                    },
+                )?;
+            }
+            EnvValue::FileKey { volume, path, key } => {
+                map.serialize_entry("valueFrom", &FileKeyRef { volume, path, key })?;
+            }
+            EnvValue::Template(Value::Object(fields)) => {
+                for (name, value) in fields {
+                    map.serialize_entry(name, value)?;
+                }
+            }
+            EnvValue::Fetched { .. } | EnvValue::Template(_) => {}
+        }
+        map.end()
+    }
+}
+
+/// `value` such that the kubelet's expansion gives it back: it turns `$$` into `$` and replaces `$(NAME)`
+/// ([expand.go](https://github.com/kubernetes/kubernetes/blob/master/third_party/forked/golang/expansion/expand.go)).
+pub fn unexpanded(value: &str) -> std::borrow::Cow<'_, str> {
+    if !value.contains("$$") && !value.contains("$(") {
+        return value.into();
+    }
+    let mut escaped = String::with_capacity(value.len() + 8);
+    let mut characters = value.chars().peekable();
+    while let Some(character) = characters.next() {
+        escaped.push(character);
+        if character == '$' && matches!(characters.peek(), Some('$' | '(')) {
+            escaped.push('$');
+        }
+    }
+    escaped.into()
+}
+
+struct FileKeyRef<'a> {
+    volume: &'a str,
+    path: &'a str,
+    key: &'a str,
+}
+
+impl Serialize for FileKeyRef<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(serde::Serialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Selector<'a> {
+            volume_name: &'a str,
+            path: &'a str,
+            key: &'a str,
+        }
+        let mut map = serializer.serialize_map(Some(1))?;
+        let selector = Selector {
+            volume_name: self.volume,
+            path: self.path,
+            key: self.key,
+        };
+        map.serialize_entry("fileKeyRef", &selector)?;
+        map.end()
+    }
+}
+
+struct SecretKeyRef<'a> {
+    secret: &'a str,
+    key: &'a str,
+    optional: bool,
+}
+
+impl Serialize for SecretKeyRef<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(serde::Serialize)]
+        struct Selector<'a> {
+            name: &'a str,
+            key: &'a str,
+            #[serde(skip_serializing_if = "std::ops::Not::not")]
+            optional: bool,
+        }
+        let mut map = serializer.serialize_map(Some(1))?;
+        map.serialize_entry(
+            "secretKeyRef",
+            &Selector {
+                name: self.secret,
+                key: self.key,
+                optional: self.optional,
+            },
+        )?;
+        map.end()
+    }
+}

@@ -1,0 +1,349 @@
+//! JSON that is opened only where it is read or changed.
+//!
+//! A [`Node`] is a document in which the places that a [`Shape`] names are parsed and everything else is kept as the
+//! text it came as. Writing the document back therefore costs a copy for what nobody looked at, and a field that this
+//! crate does not know comes out as it went in.
+
+#![forbid(unsafe_code)]
+
+use std::borrow::Cow;
+use std::fmt;
+use std::rc::Rc;
+
+use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::ser::{Error as _, Serialize, SerializeMap, SerializeSeq, Serializer};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+/// Which places of a document are opened.
+#[derive(Debug, Clone, Copy)]
+pub enum Shape {
+    /// Kept as it came.
+    Closed,
+    /// A string that is read.
+    Text,
+    /// An object of which these fields are opened; the others stay closed.
+    Fields(&'static [(&'static str, Shape)]),
+    /// An object whose values all have this shape.
+    MapOf(&'static Shape),
+    /// An array whose items all have this shape.
+    ListOf(&'static Shape),
+}
+
+/// A document, or a part of one.
+#[derive(Debug, Clone)]
+pub enum Node<'a> {
+    /// JSON's `null`, where something was to be opened. Kubernetes reads it as an absent field.
+    Null,
+    /// A part that nobody looks at, as its text.
+    Closed(&'a RawValue),
+    /// A part that was made here; shared, as the same variable goes into many containers.
+    Made(Rc<RawValue>),
+    /// A string.
+    Text(Cow<'a, str>),
+    /// An object, its fields in their order.
+    Object(Vec<(Cow<'a, str>, Node<'a>)>),
+    /// An array.
+    List(Vec<Node<'a>>),
+    /// A number or a boolean, or a field that stands twice, where something was to be opened: such a document can
+    /// neither be read nor written.
+    Invalid(&'static str),
+}
+
+impl<'a> Node<'a> {
+    /// Parses `text`, opening what `shape` names.
+    ///
+    /// # Errors
+    /// When `text` is not JSON.
+    pub fn parse(text: &'a str, shape: Shape) -> serde_json::Result<Self> {
+        let mut deserializer = serde_json::Deserializer::from_str(text);
+        let node = Open(shape).deserialize(&mut deserializer)?;
+        deserializer.end()?;
+        Ok(node)
+    }
+
+    /// A part made of `value`.
+    ///
+    /// # Errors
+    /// When `value` has no JSON form.
+    pub fn made(value: &impl Serialize) -> serde_json::Result<Self> {
+        Ok(Self::Made(serde_json::value::to_raw_value(value)?.into()))
+    }
+
+    /// The field `name`, when this is an object that has it and it is not `null`.
+    pub fn get(&self, name: &str) -> Option<&Self> {
+        let Self::Object(fields) = self else {
+            return None;
+        };
+        fields
+            .iter()
+            .find(|(key, value)| key == name && !matches!(value, Self::Null))
+            .map(|(_, value)| value)
+    }
+
+    /// The string, when this is one.
+    pub fn as_text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The field `name` as a string.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.get(name)?.as_text()
+    }
+
+    /// The items of the array in the field `name`; none where it is absent.
+    pub fn items(&self, name: &str) -> &[Self] {
+        match self.get(name) {
+            Some(Self::List(items)) => items,
+            _ => &[],
+        }
+    }
+
+    /// The field `name` as an object that can be added to; made where it is absent or `null`.
+    ///
+    /// # Errors
+    /// [`WrongType`] where this node, or the field, is something else.
+    pub fn object_mut(&mut self, name: &'static str) -> Result<&mut Vec<(Cow<'a, str>, Self)>, WrongType> {
+        match self.field_mut(name, || Self::Object(Vec::new()))? {
+            Self::Object(fields) => Ok(fields),
+            _ => Err(WrongType {
+                field: name,
+                expected: "an object",
+            }),
+        }
+    }
+
+    /// The field `name` as an array that can be added to; made where it is absent or `null`.
+    ///
+    /// # Errors
+    /// [`WrongType`] where this node, or the field, is something else.
+    pub fn list_mut(&mut self, name: &'static str) -> Result<&mut Vec<Self>, WrongType> {
+        match self.field_mut(name, || Self::List(Vec::new()))? {
+            Self::List(items) => Ok(items),
+            _ => Err(WrongType {
+                field: name,
+                expected: "a list",
+            }),
+        }
+    }
+
+    /// The field `name`, made by `missing` where it is absent or `null`.
+    ///
+    /// # Errors
+    /// [`WrongType`] where this node is not an object.
+    pub fn field_mut(&mut self, name: &'static str, missing: impl FnOnce() -> Self) -> Result<&mut Self, WrongType> {
+        let Self::Object(fields) = self else {
+            return Err(WrongType {
+                field: name,
+                expected: "in an object",
+            });
+        };
+        // Looked up by position: a borrow from `find` would live on through the push.
+        let position = fields.iter().position(|(key, _)| key == name);
+        if position.is_none() {
+            fields.push((Cow::Borrowed(name), Self::Null));
+        }
+        let field = match position {
+            Some(position) => fields.get_mut(position),
+            None => fields.last_mut(),
+        };
+        let Some((_, value)) = field else {
+            return Err(WrongType {
+                field: name,
+                expected: "present",
+            });
+        };
+        if matches!(value, Self::Null) {
+            *value = missing();
+        }
+        Ok(value)
+    }
+
+    /// The same as a `serde_json` tree, for comparisons. What cannot be written is `null`.
+    pub fn to_value(&self) -> Value {
+        match self {
+            Self::Null | Self::Invalid(_) => Value::Null,
+            Self::Closed(raw) => serde_json::from_str(raw.get()).unwrap_or(Value::Null),
+            Self::Made(raw) => serde_json::from_str(raw.get()).unwrap_or(Value::Null),
+            Self::Text(text) => Value::String(text.clone().into_owned()),
+            Self::Object(fields) => Value::Object(
+                fields
+                    .iter()
+                    .map(|(name, value)| (name.clone().into_owned(), value.to_value()))
+                    .collect::<Map<_, _>>(),
+            ),
+            Self::List(items) => Value::Array(items.iter().map(Self::to_value).collect()),
+        }
+    }
+}
+
+/// A field that holds something else than Kubernetes says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the field {field:?} is not {expected}")]
+pub struct WrongType {
+    /// The field's name.
+    pub field: &'static str,
+    /// What it should be.
+    pub expected: &'static str,
+}
+
+/// Whether `existing` says all that `ours` says; it may say more, as an object does to which the API server has added
+/// its defaults.
+pub fn covers(existing: &Value, ours: &Value) -> bool {
+    match (existing, ours) {
+        (Value::Object(existing), Value::Object(ours)) => ours
+            .iter()
+            .all(|(name, value)| existing.get(name).is_some_and(|found| covers(found, value))),
+        (Value::Array(existing), Value::Array(ours)) => {
+            existing.len() == ours.len() && existing.iter().zip(ours).all(|(found, value)| covers(found, value))
+        }
+        _ => existing == ours,
+    }
+}
+
+impl Serialize for Node<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Null => serializer.serialize_unit(),
+            Self::Closed(raw) => raw.serialize(serializer),
+            Self::Made(raw) => raw.as_ref().serialize(serializer),
+            Self::Text(text) => serializer.serialize_str(text),
+            Self::Object(fields) => {
+                let mut map = serializer.serialize_map(Some(fields.len()))?;
+                for (name, value) in fields {
+                    map.serialize_entry(name, value)?;
+                }
+                map.end()
+            }
+            Self::List(items) => {
+                let mut list = serializer.serialize_seq(Some(items.len()))?;
+                for item in items {
+                    list.serialize_element(item)?;
+                }
+                list.end()
+            }
+            Self::Invalid(what) => Err(S::Error::custom(what)),
+        }
+    }
+}
+
+/// Deserializes a [`Node`] of a [`Shape`].
+#[derive(Debug, Clone, Copy)]
+pub struct Open(pub Shape);
+
+impl<'de> DeserializeSeed<'de> for Open {
+    type Value = Node<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Node<'de>, D::Error> {
+        match self.0 {
+            Shape::Closed => <&RawValue as de::Deserialize>::deserialize(deserializer).map(Node::Closed),
+            shape => deserializer.deserialize_any(NodeVisitor(shape)),
+        }
+    }
+}
+
+struct NodeVisitor(Shape);
+
+impl<'de> Visitor<'de> for NodeVisitor {
+    type Value = Node<'de>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<Node<'de>, E> {
+        Ok(Node::Null)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Node<'de>, E> {
+        Ok(Node::Invalid("a boolean stands where Kubernetes has none"))
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Node<'de>, E> {
+        Ok(Node::Invalid("a number stands where Kubernetes has none"))
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Node<'de>, E> {
+        Ok(Node::Invalid("a number stands where Kubernetes has none"))
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Node<'de>, E> {
+        Ok(Node::Invalid("a number stands where Kubernetes has none"))
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Node<'de>, E> {
+        Ok(Node::Text(Cow::Borrowed(text)))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Node<'de>, E> {
+        Ok(Node::Text(Cow::Owned(text.to_owned())))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Node<'de>, A::Error> {
+        let item = match self.0 {
+            Shape::ListOf(item) => *item,
+            _ => Shape::Closed,
+        };
+        let mut items = Vec::new();
+        while let Some(node) = list.next_element_seed(Open(item))? {
+            items.push(node);
+        }
+        Ok(Node::List(items))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Node<'de>, A::Error> {
+        let mut fields: Vec<(Cow<'de, str>, Node<'de>)> = Vec::new();
+        let mut twice = false;
+        while let Some(name) = map.next_key_seed(Name)? {
+            let shape = match self.0 {
+                Shape::Fields(known) => known
+                    .iter()
+                    .find(|(field, _)| *field == name)
+                    .map_or(Shape::Closed, |(_, shape)| *shape),
+                Shape::MapOf(shape) => *shape,
+                _ => Shape::Closed,
+            };
+            // Only the fields that are opened could be misread; a map's keys may be many.
+            if matches!(self.0, Shape::Fields(_)) && !matches!(shape, Shape::Closed) {
+                twice |= fields.iter().any(|(known, _)| *known == name);
+            }
+            let value = map.next_value_seed(Open(shape))?;
+            fields.push((name, value));
+        }
+        Ok(if twice {
+            Node::Invalid("a field stands twice in an object")
+        } else {
+            Node::Object(fields)
+        })
+    }
+}
+
+/// Deserializes an object's key, borrowed where it has no escapes.
+struct Name;
+
+impl<'de> DeserializeSeed<'de> for Name {
+    type Value = Cow<'de, str>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Name {
+    type Value = Cow<'de, str>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a field's name")
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+        Ok(Cow::Borrowed(text))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Cow::Owned(text.to_owned()))
+    }
+}

@@ -1,0 +1,48 @@
+//! A [Kubewarden](https://www.kubewarden.io/) policy that injects secrets into Pods.
+//!
+//! The host evaluates it for each Pod that is created. It finds the secrets that the Pod asks for, lets the secret
+//! managers of its settings serve them, and returns the Pod with what they need.
+
+#![deny(unsafe_code)]
+#![warn(missing_docs)]
+
+pub mod access;
+pub mod admission;
+pub mod base64;
+pub mod cluster;
+pub mod injection;
+pub mod json;
+pub mod managers;
+pub mod names;
+pub mod pod;
+pub mod requests;
+pub mod settings;
+
+use kubewarden_policy_sdk::protocol_version_guest;
+use kubewarden_policy_sdk::settings::SettingsValidationResponse;
+use wapc_guest::{CallResult, register_function};
+
+/// Registers the policy's functions with the host.
+#[allow(unsafe_code)] // The host looks the function up by this name.
+#[unsafe(no_mangle)]
+pub extern "C" fn wapc_init() {
+    register_function("validate", validate);
+    register_function("validate_settings", validate_settings);
+    register_function("protocol_version", protocol_version_guest);
+}
+
+fn validate(payload: &[u8]) -> CallResult {
+    Ok(admission::validate(payload, &cluster::HostCluster::default()))
+}
+
+fn validate_settings(payload: &[u8]) -> CallResult {
+    let problem = match std::str::from_utf8(payload) {
+        Ok(text) => settings::Settings::parse(text).err().map(|error| error.to_string()),
+        Err(_) => Some("settings are not UTF-8".to_owned()),
+    };
+    let response = SettingsValidationResponse {
+        valid: problem.is_none(),
+        message: problem,
+    };
+    Ok(serde_json::to_vec(&response)?)
+}

@@ -1,0 +1,318 @@
+//! The secret managers, their order and what happens when one does not serve a request.
+//!
+//! One file holds one manager. A manager turns a request into an [`Injection`] and changes nothing itself, so that one
+//! that cannot serve a request leaves no trace.
+
+#![forbid(unsafe_code)]
+
+pub mod common;
+pub mod global;
+pub mod kubernetes;
+
+use serde_json::Value;
+
+use crate::cluster::Cluster;
+use crate::injection::Injection;
+use crate::names::Glob;
+use crate::requests::{MountRequirement, SecretRequest};
+use crate::settings::fields::{Fields, SettingsError};
+use crate::settings::{InitContainers, Settings};
+
+/// A system that keeps secrets, as an operator has set it up.
+pub trait Manager {
+    /// What this manager adds to the Pod for `request`.
+    ///
+    /// # Errors
+    /// [`Miss`] says why it does not serve the request.
+    fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection, Miss>;
+
+    /// The init containers that fetch the secrets of this manager's injections with a [`FileOrigin::Fetched`].
+    ///
+    /// [`FileOrigin::Fetched`]: crate::injection::FileOrigin::Fetched
+    fn fetch(&self, _fetch: &Fetch<'_>) -> Vec<FetchContainer> {
+        Vec::new()
+    }
+
+    /// The name of the memory volume for this manager's files, when it is free.
+    fn files_volume(&self) -> &'static str {
+        "secrets"
+    }
+}
+
+/// Why a manager does not serve a request. The texts are for the Pod's author and name no value of a secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Miss {
+    /// It has no such secret, or cannot give it in this way: the next manager is asked.
+    NotHere(String),
+    /// The Pod may not have the secret: the Pod is rejected.
+    Denied(String),
+    /// The manager could not find out: the Pod is rejected.
+    Failed(String),
+}
+
+/// What managers may know of the Pod and the settings.
+pub struct Context<'a> {
+    /// The settings that all managers share.
+    pub settings: &'a Settings,
+    /// The namespace of the admission request.
+    pub namespace: &'a str,
+    /// The Pod's service account.
+    pub service_account: &'a str,
+    /// Who asked for the Pod.
+    pub user: User<'a>,
+    /// The Pod's labels.
+    pub labels: &'a [(&'a str, &'a str)],
+    /// The cluster, as far as the host lets the policy see it.
+    pub cluster: &'a dyn Cluster,
+    /// All of the Pod's requests, so that a Secret is read once for all of them.
+    pub requests: &'a [SecretRequest],
+}
+
+/// Who made the admission request.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct User<'a> {
+    /// The user's name.
+    pub name: &'a str,
+    /// The user's groups.
+    pub groups: &'a [&'a str],
+}
+
+impl<'a> Context<'a> {
+    /// The value of the Pod's label `key`.
+    pub fn label(&self, key: &str) -> Option<&'a str> {
+        self.labels
+            .iter()
+            .find(|(name, _)| *name == key)
+            .map(|(_, value)| *value)
+    }
+}
+
+/// What a manager is to fetch for one Pod.
+pub struct Fetch<'a> {
+    /// The secrets, in the order of the requests.
+    pub items: &'a [FetchItem<'a>],
+    /// The settings that all managers share.
+    pub settings: &'a Settings,
+    /// The namespace of the admission request.
+    pub namespace: &'a str,
+}
+
+/// One secret to fetch.
+pub struct FetchItem<'a> {
+    /// What the manager put into its injection.
+    pub arguments: &'a [String],
+    /// Where the value is to be written: one place for each volume that is to hold it.
+    pub copies: Vec<Copy>,
+}
+
+/// A place for a secret's value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Copy {
+    /// The memory volume; an init container mounts it where it likes, see [`FetchContainer::mounts`].
+    pub volume: usize,
+    /// The path in the volume.
+    pub path: String,
+    /// The name in a file of variables, where the value is to be written as such a file.
+    pub variable: Option<String>,
+}
+
+/// An init container without its mounts, which [`crate::pod`] adds.
+pub struct FetchContainer {
+    /// Its name, or the beginning of it.
+    pub name: ContainerName,
+    /// The container's fields but for `name` and `volumeMounts`.
+    pub spec: Value,
+    /// Which memory volumes it mounts, and where.
+    pub mounts: Vec<(usize, String)>,
+}
+
+/// The name of an init container that we add.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ContainerName {
+    /// This name, when it is free.
+    Exact(&'static str),
+    /// This, a dash and a number.
+    Numbered(&'static str),
+}
+
+/// A manager of the settings' list.
+pub struct Entry {
+    /// What messages call it: its type, or a template's name.
+    pub name: String,
+    /// What it is asked for.
+    pub matches: Match,
+    /// The manager itself.
+    pub manager: Box<dyn Manager>,
+}
+
+/// Which requests a manager is asked for.
+#[derive(Debug, Default, Clone)]
+pub struct Match {
+    /// The group has to fit one of these; all do when there are none.
+    pub groups: Vec<Glob>,
+    /// Whether it is asked for variables.
+    pub env: bool,
+    /// Whether it is asked for files.
+    pub file: bool,
+}
+
+impl Match {
+    fn from_fields(fields: Option<Fields<'_>>) -> Result<Self, SettingsError> {
+        let Some(mut fields) = fields else {
+            return Ok(Self {
+                groups: Vec::new(),
+                env: true,
+                file: true,
+            });
+        };
+        let groups = fields.take::<Vec<String>>("groups")?.unwrap_or_default();
+        let mounts = fields.take::<Vec<String>>("mounts")?;
+        let (mut env, mut file) = (mounts.is_none(), mounts.is_none());
+        for mount in mounts.iter().flatten() {
+            match mount.as_str() {
+                "env" => env = true,
+                "file" => file = true,
+                _ => return Err(fields.invalid("mounts", "holds something else than env and file")),
+            }
+        }
+        if !env && !file {
+            return Err(fields.invalid(
+                "mounts",
+                "is empty: the manager would never be asked; leave the field out",
+            ));
+        }
+        fields.finish()?;
+        Ok(Self {
+            groups: groups.iter().map(|glob| Glob::new(glob)).collect(),
+            env,
+            file,
+        })
+    }
+
+    fn fits(&self, request: &SecretRequest) -> Result<(), &'static str> {
+        if !self.groups.is_empty() && !self.groups.iter().any(|glob| glob.fits(&request.group)) {
+            return Err("the settings' match.groups leaves this group to others");
+        }
+        let fits = match request.mount {
+            MountRequirement::Any => true,
+            MountRequirement::EnvVar => self.env,
+            MountRequirement::File => self.file,
+        };
+        if fits {
+            Ok(())
+        } else {
+            Err("the settings' match.mounts leaves this way to mount to others")
+        }
+    }
+}
+
+impl Entry {
+    /// Reads one item of the settings' `managers`.
+    ///
+    /// # Errors
+    /// What an operator has to change.
+    pub fn from_fields(mut fields: Fields<'_>) -> Result<Self, SettingsError> {
+        let Some(kind) = fields.take::<String>("type")? else {
+            return Err(fields.invalid("type", &format!("is missing: choose one of {}", type_names())));
+        };
+        let Some((name, make)) = TYPES.iter().find(|(name, _)| *name == kind) else {
+            return Err(fields.invalid(
+                "type",
+                &format!("knows no manager {kind:?}: choose one of {}", type_names()),
+            ));
+        };
+        fields.rename(name);
+        let matches = Match::from_fields(fields.nested("match")?)?;
+        let (manager, own_name) = make(&mut fields)?;
+        fields.finish()?;
+        Ok(Self {
+            name: own_name.unwrap_or_else(|| (*name).to_owned()),
+            matches,
+            manager,
+        })
+    }
+}
+
+/// A manager, and the name that its settings give it.
+type Made = (Box<dyn Manager>, Option<String>);
+
+type Make = fn(&mut Fields<'_>) -> Result<Made, SettingsError>;
+
+const TYPES: &[(&str, Make)] = &[
+    ("global", |fields| {
+        Ok((Box::new(global::Global::from_fields(fields)?), None))
+    }),
+    ("kubernetes", |fields| {
+        Ok((Box::new(kubernetes::Kubernetes::from_fields(fields)?), None))
+    }),
+];
+
+fn type_names() -> String {
+    TYPES.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
+}
+
+/// What one request came to.
+pub struct Served {
+    /// The position of the manager that serves it in the settings' list.
+    pub manager: usize,
+    /// What it adds.
+    pub injection: Injection,
+}
+
+/// Why a request is not served: each manager asked, and what it said.
+#[derive(Debug)]
+pub struct Unserved {
+    /// The worst of it; it decides the rejection's code.
+    pub severity: Severity,
+    /// A line for each manager that was asked.
+    pub reasons: Vec<(String, String)>,
+}
+
+/// How bad it is that a request is not served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// No manager has it.
+    Nobody,
+    /// A manager could not find out.
+    Failed,
+    /// The Pod may not have it.
+    Denied,
+}
+
+/// Asks the managers in the settings' order; the first that serves the request wins.
+///
+/// # Errors
+/// [`Unserved`] when none does, or one denies it or fails.
+pub fn serve(request: &SecretRequest, context: &Context<'_>) -> Result<Served, Unserved> {
+    let mut reasons = Vec::new();
+    for (position, entry) in context.settings.managers.iter().enumerate() {
+        let answer = match entry.matches.fits(request) {
+            Ok(()) => entry.manager.inject(request, context),
+            Err(reason) => Err(Miss::NotHere(reason.to_owned())),
+        };
+        let (severity, reason) = match answer {
+            Ok(injection) => {
+                return Ok(Served {
+                    manager: position,
+                    injection,
+                });
+            }
+            Err(Miss::NotHere(reason)) => (Severity::Nobody, reason),
+            Err(Miss::Failed(reason)) => (Severity::Failed, reason),
+            Err(Miss::Denied(reason)) => (Severity::Denied, reason),
+        };
+        reasons.push((entry.name.clone(), reason));
+        if severity != Severity::Nobody {
+            return Err(Unserved { severity, reasons });
+        }
+    }
+    Err(Unserved {
+        severity: Severity::Nobody,
+        reasons,
+    })
+}
+
+/// Where our init containers stand among the Pod's own.
+pub fn stands_first(settings: &Settings) -> bool {
+    settings.init_containers == InitContainers::First
+}

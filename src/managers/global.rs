@@ -1,0 +1,79 @@
+//! Secrets in one namespace that the policy server may read, put into the Pod as values.
+//!
+//! It takes the place of Flyte's
+//! [global secrets](https://github.com/flyteorg/flyte/blob/master/flytepropeller/pkg/webhook/global_secrets.go), which
+//! come from the webhook's own environment and files; a policy has neither.
+
+#![forbid(unsafe_code)]
+
+use crate::injection::{EnvVar, Injection};
+use crate::managers::{Context, Manager, Miss, common};
+use crate::names;
+use crate::requests::{MountRequirement, SecretRequest};
+use crate::settings::fields::{Fields, SettingsError};
+
+/// The manager `global`.
+#[derive(Debug)]
+pub struct Global {
+    /// The namespace that holds the Secrets.
+    namespace: String,
+    /// Who has to be allowed to read a Secret.
+    authorize: common::Authorize,
+}
+
+impl Global {
+    /// Reads the manager's settings.
+    ///
+    /// # Errors
+    /// What an operator has to change.
+    pub fn from_fields(fields: &mut Fields<'_>) -> Result<Self, SettingsError> {
+        let namespace = fields
+            .take::<String>("namespace")?
+            .unwrap_or_else(|| "flyte-secrets".to_owned());
+        if !names::is_dns_label(&namespace) {
+            return Err(fields.invalid("namespace", "is not a namespace's name"));
+        }
+        Ok(Self {
+            namespace,
+            authorize: common::Authorize::from_fields(fields)?,
+        })
+    }
+}
+
+impl Manager for Global {
+    fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection, Miss> {
+        if request.mount == MountRequirement::File {
+            return Err(Miss::NotHere("it gives variables, no files".to_owned()));
+        }
+        if request.group.is_empty() || request.key.is_empty() {
+            return Err(Miss::NotHere(
+                "it needs a group, the Secret's name, and a key".to_owned(),
+            ));
+        }
+        if !names::is_secret_key(&request.key) {
+            return Err(Miss::NotHere(format!("no Secret can have the key {:?}", request.key)));
+        }
+        let name = common::variable_name(context.settings, &request.group, &request.key)?;
+        let further = common::further_variable(request)?;
+        let value = common::read_value(request, &self.namespace, &request.group, context)?;
+        self.authorize.check(&self.namespace, &request.group, context)?;
+        let Some(value) = String::from_utf8(value).ok().filter(|value| !value.contains('\0')) else {
+            return Err(Miss::NotHere(format!(
+                "the value in the Secret {:?} in the namespace {:?} is not text, so that no variable can hold it",
+                request.group, self.namespace
+            )));
+        };
+        let mut env = vec![
+            common::prefix_variable(context.settings),
+            EnvVar::literal(name, value.as_str()),
+        ];
+        if let Some(name) = further {
+            env.push(EnvVar::literal(name, value));
+        }
+        Ok(Injection {
+            env,
+            source: format!("Secret {}/{}, key {}", self.namespace, request.group, request.key),
+            ..Injection::default()
+        })
+    }
+}

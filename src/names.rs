@@ -1,0 +1,155 @@
+//! Names: what Kubernetes allows, and how Flyte makes them.
+
+#![forbid(unsafe_code)]
+
+/// The longest name of a volume or container: a
+/// [DNS label](https://kubernetes.io/docs/concepts/overview/working-with-objects/names/#dns-label-names).
+pub const DNS_LABEL_LENGTH: usize = 63;
+
+/// The longest name of a Secret, and of a key in one.
+const SUBDOMAIN_LENGTH: usize = 253;
+
+/// Whether every Kubernetes version takes `name` as a variable's name
+/// ([IsEnvVarName](https://github.com/kubernetes/apimachinery/blob/master/pkg/util/validation/validation.go)).
+pub fn is_variable(name: &str) -> bool {
+    !name.is_empty()
+        && !name.starts_with(|first: char| first.is_ascii_digit())
+        && !matches!(name, "." | "..")
+        && !name.starts_with("..")
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
+}
+
+/// Whether `key` can be a key in a Secret's data
+/// ([IsConfigMapKey](https://github.com/kubernetes/apimachinery/blob/master/pkg/util/validation/validation.go)).
+pub fn is_secret_key(key: &str) -> bool {
+    !key.is_empty()
+        && key.len() <= SUBDOMAIN_LENGTH
+        && !key.starts_with("..")
+        && key != "."
+        && key
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
+}
+
+/// Whether `name` can be an object's name: a
+/// [DNS subdomain](https://kubernetes.io/docs/concepts/overview/working-with-objects/names/#dns-subdomain-names).
+pub fn is_dns_subdomain(name: &str) -> bool {
+    name.len() <= SUBDOMAIN_LENGTH && name.split('.').all(is_dns_label_of_any_length)
+}
+
+/// Whether `name` is a DNS label, as the names of namespaces, volumes and containers are.
+pub fn is_dns_label(name: &str) -> bool {
+    name.len() <= DNS_LABEL_LENGTH && is_dns_label_of_any_length(name)
+}
+
+fn is_dns_label_of_any_length(name: &str) -> bool {
+    !name.is_empty()
+        && !name.starts_with('-')
+        && !name.ends_with('-')
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+}
+
+/// A pattern in which `*` stands for any text and `?` for one character.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Glob(Vec<char>);
+
+impl Glob {
+    /// Reads a pattern; every text is one.
+    pub fn new(pattern: &str) -> Self {
+        Self(pattern.chars().collect())
+    }
+
+    /// Whether the whole of `text` fits.
+    pub fn fits(&self, text: &str) -> bool {
+        // After a mismatch only the last `*` needs to be tried again with a longer text: the part before it fits in the
+        // shortest way already.
+        let mut pattern = self.0.as_slice();
+        let mut text = text.chars();
+        let mut retry: Option<(&[char], std::str::Chars<'_>)> = None;
+        loop {
+            match (pattern.split_first(), text.clone().next()) {
+                (Some(('*', rest)), _) => {
+                    retry = Some((rest, text.clone()));
+                    pattern = rest;
+                }
+                (Some((wanted, rest)), Some(found)) if *wanted == '?' || *wanted == found => {
+                    pattern = rest;
+                    text.next();
+                }
+                (None, None) => return true,
+                _ => {
+                    let Some((rest, from)) = &mut retry else {
+                        return false;
+                    };
+                    if from.next().is_none() {
+                        return false;
+                    }
+                    pattern = rest;
+                    text = from.clone();
+                }
+            }
+        }
+    }
+}
+
+/// A short, stable text for `bytes`: FNV-1a, 64 bits, in 16 hexadecimal digits. It tells names apart; it protects
+/// nothing.
+pub fn short_hash(bytes: &[u8]) -> String {
+    let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    format!("{hash:016x}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn globs() {
+        for (pattern, text, fits) in [
+            ("*", "", true),
+            ("*", "anything/at all", true),
+            ("", "", true),
+            ("", "a", false),
+            ("team-a/*", "team-a/db", true),
+            ("team-a/*", "team-ab/db", false),
+            ("*a*b", "xxaxxbxab", true),
+            ("*a*b", "xxaxxbxa", false),
+            ("arn:aws:*:secret:*", "arn:aws:eu:1:secret:db", true),
+            ("?", "ß", true),
+            ("?", "", false),
+            ("a?c", "abc", true),
+            ("**", "a", true),
+            ("a*", "b", false),
+        ] {
+            assert_eq!(Glob::new(pattern).fits(text), fits, "{pattern} on {text}");
+        }
+    }
+
+    #[test]
+    fn a_hostile_glob_takes_no_exponential_time() {
+        assert!(
+            !Glob::new(&"*a".repeat(200)).fits(&"a".repeat(199).repeat(5).replace('a', "ab")[..600].replace('a', "c"))
+        );
+    }
+
+    #[test]
+    fn variables() {
+        for (name, valid) in [
+            ("_UNION_GROUP_KEY", true),
+            ("_UNION_MY-APP.DB", true),
+            ("1A", false),
+            ("", false),
+            ("A B", false),
+            ("ßA", false),
+            ("..A", false),
+        ] {
+            assert_eq!(is_variable(name), valid, "{name}");
+        }
+    }
+}

@@ -1,0 +1,315 @@
+//! Adding injections to a Pod.
+//!
+//! The Pod is a [`Node`] of which only the fields below are opened, so that all else comes out as it went in.
+
+#![forbid(unsafe_code)]
+
+mod env;
+mod files;
+mod template;
+
+use std::borrow::Cow;
+
+use serde_json::Value;
+
+use crate::injection::{Annotation, Injection};
+use crate::json::{Node, Shape, WrongType, covers};
+use crate::managers::Context;
+use crate::requests::{Containers, SecretRequest};
+
+const NAMED: Shape = Shape::Fields(&[("name", Shape::Text)]);
+const CONTAINER: Shape = Shape::Fields(&[
+    ("name", Shape::Text),
+    ("env", Shape::ListOf(&NAMED)),
+    (
+        "volumeMounts",
+        Shape::ListOf(&Shape::Fields(&[("name", Shape::Text), ("mountPath", Shape::Text)])),
+    ),
+]);
+
+/// The fields of a Pod that are opened.
+pub const SHAPE: Shape = Shape::Fields(&[
+    (
+        "metadata",
+        Shape::Fields(&[
+            ("annotations", Shape::MapOf(&Shape::Text)),
+            ("labels", Shape::MapOf(&Shape::Text)),
+        ]),
+    ),
+    (
+        "spec",
+        Shape::Fields(&[
+            ("volumes", Shape::ListOf(&NAMED)),
+            ("initContainers", Shape::ListOf(&CONTAINER)),
+            ("containers", Shape::ListOf(&CONTAINER)),
+            ("imagePullSecrets", Shape::ListOf(&NAMED)),
+            ("serviceAccountName", Shape::Text),
+        ]),
+    ),
+]);
+
+/// The two lists of containers that a Pod has when it is created.
+const CONTAINER_LISTS: [&str; 2] = ["initContainers", "containers"];
+
+/// The annotation that says what was injected.
+pub const STATUS_ANNOTATION: &str = "secret-injector/status";
+
+/// A Pod that can be added to.
+#[derive(Debug)]
+pub struct Pod<'a>(Node<'a>);
+
+/// One request and what it came to.
+pub struct Addition<'a> {
+    /// The request.
+    pub request: &'a SecretRequest,
+    /// The position of the manager that serves it.
+    pub manager: usize,
+    /// What is to be added.
+    pub injection: Injection,
+}
+
+impl Addition<'_> {
+    fn reaches(&self, container: &str) -> bool {
+        self.request.containers.includes(container)
+    }
+}
+
+/// Why the additions cannot be made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PodError {
+    /// A field of the Pod has a type that Kubernetes does not know for it.
+    #[error("the Pod is not valid: {0}")]
+    WrongType(#[from] WrongType),
+    /// A request names a container that is not there.
+    #[error("{request} names the container {name:?}, which the Pod does not have; it has {existing}")]
+    NoSuchContainer {
+        /// The request.
+        request: String,
+        /// The container.
+        name: String,
+        /// The Pod's containers.
+        existing: String,
+    },
+    /// Two requests want different values in one variable.
+    #[error("{first} and {second} both need the variable {variable:?} in one container; give one of them another name")]
+    VariableClash {
+        /// The variable.
+        variable: String,
+        /// A request.
+        first: String,
+        /// Another one.
+        second: String,
+    },
+    /// Two requests want different files at one path.
+    #[error("{first} and {second} both need the path {path:?} in one container")]
+    PathClash {
+        /// The path, or the one below which the other is.
+        path: String,
+        /// A request.
+        first: String,
+        /// Another one.
+        second: String,
+    },
+    /// The Pod has a mount of its own where a secret has to be mounted.
+    #[error(
+        "the container {container:?} mounts its volume {volume:?} at {path:?}, where {request} has to appear; mount \
+         that volume elsewhere"
+    )]
+    MountClash {
+        /// The container.
+        container: String,
+        /// The Pod's volume.
+        volume: String,
+        /// The path.
+        path: String,
+        /// The request.
+        request: String,
+    },
+    /// Something that was made here has no JSON form.
+    #[error("what is to be added cannot be written as JSON")]
+    Unwritable,
+}
+
+/// The longest list of warnings: the API server passes on
+/// [4 KiB in all](https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/#response).
+const MOST_WARNINGS: usize = 30;
+
+impl<'a> Pod<'a> {
+    /// Takes a document of the [`SHAPE`].
+    pub fn new(node: Node<'a>) -> Self {
+        Self(node)
+    }
+
+    /// The Pod as JSON.
+    pub fn into_node(self) -> Node<'a> {
+        self.0
+    }
+
+    /// Its annotations, those that are strings.
+    pub fn annotations(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.metadata("annotations")
+    }
+
+    /// Its labels, those that are strings.
+    pub fn labels(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.metadata("labels")
+    }
+
+    fn metadata(&self, field: &str) -> impl Iterator<Item = (&str, &str)> {
+        let fields = match self.0.get("metadata").and_then(|metadata| metadata.get(field)) {
+            Some(Node::Object(fields)) => fields.as_slice(),
+            _ => &[],
+        };
+        fields
+            .iter()
+            .filter_map(|(key, value)| Some((key.as_ref(), value.as_text()?)))
+    }
+
+    /// The service account that it runs as.
+    pub fn service_account(&self) -> &str {
+        match self.0.get("spec").and_then(|spec| spec.text("serviceAccountName")) {
+            Some("") | None => "default",
+            Some(name) => name,
+        }
+    }
+
+    fn spec_items(&self, list: &str) -> &[Node<'a>] {
+        self.0.get("spec").map_or(&[], |spec| spec.items(list))
+    }
+
+    fn spec_list(&mut self, list: &'static str) -> Result<&mut Vec<Node<'a>>, WrongType> {
+        self.0.field_mut("spec", || Node::Object(Vec::new()))?.list_mut(list)
+    }
+
+    /// Adds what `additions` say and returns what the Pod's author should know.
+    ///
+    /// # Errors
+    /// [`PodError`]; the Pod may then hold a part of the additions and is of no use.
+    pub fn add(&mut self, additions: &[Addition<'_>], context: &Context<'_>) -> Result<Vec<String>, PodError> {
+        self.check_targets(additions)?;
+        let mut warnings: Vec<String> = additions
+            .iter()
+            .flat_map(|addition| addition.injection.warnings.iter().cloned())
+            .collect();
+        let files = files::add(self, additions, context)?;
+        env::add(self, additions, &files, &mut warnings)?;
+        self.add_metadata(additions, &mut warnings)?;
+        self.add_pull_secrets(additions)?;
+        warnings.sort_unstable();
+        warnings.dedup();
+        if let Some(more) = warnings.len().checked_sub(MOST_WARNINGS).filter(|more| *more > 0) {
+            warnings.truncate(MOST_WARNINGS);
+            warnings.push(format!("{more} more warnings are left out"));
+        }
+        Ok(warnings)
+    }
+
+    fn check_targets(&self, additions: &[Addition<'_>]) -> Result<(), PodError> {
+        for addition in additions {
+            let Containers::Named(names) = &addition.request.containers else {
+                continue;
+            };
+            let mut existing = CONTAINER_LISTS
+                .iter()
+                .flat_map(|list| self.spec_items(list))
+                .filter_map(|item| item.text("name"));
+            if let Some(name) = names.iter().find(|name| !existing.clone().any(|known| known == *name)) {
+                return Err(PodError::NoSuchContainer {
+                    request: addition.request.origin.to_string(),
+                    name: name.clone(),
+                    existing: existing.by_ref().take(20).collect::<Vec<_>>().join(", "),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn add_metadata(&mut self, additions: &[Addition<'_>], warnings: &mut Vec<String>) -> Result<(), PodError> {
+        for addition in additions {
+            for annotation in &addition.injection.annotations {
+                self.add_annotation(annotation, warnings)?;
+            }
+            for (key, value) in &addition.injection.labels {
+                let labels = self.metadata_mut("labels")?;
+                if !labels.iter().any(|(known, _)| known == key) {
+                    labels.push((Cow::Owned(key.clone()), Node::Text(Cow::Owned(value.clone()))));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds one annotation; a required one replaces the Pod's own.
+    ///
+    /// # Errors
+    /// [`PodError::WrongType`]
+    fn add_annotation(&mut self, annotation: &Annotation, warnings: &mut Vec<String>) -> Result<(), PodError> {
+        let annotations = self.metadata_mut("annotations")?;
+        let ours = || Node::Text(Cow::Owned(annotation.value.clone()));
+        let Some((_, value)) = annotations.iter_mut().find(|(key, _)| *key == annotation.key) else {
+            annotations.push((Cow::Owned(annotation.key.clone()), ours()));
+            return Ok(());
+        };
+        if annotation.required && value.as_text() != Some(&annotation.value) {
+            *value = ours();
+            warnings.push(format!(
+                "the Pod's annotation {} was replaced: a secret that the Pod asks for needs it",
+                annotation.key
+            ));
+        }
+        Ok(())
+    }
+
+    /// Writes the status annotation; what it held is of no interest.
+    ///
+    /// # Errors
+    /// [`PodError::WrongType`]
+    pub fn set_status(&mut self, status: String) -> Result<(), PodError> {
+        let annotations = self.metadata_mut("annotations")?;
+        let status = Node::Text(Cow::Owned(status));
+        match annotations.iter_mut().find(|(key, _)| key == STATUS_ANNOTATION) {
+            Some((_, value)) => *value = status,
+            None => annotations.push((Cow::Borrowed(STATUS_ANNOTATION), status)),
+        }
+        Ok(())
+    }
+
+    fn metadata_mut(&mut self, field: &'static str) -> Result<&mut Vec<(Cow<'a, str>, Node<'a>)>, WrongType> {
+        self.0
+            .field_mut("metadata", || Node::Object(Vec::new()))?
+            .object_mut(field)
+    }
+
+    fn add_pull_secrets(&mut self, additions: &[Addition<'_>]) -> Result<(), PodError> {
+        for name in additions
+            .iter()
+            .flat_map(|addition| &addition.injection.image_pull_secrets)
+        {
+            let secrets = self.spec_list("imagePullSecrets")?;
+            if !secrets.iter().any(|secret| secret.text("name") == Some(name)) {
+                secrets.push(object([("name", Node::Text(Cow::Owned(name.clone())))]));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// An object of these fields.
+fn object<'a, const N: usize>(fields: [(&'static str, Node<'a>); N]) -> Node<'a> {
+    Node::Object(
+        fields
+            .into_iter()
+            .map(|(name, value)| (Cow::Borrowed(name), value))
+            .collect(),
+    )
+}
+
+/// Whether the item of a list `existing` says all that `ours` says.
+fn says(existing: &Node<'_>, ours: &Value) -> bool {
+    covers(&existing.to_value(), ours)
+}
+
+/// How a request is named in messages: where it stands and what it asks for.
+fn described(request: &SecretRequest) -> String {
+    format!("{} ({}/{})", request.origin, request.group, request.key)
+}

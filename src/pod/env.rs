@@ -1,0 +1,150 @@
+//! Variables.
+//!
+//! Ours go to the front, so that the Pod's own may refer to them as `$(NAME)`, and replace the Pod's own of the same
+//! name.
+
+#![forbid(unsafe_code)]
+
+use std::collections::BTreeMap;
+
+use super::files::Files;
+use super::{Addition, CONTAINER_LISTS, Pod, PodError, described, says};
+use crate::injection::{EnvValue, EnvVar};
+use crate::json::Node;
+
+/// The variables of one container, in the order in which they stand there, and a way to find one by its name.
+struct Variables<'v> {
+    ordered: Vec<(&'v EnvVar, Node<'static>)>,
+    positions: BTreeMap<&'v str, usize>,
+}
+
+/// Adds the variables of all additions.
+pub(super) fn add(
+    pod: &mut Pod<'_>,
+    additions: &[Addition<'_>],
+    files: &Files,
+    warnings: &mut Vec<String>,
+) -> Result<(), PodError> {
+    let resolved: Vec<(usize, EnvVar)> = additions
+        .iter()
+        .enumerate()
+        .flat_map(|(index, addition)| addition.injection.env.iter().map(move |variable| (index, variable)))
+        .map(|(index, variable)| (index, files.resolve(index, variable)))
+        .collect();
+    // Containers mostly get the same variables: those that the same additions reach share them.
+    let mut known: Vec<(Vec<bool>, Variables<'_>)> = Vec::new();
+    for list in CONTAINER_LISTS {
+        if pod.spec_items(list).is_empty() {
+            continue;
+        }
+        for (index, container) in pod.spec_list(list)?.iter_mut().enumerate() {
+            if files.is_ours(list, index) {
+                continue;
+            }
+            let name = container.text("name").unwrap_or_default().to_owned();
+            let reached: Vec<bool> = additions.iter().map(|addition| addition.reaches(&name)).collect();
+            let position = match known.iter().position(|(additions, _)| *additions == reached) {
+                Some(position) => position,
+                None => {
+                    let variables = variables(additions, &resolved, &reached)?;
+                    known.push((reached, variables));
+                    known.len() - 1
+                }
+            };
+            if let Some((_, variables)) = known.get(position)
+                && !variables.ordered.is_empty()
+            {
+                merge(container, &name, variables, warnings)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The variables that a container gets from the additions that reach it.
+fn variables<'v>(
+    additions: &[Addition<'_>],
+    resolved: &'v [(usize, EnvVar)],
+    reached: &[bool],
+) -> Result<Variables<'v>, PodError> {
+    let mut ordered = Vec::new();
+    let mut owners: Vec<usize> = Vec::new();
+    let mut positions: BTreeMap<&str, usize> = BTreeMap::new();
+    // Each variable is put in front of those before it, so the last one stands first.
+    for (owner, variable) in resolved.iter().rev() {
+        if !reached.get(*owner).is_some_and(|reached| *reached) {
+            continue;
+        }
+        let Some(position) = positions.get(variable.name.as_str()) else {
+            positions.insert(&variable.name, ordered.len());
+            ordered.push((variable, Node::made(variable).map_err(|_| PodError::Unwritable)?));
+            owners.push(*owner);
+            continue;
+        };
+        let same = ordered
+            .get(*position)
+            .is_some_and(|(known, _): &(&EnvVar, _)| known.value == variable.value);
+        if !same {
+            let request = |owner: Option<&usize>| {
+                owner
+                    .and_then(|owner| additions.get(*owner))
+                    .map_or_else(String::new, |addition| described(addition.request))
+            };
+            return Err(PodError::VariableClash {
+                variable: variable.name.clone(),
+                first: request(Some(owner)),
+                second: request(owners.get(*position)),
+            });
+        }
+    }
+    Ok(Variables { ordered, positions })
+}
+
+/// Puts `variables` in front of the container's own.
+fn merge(
+    container: &mut Node<'_>,
+    container_name: &str,
+    variables: &Variables<'_>,
+    warnings: &mut Vec<String>,
+) -> Result<(), PodError> {
+    let env = container.list_mut("env")?;
+    let mut merged: Vec<Node<'_>> = variables.ordered.iter().map(|(_, node)| node.clone()).collect();
+    merged.reserve(env.len());
+    for own in env.drain(..) {
+        let position = own.text("name").and_then(|name| variables.positions.get(name));
+        let Some(position) = position else {
+            merged.push(own);
+            continue;
+        };
+        let (Some((variable, node)), Some(place)) = (variables.ordered.get(*position), merged.get_mut(*position))
+        else {
+            continue;
+        };
+        if says_variable(&own, variable, node) {
+            *place = own;
+        } else {
+            warnings.push(format!(
+                "the container {container_name:?} sets the variable {:?} itself; the secret that the Pod asks for \
+                 replaces it",
+                variable.name
+            ));
+        }
+    }
+    *env = merged;
+    Ok(())
+}
+
+/// Whether the container's own variable is what we would write: we, or somebody before us, have done so already.
+fn says_variable(own: &Node<'_>, variable: &EnvVar, ours: &Node<'_>) -> bool {
+    let empty = matches!(&variable.value, EnvValue::Literal(value) if value.is_empty());
+    if empty {
+        let own = own.to_value();
+        return own.get("valueFrom").is_none()
+            && own
+                .get("value")
+                .and_then(|value| value.as_str())
+                .unwrap_or_default()
+                .is_empty();
+    }
+    says(own, &ours.to_value())
+}

@@ -1,0 +1,715 @@
+//! Files: the volumes that hold them, their mounts, and the init containers that fetch them.
+//!
+//! A container finds the files of those requests that reach it and no others. Containers with the same files share
+//! volumes; as a rule that is all of them, and there is one memory volume for what is fetched and one volume for each
+//! group of a Kubernetes Secret.
+
+#![forbid(unsafe_code)]
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::{Addition, CONTAINER_LISTS, Pod, PodError, described, object, says};
+use crate::injection::{EnvValue, EnvVar, FileOrigin, SecretFile};
+use crate::json::Node;
+use crate::managers::{ContainerName, Context, Copy, Fetch, FetchContainer, FetchItem, stands_first};
+use crate::names::{DNS_LABEL_LENGTH, short_hash};
+
+/// How much a memory volume may hold: more than all Secrets that fit one Pod, which the API server limits to
+/// [1 MiB each](https://kubernetes.io/docs/concepts/configuration/secret/#restriction-data-size).
+const MEMORY_LIMIT: &str = "64Mi";
+
+/// The field of a Pod's spec that holds the containers that run first.
+const INIT_CONTAINERS: &str = "initContainers";
+
+/// What [`super::env`] needs to know of the files.
+#[derive(Default)]
+pub(super) struct Files {
+    /// For each addition whose value comes through a file of variables: the volume, and the path in it.
+    env_files: BTreeMap<usize, (String, String)>,
+    /// The positions of our init containers.
+    ours: Vec<usize>,
+}
+
+impl Files {
+    /// Whether the container is one of those that fetch secrets for the Pod's own.
+    pub(super) fn is_ours(&self, list: &str, index: usize) -> bool {
+        list == INIT_CONTAINERS && self.ours.contains(&index)
+    }
+
+    /// The variable, its file filled in.
+    pub(super) fn resolve(&self, addition: usize, variable: &EnvVar) -> EnvVar {
+        let value = match (&variable.value, self.env_files.get(&addition)) {
+            (EnvValue::Fetched { key }, Some((volume, path))) => EnvValue::FileKey {
+                volume: volume.clone(),
+                path: path.clone(),
+                key: key.clone(),
+            },
+            (other, _) => other.clone(),
+        };
+        EnvVar {
+            name: variable.name.clone(),
+            value,
+        }
+    }
+}
+
+/// A volume that is to be added.
+struct Volume {
+    name: String,
+    source: Value,
+}
+
+/// A mount that a container gets.
+#[derive(Clone, PartialEq, Eq)]
+struct Mount {
+    volume: usize,
+    path: String,
+    sub_path: Option<String>,
+    /// The addition that needs it, for messages.
+    owner: usize,
+}
+
+/// What is to be added, before anything is.
+#[derive(Default)]
+struct Plan {
+    volumes: Vec<Volume>,
+    /// Which mounts the containers of a set get.
+    sets: Vec<(Vec<usize>, Vec<Mount>)>,
+    /// The init containers, with mounts by volume.
+    containers: Vec<FetchContainer>,
+    env_files: BTreeMap<usize, (usize, String)>,
+}
+
+/// Adds the files of all additions.
+pub(super) fn add(pod: &mut Pod<'_>, additions: &[Addition<'_>], context: &Context<'_>) -> Result<Files, PodError> {
+    let templates = additions.iter().any(|addition| {
+        let injection = &addition.injection;
+        !injection.volumes.is_empty() || !injection.mounts.is_empty() || !injection.init_containers.is_empty()
+    });
+    if !templates && additions.iter().all(|addition| addition.injection.file.is_none()) {
+        return Ok(Files::default());
+    }
+    let mut ours = Vec::new();
+    let mut plan = Plan::new(pod, additions, context, &ours)?;
+    if !plan.containers.is_empty() {
+        // A Pod that has been through here has our init containers already; they must not count as its own.
+        ours = plan.recognised(pod);
+        if !ours.is_empty() {
+            plan = Plan::new(pod, additions, context, &ours)?;
+        }
+    }
+    let names = plan.add_volumes(pod)?;
+    plan.add_mounts(pod, additions, &names, &ours)?;
+    let ours = plan.add_containers(pod, context, &names, ours)?;
+    let env_files = plan
+        .env_files
+        .iter()
+        .filter_map(|(addition, (volume, path))| Some((*addition, (names.get(*volume)?.clone(), path.clone()))))
+        .collect();
+    let mut files = Files { env_files, ours };
+    super::template::add(pod, additions, &mut files.ours, stands_first(context.settings))?;
+    Ok(files)
+}
+
+impl Plan {
+    fn new(pod: &Pod<'_>, additions: &[Addition<'_>], context: &Context<'_>, ours: &[usize]) -> Result<Self, PodError> {
+        let mut plan = Self::default();
+        for list in CONTAINER_LISTS {
+            for (index, container) in pod.spec_items(list).iter().enumerate() {
+                if list == INIT_CONTAINERS && ours.contains(&index) {
+                    continue;
+                }
+                let wanted = visible_files(additions, container.text("name").unwrap_or_default());
+                if !wanted.is_empty() && !plan.sets.iter().any(|(set, _)| *set == wanted) {
+                    plan.sets.push((wanted, Vec::new()));
+                }
+            }
+        }
+        let mut copies: BTreeMap<usize, Vec<Copy>> = BTreeMap::new();
+        for number in 0..plan.sets.len() {
+            plan.add_set(number, additions, context, &mut copies)?;
+        }
+        plan.add_env_files(additions, context, &mut copies);
+        plan.fetch(additions, context, &copies);
+        Ok(plan)
+    }
+
+    /// Plans the volumes and mounts for the containers that see exactly the files of the set `number`.
+    fn add_set(
+        &mut self,
+        number: usize,
+        additions: &[Addition<'_>],
+        context: &Context<'_>,
+        copies: &mut BTreeMap<usize, Vec<Copy>>,
+    ) -> Result<(), PodError> {
+        let Some((set, _)) = self.sets.get(number) else {
+            return Ok(());
+        };
+        let files: Vec<(usize, &SecretFile)> = set
+            .iter()
+            .filter_map(|index| Some((*index, additions.get(*index)?.injection.file.as_ref()?)))
+            .collect();
+        let files = without_copies(files, additions, context)?;
+        let mount_path = &context.settings.mount_path;
+        let mut mounts = Vec::new();
+        let mut directories: Vec<(&str, Vec<(usize, &SecretFile)>)> = Vec::new();
+        let mut fetched: Vec<(usize, &SecretFile)> = Vec::new();
+        for (index, file) in &files {
+            match &file.origin {
+                FileOrigin::Fetched { .. } => fetched.push((*index, file)),
+                FileOrigin::Agent => {}
+                FileOrigin::Secret { .. } | FileOrigin::Csi { .. } => {
+                    let directory = file.path.directory();
+                    match directories.iter_mut().find(|(known, _)| *known == directory) {
+                        Some((_, files)) => files.push((*index, file)),
+                        None => directories.push((directory, vec![(*index, file)])),
+                    }
+                }
+            }
+        }
+        if let Some((owner, _)) = fetched.first() {
+            let name = additions
+                .get(*owner)
+                .and_then(|addition| context.settings.managers.get(addition.manager))
+                .map_or("secrets", |entry| entry.manager.files_volume());
+            let volume = self.volume(name, memory());
+            for (index, file) in &fetched {
+                let copy = Copy {
+                    volume,
+                    path: file.path.as_str().to_owned(),
+                    variable: None,
+                };
+                copies.entry(*index).or_default().push(copy);
+            }
+            if directories.is_empty() {
+                mounts.push(Mount {
+                    volume,
+                    path: mount_path.clone(),
+                    sub_path: None,
+                    owner: *owner,
+                });
+            } else {
+                // A mount inside of a read-only volume fails where its directory is not there: each part of the memory
+                // volume is mounted beside the other volumes instead.
+                mount_parts(&fetched, volume, mount_path, &mut mounts);
+            }
+        }
+        for (directory, files) in directories {
+            let Some((owner, first)) = files.first() else {
+                continue;
+            };
+            if let Some((other, _)) = fetched.iter().find(|(_, file)| file.path.first() == directory) {
+                return Err(path_clash(
+                    &format!("{mount_path}/{directory}"),
+                    *other,
+                    *owner,
+                    additions,
+                ));
+            }
+            let (name, source) = directory_volume(directory, &files, first, mount_path, additions)?;
+            let volume = self.volume(&name, source);
+            mounts.push(Mount {
+                volume,
+                path: format!("{mount_path}/{directory}"),
+                sub_path: None,
+                owner: *owner,
+            });
+        }
+        if let Some((_, set_mounts)) = self.sets.get_mut(number) {
+            *set_mounts = mounts;
+        }
+        Ok(())
+    }
+
+    /// Plans the files of variables: one for each secret, so that the limit of
+    /// [64 KiB a file](https://github.com/kubernetes/enhancements/tree/master/keps/sig-node/3721-support-for-env-files)
+    /// is for one value, in a volume of their own that no container mounts.
+    fn add_env_files(
+        &mut self,
+        additions: &[Addition<'_>],
+        context: &Context<'_>,
+        copies: &mut BTreeMap<usize, Vec<Copy>>,
+    ) {
+        let mut volume = None;
+        for (index, addition) in additions.iter().enumerate() {
+            let Some(SecretFile {
+                path: _,
+                origin:
+                    FileOrigin::Fetched {
+                        variable: Some(variable),
+                        ..
+                    },
+            }) = &addition.injection.file
+            else {
+                continue;
+            };
+            let volume = *volume.get_or_insert_with(|| {
+                let files = context
+                    .settings
+                    .managers
+                    .get(addition.manager)
+                    .map_or("secrets", |entry| entry.manager.files_volume());
+                self.volumes.push(Volume {
+                    name: format!("{files}-env"),
+                    source: memory(),
+                });
+                self.volumes.len() - 1
+            });
+            let path = format!("{index}.env");
+            copies.entry(index).or_default().push(Copy {
+                volume,
+                path: path.clone(),
+                variable: Some(variable.clone()),
+            });
+            self.env_files.insert(index, (volume, path));
+        }
+    }
+
+    /// Lets each manager make its init containers.
+    fn fetch(&mut self, additions: &[Addition<'_>], context: &Context<'_>, copies: &BTreeMap<usize, Vec<Copy>>) {
+        for (position, entry) in context.settings.managers.iter().enumerate() {
+            let items: Vec<FetchItem<'_>> = additions
+                .iter()
+                .enumerate()
+                .filter(|(_, addition)| addition.manager == position)
+                .filter_map(|(index, addition)| match &addition.injection.file.as_ref()?.origin {
+                    FileOrigin::Fetched { arguments, .. } => Some(FetchItem {
+                        arguments,
+                        copies: copies.get(&index)?.clone(),
+                    }),
+                    _ => None,
+                })
+                .collect();
+            if !items.is_empty() {
+                let fetch = Fetch {
+                    items: &items,
+                    settings: context.settings,
+                    namespace: context.namespace,
+                };
+                self.containers.extend(entry.manager.fetch(&fetch));
+            }
+        }
+    }
+
+    /// The number of a volume, one that is there already where it is the same.
+    fn volume(&mut self, name: &str, source: Value) -> usize {
+        let shared = |volume: &Volume| {
+            // Memory volumes of different sets hold different files.
+            volume.source.get("emptyDir").is_none() && volume.source == source
+        };
+        if let Some(position) = self.volumes.iter().position(shared) {
+            return position;
+        }
+        let mut unique = name.to_owned();
+        let mut number = 2_u32;
+        while self.volumes.iter().any(|volume| volume.name == unique) {
+            unique = format!("{name}-{number}");
+            number += 1;
+        }
+        self.volumes.push(Volume { name: unique, source });
+        self.volumes.len() - 1
+    }
+
+    /// The positions of init containers that run what ours run.
+    fn recognised(&self, pod: &Pod<'_>) -> Vec<usize> {
+        let same = |container: &Node<'_>, ours: &FetchContainer| {
+            let existing = container.to_value();
+            ours.name.fits(container.text("name").unwrap_or_default())
+                && ["image", "command"].iter().all(|field| match ours.spec.get(field) {
+                    Some(wanted) => existing.get(field) == Some(wanted),
+                    None => true,
+                })
+        };
+        pod.spec_items(INIT_CONTAINERS)
+            .iter()
+            .enumerate()
+            .filter(|(_, container)| self.containers.iter().any(|ours| same(container, ours)))
+            .map(|(index, _)| index)
+            .collect()
+    }
+
+    /// Adds the volumes and returns their names, by their numbers.
+    fn add_volumes(&self, pod: &mut Pod<'_>) -> Result<Vec<String>, PodError> {
+        let mut names = Vec::with_capacity(self.volumes.len());
+        if self.volumes.is_empty() {
+            return Ok(names);
+        }
+        let volumes = pod.spec_list("volumes")?;
+        for volume in &self.volumes {
+            let mut name = shortened(&volume.name);
+            let mut number = 1_u32;
+            let add = loop {
+                let taken = names.contains(&name);
+                match volumes.iter().find(|existing| existing.text("name") == Some(&name)) {
+                    None if !taken => break true,
+                    Some(existing) if !taken && says(existing, &volume.source) => break false,
+                    _ => {}
+                }
+                name = shortened(&format!("{}-{number}", volume.name));
+                number += 1;
+            };
+            if add {
+                volumes.push(volume_node(&name, &volume.source)?);
+            }
+            names.push(name);
+        }
+        Ok(names)
+    }
+
+    fn add_mounts(
+        &self,
+        pod: &mut Pod<'_>,
+        additions: &[Addition<'_>],
+        names: &[String],
+        ours: &[usize],
+    ) -> Result<(), PodError> {
+        for list in CONTAINER_LISTS {
+            if pod.spec_items(list).is_empty() {
+                continue;
+            }
+            for (index, container) in pod.spec_list(list)?.iter_mut().enumerate() {
+                if list == INIT_CONTAINERS && ours.contains(&index) {
+                    continue;
+                }
+                let container_name = container.text("name").unwrap_or_default().to_owned();
+                let wanted = visible_files(additions, &container_name);
+                let Some((_, mounts)) = self.sets.iter().find(|(set, _)| *set == wanted) else {
+                    continue;
+                };
+                for mount in mounts {
+                    let Some(volume) = names.get(mount.volume) else {
+                        continue;
+                    };
+                    let owner = additions.get(mount.owner).map(|addition| described(addition.request));
+                    add_mount(container, &container_name, mount, volume, &owner.unwrap_or_default())?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds the init containers that are not there yet and returns the positions of all of ours.
+    fn add_containers(
+        &self,
+        pod: &mut Pod<'_>,
+        context: &Context<'_>,
+        names: &[String],
+        recognised: Vec<usize>,
+    ) -> Result<Vec<usize>, PodError> {
+        if self.containers.is_empty() {
+            return Ok(recognised);
+        }
+        let app_containers: Vec<String> = pod
+            .spec_items("containers")
+            .iter()
+            .filter_map(|item| Some(item.text("name")?.to_owned()))
+            .collect();
+        let existing = pod.spec_list(INIT_CONTAINERS)?;
+        let mut used = Vec::new();
+        let mut added: Vec<Node<'_>> = Vec::new();
+        let mut number = existing.len().saturating_sub(recognised.len());
+        for container in &self.containers {
+            let spec = with_mounts(container, names);
+            let there = recognised.iter().copied().find(|index| {
+                !used.contains(index) && existing.get(*index).is_some_and(|existing| says(existing, &spec))
+            });
+            if let Some(index) = there {
+                used.push(index);
+                continue;
+            }
+            let taken = |name: &str| {
+                existing
+                    .iter()
+                    .chain(&added)
+                    .any(|item| item.text("name") == Some(name))
+                    || app_containers.iter().any(|known| known == name)
+            };
+            let name = container.name.free(&mut number, taken);
+            added.push(container_node(&name, spec)?);
+        }
+        let count = added.len();
+        if stands_first(context.settings) {
+            existing.splice(0..0, added);
+            Ok((0..count)
+                .chain(recognised.into_iter().map(|index| index + count))
+                .collect())
+        } else {
+            let first = existing.len();
+            existing.extend(added);
+            Ok(recognised.into_iter().chain(first..first + count).collect())
+        }
+    }
+}
+
+impl ContainerName {
+    fn fits(self, name: &str) -> bool {
+        match self {
+            Self::Exact(exact) => name.starts_with(exact),
+            Self::Numbered(prefix) => name.starts_with(prefix),
+        }
+    }
+
+    fn free(self, number: &mut usize, taken: impl Fn(&str) -> bool) -> String {
+        if let Self::Exact(name) = self
+            && !taken(name)
+        {
+            return name.to_owned();
+        }
+        let (Self::Exact(prefix) | Self::Numbered(prefix)) = self;
+        loop {
+            let name = format!("{prefix}-{number}");
+            *number += 1;
+            if !taken(&name) {
+                return name;
+            }
+        }
+    }
+}
+
+/// The additions whose files a container sees.
+fn visible_files(additions: &[Addition<'_>], container: &str) -> Vec<usize> {
+    additions
+        .iter()
+        .enumerate()
+        .filter(|(_, addition)| match &addition.injection.file {
+            None
+            | Some(SecretFile {
+                origin: FileOrigin::Fetched { variable: Some(_), .. },
+                ..
+            }) => false,
+            Some(_) => addition.reaches(container),
+        })
+        .map(|(index, _)| index)
+        .collect()
+}
+
+/// The files without those that are there twice, when no two of them are in each other's way.
+fn without_copies<'f>(
+    files: Vec<(usize, &'f SecretFile)>,
+    additions: &[Addition<'_>],
+    context: &Context<'_>,
+) -> Result<Vec<(usize, &'f SecretFile)>, PodError> {
+    let mount_path = &context.settings.mount_path;
+    let manager = |index: usize| additions.get(index).map(|addition| addition.manager);
+    // Compared part by part, a directory stands right before the files in it.
+    let mut order: Vec<(Vec<&str>, usize, &SecretFile)> = files
+        .iter()
+        .map(|(index, file)| (file.path.as_str().split('/').collect(), *index, *file))
+        .collect();
+    order.sort_by(|(parts, index, _), (others, other, _)| parts.cmp(others).then(index.cmp(other)));
+    let mut copies = Vec::new();
+    for pair in order.windows(2) {
+        let [(parts, index, file), (others, other, other_file)] = pair else {
+            continue;
+        };
+        if parts == others && file == other_file && manager(*index) == manager(*other) {
+            copies.push(*other);
+        } else if others.starts_with(parts) {
+            return Err(path_clash(
+                &format!("{mount_path}/{}", file.path.as_str()),
+                *index,
+                *other,
+                additions,
+            ));
+        }
+    }
+    Ok(files.into_iter().filter(|(index, _)| !copies.contains(index)).collect())
+}
+
+fn path_clash(path: &str, first: usize, second: usize, additions: &[Addition<'_>]) -> PodError {
+    let request = |index: usize| {
+        additions
+            .get(index)
+            .map_or_else(String::new, |addition| described(addition.request))
+    };
+    PodError::PathClash {
+        path: path.to_owned(),
+        first: request(first),
+        second: request(second),
+    }
+}
+
+/// One mount for each first part of the paths in the memory volume.
+fn mount_parts(files: &[(usize, &SecretFile)], volume: usize, mount_path: &str, mounts: &mut Vec<Mount>) {
+    let mut parts: Vec<&str> = Vec::new();
+    for (owner, file) in files {
+        let part = file.path.first();
+        if !parts.contains(&part) {
+            parts.push(part);
+            mounts.push(Mount {
+                volume,
+                path: format!("{mount_path}/{part}"),
+                sub_path: Some(part.to_owned()),
+                owner: *owner,
+            });
+        }
+    }
+}
+
+fn memory() -> Value {
+    json!({"emptyDir": {"medium": "Memory", "sizeLimit": MEMORY_LIMIT}})
+}
+
+/// The volume for the files of one directory: a Secret, several of them together, or a CSI volume.
+fn directory_volume(
+    directory: &str,
+    files: &[(usize, &SecretFile)],
+    first: &SecretFile,
+    mount_path: &str,
+    additions: &[Addition<'_>],
+) -> Result<(String, Value), PodError> {
+    if let FileOrigin::Csi { volume, source } = &first.origin {
+        let stranger = files.iter().find(|(_, file)| match &file.origin {
+            FileOrigin::Csi { source: other, .. } => other != source,
+            _ => true,
+        });
+        return match (stranger, files.first()) {
+            (Some((other, _)), Some((owner, _))) => Err(path_clash(
+                &format!("{mount_path}/{directory}"),
+                *owner,
+                *other,
+                additions,
+            )),
+            _ => Ok((volume.clone(), json!({"csi": source}))),
+        };
+    }
+    let mut secrets: Vec<(&str, bool, Vec<Value>)> = Vec::new();
+    let mut name = String::new();
+    for (index, file) in files {
+        let FileOrigin::Secret {
+            volume,
+            secret,
+            key,
+            optional,
+        } = &file.origin
+        else {
+            let owner = files.first().map_or(*index, |(owner, _)| *owner);
+            return Err(path_clash(
+                &format!("{mount_path}/{directory}"),
+                owner,
+                *index,
+                additions,
+            ));
+        };
+        if name.is_empty() {
+            name.clone_from(volume);
+        }
+        let item = json!({"key": key, "path": file.path.file_name()});
+        match secrets.iter_mut().find(|(known, _, _)| known == secret) {
+            Some((_, every, items)) => {
+                *every &= optional;
+                items.push(item);
+            }
+            None => secrets.push((secret, *optional, vec![item])),
+        }
+    }
+    let source = match secrets.as_slice() {
+        [(secret, optional, items)] => {
+            json!({"secret": with_optional(json!({"secretName": secret, "items": items}), *optional)})
+        }
+        several => {
+            let sources: Vec<Value> = several
+                .iter()
+                .map(|(secret, optional, items)| {
+                    json!({"secret": with_optional(json!({"name": secret, "items": items}), *optional)})
+                })
+                .collect();
+            json!({"projected": {"sources": sources}})
+        }
+    };
+    Ok((name, source))
+}
+
+fn with_optional(mut source: Value, optional: bool) -> Value {
+    if let (true, Value::Object(fields)) = (optional, &mut source) {
+        fields.insert("optional".to_owned(), Value::Bool(true));
+    }
+    source
+}
+
+/// A name of at most 63 characters: itself, or one that stands for it.
+fn shortened(name: &str) -> String {
+    if name.len() <= DNS_LABEL_LENGTH {
+        name.to_owned()
+    } else {
+        format!("secret-{}", short_hash(name.as_bytes()))
+    }
+}
+
+fn volume_node<'a>(name: &str, source: &Value) -> Result<Node<'a>, PodError> {
+    let mut fields = vec![(Cow::Borrowed("name"), Node::Text(Cow::Owned(name.to_owned())))];
+    for (field, value) in source.as_object().into_iter().flatten() {
+        fields.push((
+            Cow::Owned(field.clone()),
+            Node::made(value).map_err(|_| PodError::Unwritable)?,
+        ));
+    }
+    Ok(Node::Object(fields))
+}
+
+/// Adds a mount to a container that does not have it yet.
+fn add_mount(
+    container: &mut Node<'_>,
+    container_name: &str,
+    mount: &Mount,
+    volume: &str,
+    request: &str,
+) -> Result<(), PodError> {
+    let existing = container.list_mut("volumeMounts")?;
+    let at_path = existing.iter().find(|own| {
+        own.text("mountPath")
+            .is_some_and(|path| path.trim_end_matches('/') == mount.path)
+    });
+    match at_path.map(|own| own.text("name").unwrap_or_default()) {
+        Some(own) if own == volume => Ok(()),
+        Some(own) => Err(PodError::MountClash {
+            container: container_name.to_owned(),
+            volume: own.to_owned(),
+            path: mount.path.clone(),
+            request: request.to_owned(),
+        }),
+        None => {
+            let mut fields = vec![
+                (Cow::Borrowed("name"), Node::Text(Cow::Owned(volume.to_owned()))),
+                (
+                    Cow::Borrowed("readOnly"),
+                    Node::made(&true).map_err(|_| PodError::Unwritable)?,
+                ),
+                (Cow::Borrowed("mountPath"), Node::Text(Cow::Owned(mount.path.clone()))),
+            ];
+            if let Some(sub_path) = &mount.sub_path {
+                fields.push((Cow::Borrowed("subPath"), Node::Text(Cow::Owned(sub_path.clone()))));
+            }
+            existing.push(Node::Object(fields));
+            Ok(())
+        }
+    }
+}
+
+/// The container's spec with the mounts of its volumes.
+fn with_mounts(container: &FetchContainer, names: &[String]) -> Value {
+    let mounts: Vec<Value> = container
+        .mounts
+        .iter()
+        .filter_map(|(volume, path)| Some(json!({"name": names.get(*volume)?, "mountPath": path})))
+        .collect();
+    let mut spec = container.spec.clone();
+    if let Value::Object(fields) = &mut spec {
+        fields.insert("volumeMounts".to_owned(), Value::Array(mounts));
+    }
+    spec
+}
+
+/// An init container of ours. Its name and mounts are opened, as those of the Pod's own are.
+fn container_node<'a>(name: &str, spec: Value) -> Result<Node<'a>, PodError> {
+    let mut node = object([("name", Node::Text(Cow::Owned(name.to_owned())))]);
+    if let (Node::Object(fields), Value::Object(spec)) = (&mut node, spec) {
+        for (field, value) in spec {
+            fields.push((Cow::Owned(field), Node::made(&value).map_err(|_| PodError::Unwritable)?));
+        }
+    }
+    Ok(node)
+}

@@ -1,0 +1,475 @@
+//! What a Pod asks for. Only this module knows how requests are written in annotations.
+//!
+//! Two forms exist side by side: Flyte's ([`flyte`]) and a readable one ([`json`]).
+#![forbid(unsafe_code)]
+
+pub mod base32;
+mod excerpt;
+pub mod flyte;
+#[cfg(test)]
+mod golden_tests;
+pub mod json;
+mod text_format;
+
+use std::fmt;
+
+use excerpt::excerpt;
+use thiserror::Error;
+
+/// What the keys of Flyte's annotations start with; a decimal number follows.
+///
+/// [Flyte's own constant](https://github.com/flyteorg/flyte/blob/master/flyteplugins/go/tasks/pluginmachinery/utils/secrets/marshaler.go)
+/// is the same, but Flyte takes any key that starts so.
+pub const FLYTE_PREFIX: &str = "flyte.secrets/s";
+
+/// The key of the readable annotation, see [`json`].
+pub const JSON_ANNOTATION: &str = "secret-injector/requests";
+
+/// One secret that a Pod asks for.
+///
+/// The fields are those of Flyte's
+/// [`core.Secret`](https://github.com/flyteorg/flyte/blob/master/flyteidl/protos/flyteidl/core/security.proto),
+/// and which containers get it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecretRequest {
+    /// Where the Pod asks for it; messages name it.
+    pub origin: Origin,
+    /// The secret's group: for a Kubernetes Secret its name. May be empty where a manager allows it.
+    pub group: String,
+    /// The version of the group; its meaning depends on the manager. Empty: none given.
+    pub group_version: String,
+    /// The key within the group. May be empty where a manager allows it.
+    pub key: String,
+    /// How the secret is to reach the container.
+    pub mount: MountRequirement,
+    /// A further variable that is to hold the value, or the file's path. Empty: none asked for.
+    pub env_var: String,
+    /// The containers, init containers included, that get the secret.
+    pub containers: Containers,
+}
+
+impl SecretRequest {
+    fn identity(&self) -> (&str, &str, &str, MountRequirement, &str) {
+        (&self.group, &self.group_version, &self.key, self.mount, &self.env_var)
+    }
+}
+
+/// How a secret is to reach the container: Flyte's `Secret.MountType`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum MountRequirement {
+    /// `ANY`: the manager chooses.
+    #[default]
+    Any,
+    /// `ENV_VAR`: as an environment variable.
+    EnvVar,
+    /// `FILE`: as a file.
+    File,
+}
+
+impl MountRequirement {
+    /// The name in Flyte's protobuf enum.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Any => "ANY",
+            Self::EnvVar => "ENV_VAR",
+            Self::File => "FILE",
+        }
+    }
+
+    /// The value that Flyte's enum calls `name`, in this spelling only.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Any, Self::EnvVar, Self::File]
+            .into_iter()
+            .find(|mount| mount.name() == name)
+    }
+
+    /// The value with this number in Flyte's enum.
+    #[must_use]
+    pub const fn from_number(number: u32) -> Option<Self> {
+        match number {
+            0 => Some(Self::Any),
+            1 => Some(Self::EnvVar),
+            2 => Some(Self::File),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for MountRequirement {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
+    }
+}
+
+/// Which containers of the Pod get a secret.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Containers {
+    /// Every container and init container.
+    #[default]
+    All,
+    /// The containers and init containers of these names. As this module makes it: sorted, each name once.
+    Named(Vec<String>),
+}
+
+impl Containers {
+    /// Whether the container called `name` gets the secret.
+    #[must_use]
+    pub fn includes(&self, name: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Named(names) => names.iter().any(|named| named == name),
+        }
+    }
+
+    /// `names`, sorted and each once, so that equal sets compare as equal.
+    #[must_use]
+    pub fn named(mut names: Vec<String>) -> Self {
+        names.sort_unstable();
+        names.dedup();
+        Self::Named(names)
+    }
+
+    fn absorb(&mut self, other: &mut Self) {
+        match (&mut *self, other) {
+            (Self::All, _) => {}
+            (_, Self::All) => *self = Self::All,
+            (Self::Named(names), Self::Named(more)) => names.append(more),
+        }
+    }
+
+    fn normalised(self) -> Self {
+        match self {
+            Self::All => Self::All,
+            Self::Named(names) => Self::named(names),
+        }
+    }
+}
+
+/// Where a Pod asks for a secret.
+///
+/// ```text
+/// annotation flyte.secrets/s0
+/// annotation secret-injector/requests, item 2
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// In an annotation of Flyte's.
+    Flyte {
+        /// The annotation's key, such as `flyte.secrets/s0`.
+        key: String,
+    },
+    /// In the list of [`JSON_ANNOTATION`].
+    Json {
+        /// The place in the list, from 0. Messages count from 1: "item 1" is the first.
+        index: usize,
+    },
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flyte { key } => write!(formatter, "annotation {}", excerpt(key)),
+            Self::Json { index } => {
+                write!(
+                    formatter,
+                    "annotation {JSON_ANNOTATION}, item {}",
+                    index.saturating_add(1)
+                )
+            }
+        }
+    }
+}
+
+/// Everything that a Pod's annotations ask for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Requests {
+    /// Each secret once: Flyte's by the number in their keys, then those of [`JSON_ANNOTATION`] in its order.
+    pub requests: Vec<SecretRequest>,
+    /// Sentences on annotations that look like requests but are none.
+    pub warnings: Vec<String>,
+}
+
+/// A request that cannot be read.
+///
+/// The message names the annotation, the place in it and a way out. Of the annotation's value it holds at most the
+/// start of one word, escaped.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum RequestError {
+    /// One of Flyte's annotations.
+    #[error(
+        "annotation {} cannot be decoded: {source}. Flyte's SDK writes this annotation; to write a request by hand, \
+         use the annotation {JSON_ANNOTATION}",
+        excerpt(key)
+    )]
+    Flyte {
+        /// The annotation's key.
+        key: String,
+        /// What is wrong with its value.
+        source: flyte::DecodeError,
+    },
+    /// The readable annotation.
+    #[error("annotation {JSON_ANNOTATION}{}{source}", source.separator())]
+    Json {
+        /// What is wrong with its value.
+        #[from]
+        source: json::JsonError,
+    },
+}
+
+/// Reads all requests among a Pod's annotations; other annotations are passed over.
+///
+/// The order of `annotations` does not matter. Should it hold one key twice, both of Flyte's count, and the last
+/// readable one.
+///
+/// A secret asked for twice, that is, equal in all but origin and containers, becomes one request: the first, for the
+/// containers of both.
+///
+/// # Errors
+/// The first request, in the order of [`Requests::requests`], that cannot be read.
+pub fn from_annotations<'a>(
+    annotations: impl IntoIterator<Item = (&'a str, &'a str)>,
+) -> Result<Requests, RequestError> {
+    let mut numbered = Vec::new();
+    let mut readable = None;
+    let mut warnings = Vec::new();
+    for (key, value) in annotations {
+        if let Some(suffix) = key.strip_prefix(FLYTE_PREFIX) {
+            match Number::new(suffix) {
+                Some(number) => numbered.push((number, key, value)),
+                None => warnings.push(not_a_request(key)),
+            }
+        } else if key == JSON_ANNOTATION {
+            readable = Some(value);
+        }
+    }
+    numbered.sort();
+    warnings.sort_unstable();
+
+    let mut requests = Vec::with_capacity(numbered.len());
+    for (_, key, value) in numbered {
+        requests.push(flyte_request(key, value)?);
+    }
+    if let Some(text) = readable {
+        requests.extend(json::decode(text)?);
+    }
+    Ok(Requests {
+        requests: merge(requests),
+        warnings,
+    })
+}
+
+fn flyte_request(key: &str, value: &str) -> Result<SecretRequest, RequestError> {
+    let secret = flyte::decode(value).map_err(|source| RequestError::Flyte {
+        key: key.to_owned(),
+        source,
+    })?;
+    Ok(SecretRequest {
+        origin: Origin::Flyte { key: key.to_owned() },
+        group: secret.group,
+        group_version: secret.group_version,
+        key: secret.key,
+        mount: secret.mount,
+        env_var: secret.env_var,
+        containers: Containers::All,
+    })
+}
+
+fn not_a_request(key: &str) -> String {
+    format!(
+        "annotation {} is ignored: a request's key is {FLYTE_PREFIX} and a decimal number, such as {FLYTE_PREFIX}0",
+        excerpt(key)
+    )
+}
+
+/// A decimal number of any length. Compares by value: without leading zeros the longer is the greater, and digits of
+/// one length compare as text. `7` comes before `007`: two keys of a Pod, so two requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Number<'a> {
+    length: usize,
+    digits: &'a str,
+    length_with_zeros: usize,
+}
+
+impl<'a> Number<'a> {
+    fn new(text: &'a str) -> Option<Self> {
+        if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+            return None;
+        }
+        let digits = text.trim_start_matches('0');
+        Some(Self {
+            length: digits.len(),
+            digits,
+            length_with_zeros: text.len(),
+        })
+    }
+}
+
+/// Sorting instead of comparing each with each keeps hundreds of requests cheap.
+fn merge(requests: Vec<SecretRequest>) -> Vec<SecretRequest> {
+    let mut placed: Vec<(usize, SecretRequest)> = requests.into_iter().enumerate().collect();
+    placed.sort_by(|(_, one), (_, other)| one.identity().cmp(&other.identity()));
+    placed.dedup_by(|(_, later), (_, first)| {
+        let same = later.identity() == first.identity();
+        if same {
+            first.containers.absorb(&mut later.containers);
+        }
+        same
+    });
+    placed.sort_unstable_by_key(|(place, _)| *place);
+    placed
+        .into_iter()
+        .map(|(_, request)| SecretRequest {
+            containers: request.containers.normalised(),
+            ..request
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flyte(text: &str) -> String {
+        base32::encode(text.as_bytes())
+    }
+
+    /// Each request as "origin: key", for comparing.
+    fn outline(annotations: &[(&str, &str)]) -> Vec<String> {
+        let requests = from_annotations(annotations.iter().copied()).unwrap().requests;
+        requests
+            .iter()
+            .map(|request| format!("{}: {}", request.origin, request.key))
+            .collect()
+    }
+
+    #[test]
+    fn flytes_come_first_and_by_number() {
+        let [a, b, c, d, e, f] = ["a", "b", "c", "d", "e", "f"].map(|key| flyte(&format!("key:'{key}'")));
+        let annotations = [
+            ("secret-injector/requests", r#"[{"key":"y"},{"key":"x"}]"#),
+            ("flyte.secrets/s10", c.as_str()),
+            ("flyte.secrets/s9", b.as_str()),
+            ("flyte.secrets/s007", f.as_str()),
+            ("flyte.secrets/s7", e.as_str()),
+            ("flyte.secrets/s340282366920938463463374607431768211456", d.as_str()),
+            ("flyte.secrets/s0", a.as_str()),
+            ("example.com/other", "!"),
+        ];
+        let expected = [
+            "annotation flyte.secrets/s0: a",
+            "annotation flyte.secrets/s7: e",
+            "annotation flyte.secrets/s007: f",
+            "annotation flyte.secrets/s9: b",
+            "annotation flyte.secrets/s10: c",
+            "annotation flyte.secrets/s3402823669209384634633746…: d",
+            "annotation secret-injector/requests, item 1: y",
+            "annotation secret-injector/requests, item 2: x",
+        ];
+        assert_eq!(outline(&annotations), expected);
+        let mut reversed = annotations;
+        reversed.reverse();
+        assert_eq!(outline(&reversed), expected);
+    }
+
+    #[test]
+    fn keys_without_a_number_are_warned_about() {
+        for suffix in ["", "idecar", "-1", "+1", "1a", "1 ", "١", "0x1", "1.0"] {
+            let key = format!("flyte.secrets/s{suffix}");
+            let read = from_annotations([(key.as_str(), "true")]).unwrap();
+            assert_eq!(read.requests, []);
+            assert_eq!(read.warnings.len(), 1, "{key}");
+        }
+        for key in [
+            "flyte.secrets",
+            "Flyte.secrets/s0",
+            "xflyte.secrets/s0",
+            "secret-injector/requests2",
+        ] {
+            assert_eq!(from_annotations([(key, "true")]), Ok(Requests::default()), "{key}");
+        }
+        let key = format!("flyte.secrets/s\u{202e}{}", "é\n".repeat(10_000));
+        assert_eq!(
+            from_annotations([(key.as_str(), "")]).unwrap().warnings,
+            [
+                r"annotation flyte.secrets/s\u{202e}\u{e9}\n\u{e9}\n… is ignored: a request's key is flyte.secrets/s and a decimal number, such as flyte.secrets/s0"
+            ]
+        );
+    }
+
+    #[test]
+    fn equal_secrets_are_merged() {
+        let named = |names: &[&str]| Containers::Named(names.iter().map(|&name| name.to_owned()).collect());
+        let table = [
+            (r#"[{"key":"k"},{"key":"k"}]"#, vec![Containers::All]),
+            (r#"[{"key":"k","containers":["b"]},{"key":"k"}]"#, vec![Containers::All]),
+            (r#"[{"key":"k"},{"key":"k","containers":["b"]}]"#, vec![Containers::All]),
+            (r#"[{"key":"k","containers":["b","a","b"]}]"#, vec![named(&["a", "b"])]),
+            (
+                r#"[{"key":"k","containers":["b"]},{"key":"k","containers":["b","a"]},{"key":"k","containers":["c"]}]"#,
+                vec![named(&["a", "b", "c"])],
+            ),
+            (
+                r#"[{"key":"k","containers":["b"]},{"key":"k","envVar":"E"}]"#,
+                vec![named(&["b"]), Containers::All],
+            ),
+        ];
+        for (text, expected) in table {
+            let read = from_annotations([(JSON_ANNOTATION, text)]).unwrap();
+            let containers: Vec<_> = read.requests.into_iter().map(|request| request.containers).collect();
+            assert_eq!(containers, expected, "{text}");
+        }
+        let value = flyte("key:'k'");
+        let both = [
+            ("secret-injector/requests", r#"[{"key":"k","containers":["c"]}]"#),
+            ("flyte.secrets/s0", &value),
+        ];
+        assert_eq!(outline(&both), ["annotation flyte.secrets/s0: k"]);
+    }
+
+    #[test]
+    fn containers_include_by_exact_name() {
+        let some = Containers::Named(vec!["b".to_owned(), "a".to_owned()]);
+        let table = [
+            (&Containers::All, "x", true),
+            (&some, "a", true),
+            (&some, "A", false),
+            (&some, "", false),
+        ];
+        for (containers, name, expected) in table {
+            assert_eq!(containers.includes(name), expected, "{containers:?} {name}");
+        }
+    }
+
+    #[test]
+    fn errors_name_the_annotation_and_a_way_out() {
+        let unknown = flyte("key:'a'\nnope:1");
+        let table = [
+            (
+                ("flyte.secrets/s0", "NNSX"),
+                "annotation flyte.secrets/s0 cannot be decoded: character 1 is N, but the base32 of this annotation has \
+                 a to z and 1 to 6 only, without padding. Flyte's SDK writes this annotation; to write a request by \
+                 hand, use the annotation secret-injector/requests",
+            ),
+            (
+                ("flyte.secrets/s1", unknown.as_str()),
+                "annotation flyte.secrets/s1 cannot be decoded: decoded text, line 2, column 1: there is no field nope; \
+                 the fields are group, group_version, key, mount_requirement and env_var. Flyte's SDK writes this \
+                 annotation; to write a request by hand, use the annotation secret-injector/requests",
+            ),
+            (
+                (JSON_ANNOTATION, "[{},"),
+                "annotation secret-injector/requests is not JSON: line 1, column 4: EOF while parsing a value",
+            ),
+            (
+                (JSON_ANNOTATION, r#"[{},{"groop":1}]"#),
+                "annotation secret-injector/requests, item 2: there is no field groop; the fields are group, \
+                 groupVersion, key, mountRequirement, envVar and containers",
+            ),
+        ];
+        for (annotation, expected) in table {
+            assert_eq!(from_annotations([annotation]).unwrap_err().to_string(), expected);
+        }
+    }
+}

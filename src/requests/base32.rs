@@ -1,0 +1,148 @@
+//! Base32 as Flyte writes it: RFC 4648's with an own alphabet that suits Kubernetes names, and without padding.
+//!
+//! Flyte uses Go's [`encoding/base32`](https://pkg.go.dev/encoding/base32) with
+//! [this alphabet](https://github.com/flyteorg/flyte/blob/master/flyteplugins/go/tasks/pluginmachinery/utils/secrets/marshaler.go)
+//! for its annotations and for the names of volumes.
+#![forbid(unsafe_code)]
+
+use thiserror::Error;
+
+const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz123456";
+
+/// Where each letter's five bits start in a 64-bit word whose five highest bytes are the data.
+const SHIFTS: [u32; 8] = [59, 54, 49, 44, 39, 34, 29, 24];
+
+/// Text that is not base32.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum DecodeError {
+    /// A character outside the alphabet.
+    #[error(
+        "character {position} is {}, but the base32 of this annotation has a to z and 1 to 6 only, without padding",
+        character.escape_default()
+    )]
+    Character {
+        /// The place of the character in the value, from 1.
+        position: usize,
+        /// The character.
+        character: char,
+    },
+    /// The last group has 1, 3 or 6 letters, which no bytes encode to. Go drops such a group without a word.
+    #[error("its {letters} letters are no whole number of bytes; the end of the value is missing")]
+    Tail {
+        /// How many letters the value has, line breaks not counted.
+        letters: usize,
+    },
+}
+
+/// Encodes `bytes`.
+#[must_use]
+pub fn encode(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len().div_ceil(5).saturating_mul(8));
+    for group in bytes.chunks(5) {
+        let letters = match group.len() {
+            1 => 2,
+            2 => 4,
+            3 => 5,
+            4 => 7,
+            _ => 8,
+        };
+        let mut word = [0; 8];
+        for (place, byte) in word.iter_mut().zip(group) {
+            *place = *byte;
+        }
+        let word = u64::from_be_bytes(word);
+        for shift in SHIFTS.into_iter().take(letters) {
+            // The mask leaves five bits, so neither the conversion nor the look-up can fail.
+            let value = usize::try_from(word.wrapping_shr(shift) & 31).unwrap_or_default();
+            text.extend(ALPHABET.get(value).map(|&letter| char::from(letter)));
+        }
+    }
+    text
+}
+
+/// Decodes `text` as Go does: line breaks are passed over, and so are bits that no byte needs.
+///
+/// # Errors
+/// A character outside the alphabet; unlike in Go, a last group that is too short for a byte.
+pub fn decode(text: &str) -> Result<Vec<u8>, DecodeError> {
+    let mut values = Vec::with_capacity(text.len());
+    for (index, character) in text.chars().enumerate() {
+        if matches!(character, '\r' | '\n') {
+            continue;
+        }
+        let position = index.saturating_add(1);
+        values.push(value(character).ok_or(DecodeError::Character { position, character })?);
+    }
+    let mut bytes = Vec::with_capacity(values.len().div_ceil(8).saturating_mul(5));
+    for group in values.chunks(8) {
+        let length = match group.len() {
+            2 => 1,
+            4 => 2,
+            5 => 3,
+            7 => 4,
+            8 => 5,
+            _ => {
+                return Err(DecodeError::Tail { letters: values.len() });
+            }
+        };
+        let word = group
+            .iter()
+            .zip(SHIFTS)
+            .fold(0, |word, (&value, shift)| word | u64::from(value).wrapping_shl(shift));
+        bytes.extend(word.to_be_bytes().into_iter().take(length));
+    }
+    Ok(bytes)
+}
+
+fn value(letter: char) -> Option<u8> {
+    let letter = u8::try_from(letter).ok()?;
+    match letter {
+        b'a'..=b'z' => letter.checked_sub(b'a'),
+        b'1'..=b'6' => letter.checked_sub(b'1')?.checked_add(26),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_length_and_byte_round_trips() {
+        let all: Vec<u8> = (0..=255).chain(0..=255).collect();
+        for start in 0..256 {
+            for length in 0..18 {
+                let bytes = &all[start..start + length];
+                assert_eq!(decode(&encode(bytes)).as_deref(), Ok(bytes));
+            }
+        }
+    }
+
+    #[test]
+    fn decodes() {
+        let character = |position, character| Err(DecodeError::Character { position, character });
+        let tail = |letters| Err(DecodeError::Tail { letters });
+        let table: [(&str, Result<&[u8], DecodeError>); 17] = [
+            ("", Ok(b"")),
+            ("\r\n", Ok(b"")),
+            ("nnsxs", Ok(b"key")),
+            ("n\nn\rsxs\n", Ok(b"key")),
+            ("m4", Ok(b"g")),
+            ("m5", Ok(b"g")),
+            ("66", Ok(b"\xff")),
+            ("n", tail(1)),
+            ("nns", tail(3)),
+            ("nnsxso", tail(6)),
+            ("nnsxsorcn\n", tail(9)),
+            ("m4======", character(3, '=')),
+            ("m\n4 ", character(4, ' ')),
+            ("M4", character(1, 'M')),
+            ("m7", character(2, '7')),
+            ("éé", character(1, 'é')),
+            ("m0", character(2, '0')),
+        ];
+        for (text, expected) in table {
+            assert_eq!(decode(text), expected.map(<[u8]>::to_vec), "{text:?}");
+        }
+    }
+}

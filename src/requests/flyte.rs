@@ -1,0 +1,444 @@
+//! Flyte's form of a request: a protobuf message in text format, in [`base32`].
+//!
+//! ```text
+//! flyte.secrets/s0: m4zg54lqhiqcez2sn41xaiqknnsxsoraejvwk5jcbi
+//! ```
+//! decodes to
+//! ```text
+//! group: "group"
+//! key: "key"
+//! ```
+//!
+//! Whatever Flyte's webhook decodes is decoded to the same secret here, but for what has to be refused:
+//! - base32 whose end is missing, where Flyte drops up to six letters;
+//! - strings that are not UTF-8, which nothing in a Pod can hold;
+//! - numbers of `mount_requirement` that mean nothing.
+#![forbid(unsafe_code)]
+
+use thiserror::Error;
+
+use super::{
+    MountRequirement, base32,
+    excerpt::excerpt,
+    text_format::{Fault, Lexer, Token},
+};
+
+/// The message in one of Flyte's annotations:
+/// [`core.Secret`](https://github.com/flyteorg/flyte/blob/master/flyteidl/protos/flyteidl/core/security.proto).
+/// A field that is not set is empty.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DecodedSecret {
+    /// `group`
+    pub group: String,
+    /// `group_version`
+    pub group_version: String,
+    /// `key`
+    pub key: String,
+    /// `mount_requirement`
+    pub mount: MountRequirement,
+    /// `env_var`
+    pub env_var: String,
+}
+
+/// A value of a Flyte annotation that is no request.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum DecodeError {
+    /// It is not base32.
+    #[error(transparent)]
+    Base32(#[from] base32::DecodeError),
+    /// The text in it is not such a message.
+    #[error("decoded text, line {line}, column {column}: {problem}")]
+    Text {
+        /// The line in the decoded text, from 1.
+        line: usize,
+        /// The character in that line, from 1.
+        column: usize,
+        /// What is wrong there.
+        problem: Problem,
+    },
+}
+
+/// What can be wrong in the text.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum Problem {
+    /// A byte that starts no token.
+    #[error("unexpected {}", shown_byte(*.0))]
+    Byte(u8),
+    /// A string without its closing quote on the line where it starts.
+    #[error("this string has no closing quote on its line; a line break in it is written \\n")]
+    Unclosed,
+    /// A string whose bytes are not UTF-8.
+    #[error("this string is not UTF-8")]
+    NotUtf8,
+    /// An escape that does not exist.
+    #[error("\\{} is no escape; a backslash itself is written \\\\", .0.escape_default())]
+    Escape(char),
+    /// An octal escape without three digits, or of more than a byte.
+    #[error("an octal escape in this string is not \\000 to \\377, always with three digits")]
+    Octal,
+    /// An escape with too few digits.
+    #[error("\\{letter} in this string is not followed by {digits} hexadecimal digits")]
+    Digits {
+        /// The letter after the backslash.
+        letter: char,
+        /// How many digits belong there.
+        digits: usize,
+    },
+    /// An escape beyond Unicode.
+    #[error("\\U in this string is greater than \\U0010FFFF")]
+    CodePoint,
+    /// Something else where a field's name belongs.
+    #[error("expected a field's name, found {0}")]
+    NotAField(Found),
+    /// The name of an extension or of an `Any`. Flyte's webhook crashes on some of these.
+    #[error("names in [ ], of extensions or of Any, are not possible here")]
+    Extension,
+    /// A field that the message does not have.
+    #[error("there is no field {0}; the fields are group, group_version, key, mount_requirement and env_var")]
+    UnknownField(String),
+    /// A field that is set twice.
+    #[error("the field {0} is set twice")]
+    Repeated(&'static str),
+    /// A field's name without `:` after it.
+    #[error("expected : after the field {0}")]
+    NoColon(&'static str),
+    /// Something else where a string belongs.
+    #[error("the field {field} wants a string in quotes, found {found}")]
+    NotText {
+        /// The field.
+        field: &'static str,
+        /// What is there.
+        found: Found,
+    },
+    /// Not a value of `mount_requirement`.
+    #[error("mount_requirement is ANY (0), ENV_VAR (1) or FILE (2), found {0}")]
+    UnknownMount(Found),
+}
+
+/// What is there, in short, where something else belongs.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Found {
+    /// The text's end.
+    #[error("the end")]
+    End,
+    /// A punctuation mark.
+    #[error("{0}")]
+    Symbol(char),
+    /// The start of a name or a number.
+    #[error("{0}")]
+    Word(String),
+    /// A quoted string.
+    #[error("a string")]
+    Text,
+}
+
+impl From<Token<'_>> for Found {
+    fn from(token: Token<'_>) -> Self {
+        match token {
+            Token::End => Self::End,
+            Token::Symbol(symbol) => Self::Symbol(symbol),
+            Token::Word(word) => Self::Word(excerpt(word)),
+            Token::Text(_) => Self::Text,
+        }
+    }
+}
+
+fn shown_byte(byte: u8) -> String {
+    if byte.is_ascii_graphic() {
+        char::from(byte).to_string()
+    } else {
+        format!("byte 0x{byte:02x}")
+    }
+}
+
+/// Decodes the value of one of Flyte's annotations.
+///
+/// # Errors
+/// The value is no base32, or its text no such message.
+pub fn decode(value: &str) -> Result<DecodedSecret, DecodeError> {
+    let text = base32::decode(value)?;
+    parse(&text).map_err(|fault| {
+        let (line, column) = position(&text, fault.offset);
+        DecodeError::Text {
+            line,
+            column,
+            problem: fault.problem,
+        }
+    })
+}
+
+fn parse(text: &[u8]) -> Result<DecodedSecret, Fault> {
+    let mut lexer = Lexer::new(text);
+    let mut group = Slot::new("group");
+    let mut group_version = Slot::new("group_version");
+    let mut key = Slot::new("key");
+    let mut mount = Slot::new("mount_requirement");
+    let mut env_var = Slot::new("env_var");
+    loop {
+        let (offset, token) = lexer.next()?;
+        let fault = |problem| Fault { offset, problem };
+        match token {
+            Token::End => break,
+            Token::Word("group") => group.read(offset, &mut lexer, string)?,
+            Token::Word("group_version") => group_version.read(offset, &mut lexer, string)?,
+            Token::Word("key") => key.read(offset, &mut lexer, string)?,
+            Token::Word("mount_requirement") => {
+                mount.read(offset, &mut lexer, mount_requirement)?;
+            }
+            Token::Word("env_var") => env_var.read(offset, &mut lexer, string)?,
+            Token::Word(name) => return Err(fault(Problem::UnknownField(excerpt(name)))),
+            Token::Symbol('[') => return Err(fault(Problem::Extension)),
+            other => return Err(fault(Problem::NotAField(other.into()))),
+        }
+        lexer.skip_separator();
+    }
+    Ok(DecodedSecret {
+        group: group.value.unwrap_or_default(),
+        group_version: group_version.value.unwrap_or_default(),
+        key: key.value.unwrap_or_default(),
+        mount: mount.value.unwrap_or_default(),
+        env_var: env_var.value.unwrap_or_default(),
+    })
+}
+
+/// A field and, once it was read, its value.
+struct Slot<T> {
+    name: &'static str,
+    value: Option<T>,
+}
+
+impl<T> Slot<T> {
+    const fn new(name: &'static str) -> Self {
+        Self { name, value: None }
+    }
+
+    /// Reads what follows the field's name, which is at `offset`.
+    fn read(
+        &mut self,
+        offset: usize,
+        lexer: &mut Lexer<'_>,
+        convert: fn(&'static str, Token<'_>) -> Result<T, Problem>,
+    ) -> Result<(), Fault> {
+        if self.value.is_some() {
+            return Err(Fault {
+                offset,
+                problem: Problem::Repeated(self.name),
+            });
+        }
+        let (offset, colon) = lexer.next()?;
+        if colon != Token::Symbol(':') {
+            return Err(Fault {
+                offset,
+                problem: Problem::NoColon(self.name),
+            });
+        }
+        let (offset, token) = lexer.next()?;
+        self.value = Some(convert(self.name, token).map_err(|problem| Fault { offset, problem })?);
+        Ok(())
+    }
+}
+
+fn string(field: &'static str, token: Token<'_>) -> Result<String, Problem> {
+    match token {
+        Token::Text(text) => Ok(text),
+        other => Err(Problem::NotText {
+            field,
+            found: other.into(),
+        }),
+    }
+}
+
+fn mount_requirement(_: &'static str, token: Token<'_>) -> Result<MountRequirement, Problem> {
+    let known = match token {
+        Token::Word(word) => {
+            MountRequirement::from_name(word).or_else(|| MountRequirement::from_number(go_integer(word)?))
+        }
+        _ => None,
+    };
+    known.ok_or_else(|| Problem::UnknownMount(token.into()))
+}
+
+/// A number as Go's [`strconv.ParseInt`](https://pkg.go.dev/strconv#ParseInt) with base 0 reads it, which Flyte uses:
+/// with a sign, in base 2, 8, 10 or 16 by its prefix, with `_` between digits. None as well if it is negative.
+fn go_integer(word: &str) -> Option<u32> {
+    let (negative, digits) = match word.strip_prefix('-') {
+        Some(digits) => (true, digits),
+        None => (false, word.strip_prefix('+').unwrap_or(word)),
+    };
+    let prefixed = |lower, upper| digits.strip_prefix(lower).or_else(|| digits.strip_prefix(upper));
+    // A prefix counts as a digit: `_` may follow it. The 0 of an octal number is both.
+    let (radix, digits, mut after_digit) = if let Some(rest) = prefixed("0x", "0X") {
+        (16, rest, true)
+    } else if let Some(rest) = prefixed("0b", "0B") {
+        (2, rest, true)
+    } else if let Some(rest) = prefixed("0o", "0O") {
+        (8, rest, true)
+    } else {
+        (if digits.starts_with('0') { 8 } else { 10 }, digits, false)
+    };
+    if digits.is_empty() {
+        return None;
+    }
+    let mut value = 0_u32;
+    for character in digits.chars() {
+        if character == '_' {
+            if !after_digit {
+                return None;
+            }
+            after_digit = false;
+        } else {
+            value = value.checked_mul(radix)?.checked_add(character.to_digit(radix)?)?;
+            after_digit = true;
+        }
+    }
+    (after_digit && !(negative && value != 0)).then_some(value)
+}
+
+/// Line and column, both from 1, of the byte at `offset`.
+fn position(text: &[u8], offset: usize) -> (usize, usize) {
+    let before = text.get(..offset).unwrap_or(text);
+    let lines = before.split(|&byte| byte == b'\n');
+    let last = lines.clone().next_back().unwrap_or_default();
+    let characters = last.iter().filter(|&&byte| !is_continuation(byte)).count();
+    (lines.count(), characters.saturating_add(1))
+}
+
+/// Whether the byte goes on with a character of UTF-8 instead of starting one.
+const fn is_continuation(byte: u8) -> bool {
+    byte & 0b1100_0000 == 0b1000_0000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn integers_are_gos() {
+        let table = [
+            ("0", Some(0)),
+            ("-0", Some(0)),
+            ("+0", Some(0)),
+            ("00", Some(0)),
+            ("1", Some(1)),
+            ("01", Some(1)),
+            ("0_1", Some(1)),
+            ("010", Some(8)),
+            ("0x1F", Some(31)),
+            ("0X_1f", Some(31)),
+            ("0b10", Some(2)),
+            ("0B1", Some(1)),
+            ("0o7", Some(7)),
+            ("0O_7", Some(7)),
+            ("1_0", Some(10)),
+            ("+2", Some(2)),
+            ("4294967295", Some(u32::MAX)),
+            ("4294967296", None),
+            ("-1", None),
+            ("", None),
+            ("-", None),
+            ("+", None),
+            ("--1", None),
+            ("-+1", None),
+            ("_1", None),
+            ("1_", None),
+            ("1__0", None),
+            ("0__1", None),
+            ("_", None),
+            ("0_", None),
+            ("0x", None),
+            ("0x_", None),
+            ("0x__1", None),
+            ("0b2", None),
+            ("08", None),
+            ("0o8", None),
+            ("1.0", None),
+            ("1e0", None),
+            ("2f", None),
+            ("0x-1", None),
+        ];
+        for (word, expected) in table {
+            assert_eq!(go_integer(word), expected, "{word}");
+        }
+    }
+
+    #[test]
+    fn errors_have_a_place() {
+        let table = [
+            (
+                "key:'ü' nope:1",
+                1,
+                9,
+                "there is no field nope; the fields are group, group_version, key, mount_requirement and env_var",
+            ),
+            ("key:'a'\n\n  key:'b'", 3, 3, "the field key is set twice"),
+            ("key 'a'", 1, 5, "expected : after the field key"),
+            ("key", 1, 4, "expected : after the field key"),
+            ("key:", 1, 5, "the field key wants a string in quotes, found the end"),
+            (
+                "env_var: E",
+                1,
+                10,
+                "the field env_var wants a string in quotes, found E",
+            ),
+            ("group: <", 1, 8, "the field group wants a string in quotes, found <"),
+            (
+                "mount_requirement: 3",
+                1,
+                20,
+                "mount_requirement is ANY (0), ENV_VAR (1) or FILE (2), found 3",
+            ),
+            (
+                "mount_requirement: 'FILE'",
+                1,
+                20,
+                "mount_requirement is ANY (0), ENV_VAR (1) or FILE (2), found a string",
+            ),
+            ("'key':'a'", 1, 1, "expected a field's name, found a string"),
+            ("key:'a',,", 1, 9, "expected a field's name, found ,"),
+            (
+                "[a/b]{}",
+                1,
+                1,
+                "names in [ ], of extensions or of Any, are not possible here",
+            ),
+            ("# \u{fc}\n`", 2, 1, "unexpected `"),
+            ("\u{fc}", 1, 1, "unexpected byte 0xc3"),
+            (
+                "key:'a\nb'",
+                1,
+                5,
+                "this string has no closing quote on its line; a line break in it is written \\n",
+            ),
+            (
+                "key:'a' '\\e'",
+                1,
+                9,
+                "\\e is no escape; a backslash itself is written \\\\",
+            ),
+            (
+                "key:'\\x4'",
+                1,
+                5,
+                "\\x in this string is not followed by 2 hexadecimal digits",
+            ),
+        ];
+        for (text, line, column, message) in table {
+            let error = decode(&base32::encode(text.as_bytes())).unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                format!("decoded text, line {line}, column {column}: {message}"),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn depth_and_length_cost_no_stack() {
+        for part in ["{", "[", "<", "key:{", "#\n", "key:'a';", "'a'", "\\", "a:", "key:["] {
+            let _ = decode(&base32::encode(part.repeat(100_000).as_bytes()));
+        }
+        let text = format!("key:{}", "'a' ".repeat(100_000));
+        assert_eq!(decode(&base32::encode(text.as_bytes())).unwrap().key.len(), 100_000);
+    }
+}

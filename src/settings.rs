@@ -1,0 +1,211 @@
+//! What an operator may set, and its validation.
+
+#![forbid(unsafe_code)]
+
+pub mod fields;
+
+use serde_json::value::RawValue;
+
+use crate::access::Rule;
+use crate::managers::Entry;
+use crate::names;
+use fields::{Fields, SettingsError};
+
+/// The policy's settings, validated.
+pub struct Settings {
+    /// `envPrefix`: what the names of injected variables begin with.
+    pub env_prefix: String,
+    /// `mountPath`: the directory in which secret files appear.
+    pub mount_path: String,
+    /// `initContainers`: where the containers we add stand.
+    pub init_containers: InitContainers,
+    /// `envFiles`: whether variables may come from files that our init containers write.
+    pub env_files: bool,
+    /// `statusAnnotation`: whether the Pod says what was injected into it.
+    pub status_annotation: bool,
+    /// `onUnserved`: what happens when no manager serves a request.
+    pub on_unserved: OnUnserved,
+    /// `managers`, in the order in which they are asked.
+    pub managers: Vec<Entry>,
+    /// `access`: who may ask for what. `None`: every Pod for everything.
+    pub access: Option<Vec<Rule>>,
+}
+
+/// Where the init containers we add stand among the Pod's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InitContainers {
+    /// Before the Pod's own, which then find the files.
+    First,
+    /// After the Pod's own, as Flyte puts them.
+    Last,
+}
+
+/// What happens when no manager serves a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnUnserved {
+    /// The Pod is rejected.
+    Reject,
+    /// The Pod is admitted without that secret, with a warning.
+    Warn,
+}
+
+/// Fields of Flyte's `webhook:` configuration that are not this policy's, and whose they are
+/// ([config.go](https://github.com/flyteorg/flyte/blob/master/flytepropeller/pkg/webhook/config/config.go)).
+const NOT_OURS: &[(&str, &str)] = &[
+    (
+        "certDir",
+        "the policy server makes and renews its certificates; leave it out",
+    ),
+    (
+        "localCert",
+        "the policy server makes and renews its certificates; leave it out",
+    ),
+    (
+        "secretName",
+        "the policy server keeps its certificates in a Secret of its own; leave it out",
+    ),
+    ("listenPort", "the policy server listens; leave it out"),
+    (
+        "servicePort",
+        "the Kubewarden controller makes the Service; leave it out",
+    ),
+    (
+        "serviceName",
+        "the Kubewarden controller makes the Service; leave it out",
+    ),
+    (
+        "cacheInvalidationPort",
+        "the policy server keeps no secrets, so there is no cache to invalidate; leave it out",
+    ),
+    (
+        "metrics-prefix",
+        "the policy server exports its own metrics; leave it out",
+    ),
+    (
+        "metricsPrefix",
+        "the policy server exports its own metrics; leave it out",
+    ),
+    (
+        "webhookTimeout",
+        "set spec.timeoutSeconds of the ClusterAdmissionPolicy instead",
+    ),
+    (
+        "namespaceSelector",
+        "set spec.namespaceSelector of the ClusterAdmissionPolicy instead",
+    ),
+    (
+        "disableCreateMutatingWebhookConfig",
+        "the Kubewarden controller registers the webhook; leave it out",
+    ),
+    (
+        "kubeClientConfig",
+        "the policy server talks to Kubernetes; leave it out",
+    ),
+    (
+        "imageBuilderConfig",
+        "this policy does not rewrite images; leave it out",
+    ),
+    ("secretManagerType", "list the managers under managers"),
+    ("secretManagerTypes", "list the managers under managers"),
+    ("secretEnvVarPrefix", "set envPrefix instead"),
+    ("awsSecretManager", "add an item with type: aws to managers instead"),
+    ("gcpSecretManager", "add an item with type: gcp to managers instead"),
+    ("azureSecretManager", "add an item with type: azure to managers instead"),
+    ("vaultSecretManager", "add an item with type: vault to managers instead"),
+    (
+        "embeddedSecretManagerConfig",
+        "add an item with type: flyte to managers instead",
+    ),
+];
+
+impl Settings {
+    /// Reads and checks the settings, a JSON object; `null` and `{}` are the defaults.
+    ///
+    /// # Errors
+    /// The first setting that an operator has to change.
+    pub fn parse(text: &str) -> Result<Self, SettingsError> {
+        let mut fields = Fields::parse(text, "")?;
+        let env_prefix = fields
+            .take::<String>("envPrefix")?
+            .unwrap_or_else(|| "_UNION_".to_owned());
+        if !env_prefix.is_empty() && !names::is_variable(&env_prefix) {
+            return Err(fields.invalid(
+                "envPrefix",
+                "cannot begin a variable's name: use letters, digits, '_', '-' and '.', and no digit at the front",
+            ));
+        }
+        let mount_path = fields
+            .take::<String>("mountPath")?
+            .unwrap_or_else(|| "/etc/flyte/secrets".to_owned());
+        if !is_mount_path(&mount_path) {
+            return Err(fields.invalid(
+                "mountPath",
+                "has to be an absolute path other than /, without ':', empty parts, '.' and '..', such as \
+                 /etc/flyte/secrets",
+            ));
+        }
+        let init_containers = fields.choice(
+            "initContainers",
+            &[("first", InitContainers::First), ("last", InitContainers::Last)],
+        )?;
+        let env_files = fields.take("envFiles")?.unwrap_or(false);
+        let status_annotation = fields.take("statusAnnotation")?.unwrap_or(true);
+        let on_unserved = fields.choice(
+            "onUnserved",
+            &[("reject", OnUnserved::Reject), ("warn", OnUnserved::Warn)],
+        )?;
+        let managers = managers(&mut fields)?;
+        let access = match fields.list("access")? {
+            Some(rules) => Some(rules.into_iter().map(Rule::from_fields).collect::<Result<_, _>>()?),
+            None => None,
+        };
+        if let Some((name, whose)) = NOT_OURS
+            .iter()
+            .find(|(name, _)| fields.unknown().is_some_and(|unknown| unknown == *name))
+        {
+            return Err(fields.invalid(name, &format!("is not a setting of this policy: {whose}")));
+        }
+        fields.finish()?;
+        Ok(Self {
+            env_prefix,
+            mount_path,
+            init_containers,
+            env_files,
+            status_annotation,
+            on_unserved,
+            managers,
+            access,
+        })
+    }
+
+    /// Reads the settings of an admission request.
+    ///
+    /// # Errors
+    /// As [`Self::parse`].
+    pub fn from_raw(raw: Option<&RawValue>) -> Result<Self, SettingsError> {
+        Self::parse(raw.map_or("null", RawValue::get))
+    }
+}
+
+fn managers(fields: &mut Fields<'_>) -> Result<Vec<Entry>, SettingsError> {
+    let Some(items) = fields.list("managers")? else {
+        let default = Fields::parse(r#"{"type":"kubernetes"}"#, "managers[0]")?;
+        return Ok(vec![Entry::from_fields(default)?]);
+    };
+    if items.is_empty() {
+        return Err(fields.invalid(
+            "managers",
+            "is empty: name a manager, or leave it out for [{type: kubernetes}]",
+        ));
+    }
+    items.into_iter().map(Entry::from_fields).collect()
+}
+
+/// Whether Kubernetes takes `path` as a mount's path and files below it can be named without surprises.
+pub fn is_mount_path(path: &str) -> bool {
+    path.strip_prefix('/').is_some_and(|parts| {
+        !path.contains(':')
+            && !path.contains(char::is_control)
+            && parts.split('/').all(|part| !matches!(part, "" | "." | ".."))
+    })
+}

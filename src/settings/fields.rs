@@ -1,0 +1,198 @@
+//! Reading an object of the settings field by field, so that each error names its place.
+
+#![forbid(unsafe_code)]
+
+use std::cell::RefCell;
+
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+
+use crate::json::{Node, Shape};
+
+/// What an operator has to change in the settings.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{place} {problem}")]
+pub struct SettingsError {
+    /// The setting, such as `managers[1] (vault).role`.
+    pub place: String,
+    /// What is wrong with it, and what to do.
+    pub problem: String,
+}
+
+/// An object of the settings of which every field has to be asked for.
+pub struct Fields<'a> {
+    place: String,
+    fields: Vec<(String, &'a RawValue)>,
+    known: RefCell<Vec<&'static str>>,
+}
+
+impl<'a> Fields<'a> {
+    /// Reads the object `text`, which stands at `place`; `null` is an empty object.
+    ///
+    /// # Errors
+    /// When it is not an object, or has a field twice.
+    pub fn parse(text: &'a str, place: &str) -> Result<Self, SettingsError> {
+        let not_an_object = || SettingsError {
+            place: named(place).to_owned(),
+            problem: "is not an object (a YAML mapping)".to_owned(),
+        };
+        let node = Node::parse(text, Shape::MapOf(&Shape::Closed)).map_err(|_| not_an_object())?;
+        let nodes = match node {
+            Node::Null => Vec::new(),
+            Node::Object(fields) => fields,
+            _ => return Err(not_an_object()),
+        };
+        let mut fields: Vec<(String, &'a RawValue)> = Vec::with_capacity(nodes.len());
+        for (name, node) in nodes {
+            if fields.iter().any(|(known, _)| *known == *name) {
+                return Err(SettingsError {
+                    place: join(place, &name),
+                    problem: "is given twice".to_owned(),
+                });
+            }
+            if let Node::Closed(raw) = node {
+                fields.push((name.into_owned(), raw));
+            }
+        }
+        Ok(Self {
+            place: place.to_owned(),
+            fields,
+            known: RefCell::default(),
+        })
+    }
+
+    /// Where this object stands.
+    pub fn place(&self) -> &str {
+        &self.place
+    }
+
+    /// Adds to the place what kind of object this is.
+    pub fn rename(&mut self, kind: &str) {
+        self.place = format!("{} ({kind})", self.place);
+    }
+
+    /// The text of the field `name`; `null` counts as absent.
+    pub fn take_raw(&mut self, name: &'static str) -> Option<&'a RawValue> {
+        self.known.borrow_mut().push(name);
+        let position = self.fields.iter().position(|(field, _)| field == name)?;
+        let (_, raw) = self.fields.swap_remove(position);
+        (raw.get() != "null").then_some(raw)
+    }
+
+    /// Whether the field `name` is given, `null` included, which [`Self::take`] reads as absent.
+    pub fn is_null(&self, name: &str) -> bool {
+        self.fields
+            .iter()
+            .any(|(field, raw)| field == name && raw.get() == "null")
+    }
+
+    /// The field `name`; `null` counts as absent.
+    ///
+    /// # Errors
+    /// When it has another type.
+    pub fn take<T: DeserializeOwned>(&mut self, name: &'static str) -> Result<Option<T>, SettingsError> {
+        let Some(raw) = self.take_raw(name) else {
+            return Ok(None);
+        };
+        match serde_json::from_str(raw.get()) {
+            Ok(value) => Ok(Some(value)),
+            Err(error) => Err(self.invalid(name, &format!("has the wrong type: {}", without_position(&error)))),
+        }
+    }
+
+    /// One of `choices` by the text in the field `name`; the first one where it is absent.
+    ///
+    /// # Errors
+    /// When it is none of them.
+    pub fn choice<T: Copy>(&mut self, name: &'static str, choices: &[(&str, T)]) -> Result<T, SettingsError> {
+        let given = self.take::<String>(name)?;
+        let chosen = match &given {
+            Some(text) => choices.iter().find(|(choice, _)| choice == text),
+            None => choices.first(),
+        };
+        chosen.map(|(_, value)| *value).ok_or_else(|| {
+            let choices = choices
+                .iter()
+                .map(|(choice, _)| *choice)
+                .collect::<Vec<_>>()
+                .join(" or ");
+            self.invalid(name, &format!("has to be {choices}"))
+        })
+    }
+
+    /// The object in the field `name`.
+    ///
+    /// # Errors
+    /// When it is not an object.
+    pub fn nested(&mut self, name: &'static str) -> Result<Option<Fields<'a>>, SettingsError> {
+        match self.take_raw(name) {
+            Some(raw) => Fields::parse(raw.get(), &join(&self.place, name)).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The objects in the list `name`.
+    ///
+    /// # Errors
+    /// When it is not a list of objects.
+    pub fn list(&mut self, name: &'static str) -> Result<Option<Vec<Fields<'a>>>, SettingsError> {
+        let Some(raw) = self.take_raw(name) else {
+            return Ok(None);
+        };
+        let Ok(items) = serde_json::from_str::<Vec<&'a RawValue>>(raw.get()) else {
+            return Err(self.invalid(name, "is not a list"));
+        };
+        let place = join(&self.place, name);
+        items
+            .iter()
+            .enumerate()
+            .map(|(index, item)| Fields::parse(item.get(), &format!("{place}[{index}]")))
+            .collect::<Result<_, _>>()
+            .map(Some)
+    }
+
+    /// An error about the field `name`.
+    pub fn invalid(&self, name: &str, problem: &str) -> SettingsError {
+        SettingsError {
+            place: join(&self.place, name),
+            problem: problem.to_owned(),
+        }
+    }
+
+    /// The first field that nobody has asked for.
+    pub fn unknown(&self) -> Option<&str> {
+        self.fields.first().map(|(name, _)| name.as_str())
+    }
+
+    /// Ends the reading.
+    ///
+    /// # Errors
+    /// When a field is left that nobody has asked for.
+    pub fn finish(self) -> Result<(), SettingsError> {
+        match self.unknown() {
+            None => Ok(()),
+            Some(name) => {
+                let known = self.known.borrow().join(", ");
+                Err(self.invalid(name, &format!("is not a setting; known here are {known}")))
+            }
+        }
+    }
+}
+
+fn named(place: &str) -> &str {
+    if place.is_empty() { "settings" } else { place }
+}
+
+fn join(place: &str, name: &str) -> String {
+    if place.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{place}.{name}")
+    }
+}
+
+/// What serde says, without the line and column in a JSON text that the operator never wrote.
+fn without_position(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    text.split(" at line ").next().unwrap_or_default().to_owned()
+}
