@@ -199,8 +199,7 @@ pub struct Requests {
 pub enum RequestError {
     /// One of Flyte's annotations.
     #[error(
-        "annotation {} cannot be decoded: {source}. Flyte's SDK writes this annotation; to write a request by hand, \
-         use the annotation {JSON_ANNOTATION}",
+        "annotation {} cannot be decoded: {source}; for requests by hand there is {JSON_ANNOTATION}",
         excerpt(key)
     )]
     Flyte {
@@ -429,6 +428,31 @@ mod tests {
     }
 
     #[test]
+    fn messages_are_short() {
+        let long = "x".repeat(10_000);
+        let digits = format!("flyte.secrets/s{}", "1".repeat(10_000));
+        let (text, word) = (
+            flyte(&format!("\n{long}:1")),
+            flyte(&format!("mount_requirement:{long}")),
+        );
+        let (field, name) = (
+            format!("[{{\"{long}\":1}}]"),
+            format!("[{{\"mountRequirement\":\"{long}\"}}]"),
+        );
+        let table = [
+            (digits.as_str(), text.as_str()),
+            (&digits, &word),
+            (&digits, "\u{202e}"),
+            (JSON_ANNOTATION, &field),
+            (JSON_ANNOTATION, &name),
+        ];
+        for annotation in table {
+            let message = from_annotations([annotation]).unwrap_err().to_string();
+            assert!(message.chars().count() < 300, "{message}");
+        }
+    }
+
+    #[test]
     fn containers_include_by_exact_name() {
         let some = Containers::Named(vec!["b".to_owned(), "a".to_owned()]);
         let table = [
@@ -449,14 +473,13 @@ mod tests {
             (
                 ("flyte.secrets/s0", "NNSX"),
                 "annotation flyte.secrets/s0 cannot be decoded: character 1 is N, but the base32 of this annotation has \
-                 a to z and 1 to 6 only, without padding. Flyte's SDK writes this annotation; to write a request by \
-                 hand, use the annotation secret-injector/requests",
+                 a to z and 1 to 6 only, without padding; for requests by hand there is secret-injector/requests",
             ),
             (
                 ("flyte.secrets/s1", unknown.as_str()),
                 "annotation flyte.secrets/s1 cannot be decoded: decoded text, line 2, column 1: there is no field nope; \
-                 the fields are group, group_version, key, mount_requirement and env_var. Flyte's SDK writes this \
-                 annotation; to write a request by hand, use the annotation secret-injector/requests",
+                 the fields are group, group_version, key, mount_requirement and env_var; for requests by \
+                 hand there is secret-injector/requests",
             ),
             (
                 (JSON_ANNOTATION, "[{},"),

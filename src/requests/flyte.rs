@@ -72,7 +72,7 @@ pub enum Problem {
     #[error("this string is not UTF-8")]
     NotUtf8,
     /// An escape that does not exist.
-    #[error("\\{} is no escape; a backslash itself is written \\\\", .0.escape_default())]
+    #[error("a backslash before {} is no escape; a backslash itself is written \\\\", .0.escape_default())]
     Escape(char),
     /// An octal escape without three digits, or of more than a byte.
     #[error("an octal escape in this string is not \\000 to \\377, always with three digits")]
@@ -414,7 +414,7 @@ mod tests {
                 "key:'a' '\\e'",
                 1,
                 9,
-                "\\e is no escape; a backslash itself is written \\\\",
+                "a backslash before e is no escape; a backslash itself is written \\\\",
             ),
             (
                 "key:'\\x4'",
