@@ -134,7 +134,7 @@ pub enum FileOrigin {
 }
 
 /// A path below a directory: no empty, `.` or `..` part, so that it cannot leave it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RelativePath(String);
 
 impl RelativePath {

@@ -5,9 +5,18 @@
 
 #![forbid(unsafe_code)]
 
+pub mod aws;
+pub mod azure;
 pub mod common;
+pub mod confidant;
+pub mod csi;
+pub mod fetching;
+pub mod flyte;
+pub mod gcp;
 pub mod global;
 pub mod kubernetes;
+pub mod template;
+pub mod vault;
 
 use serde_json::Value;
 
@@ -244,6 +253,25 @@ const TYPES: &[(&str, Make)] = &[
     }),
     ("kubernetes", |fields| {
         Ok((Box::new(kubernetes::Kubernetes::from_fields(fields)?), None))
+    }),
+    ("vault", |fields| {
+        Ok((Box::new(vault::Vault::from_fields(fields)?), None))
+    }),
+    ("aws", |fields| Ok((Box::new(aws::Aws::from_fields(fields)?), None))),
+    ("gcp", |fields| Ok((Box::new(gcp::Gcp::from_fields(fields)?), None))),
+    ("azure", |fields| {
+        Ok((Box::new(azure::Azure::from_fields(fields)?), None))
+    }),
+    ("confidant", |fields| {
+        Ok((Box::new(confidant::Confidant::from_fields(fields)?), None))
+    }),
+    ("csi", |fields| Ok((Box::new(csi::Csi::from_fields(fields)?), None))),
+    ("flyte", |fields| {
+        Ok((Box::new(flyte::Flyte::from_fields(fields)?), None))
+    }),
+    ("template", |fields| {
+        let name = fields.take("name")?;
+        Ok((Box::new(template::Template::from_fields(fields)?), name))
     }),
 ];
 

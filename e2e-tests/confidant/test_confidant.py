@@ -13,6 +13,7 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import socket
 import stat
 import subprocess
@@ -125,7 +126,7 @@ class Container:
         line = [*self.spec.get("command", []), *self.spec.get("args", [])]
         line = [expand(part, env) for part in line]
         if self.run_as:
-            line = ["setpriv", f"--reuid={self.run_as}", f"--regid={self.run_as}", "--clear-groups", *line]
+            line = [shutil.which("setpriv"), f"--reuid={self.run_as}", f"--regid={self.run_as}", "--clear-groups", *line]
         return subprocess.run(line, env=env, capture_output=True, text=True, timeout=150, cwd="/")
 
 
@@ -133,7 +134,8 @@ def can_run_as(user):
     """Whether another user may run this Python (not when it lies in root's home)."""
     if os.geteuid():
         return None
-    probe = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", BIN / "confidant", "--version"]
+    probe = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups",
+             "env", BIN / "confidant", "--version"]  # `env`: setpriv itself still may go anywhere
     return user if subprocess.run(probe, capture_output=True, cwd="/").returncode == 0 else None
 
 
@@ -248,6 +250,7 @@ def main():
     options.add_argument("--container", default=None)
     options = options.parse_args()
     spec = load_container(pathlib.Path(options.pod), options.container)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # ends the servers too
     started = time.monotonic()
     with contextlib.ExitStack() as stack:
         work = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))

@@ -176,7 +176,11 @@ impl Grants {
         let granted = Granted::deserialize(metadata.get("spec").unwrap_or(&metadata))?;
         let capabilities = granted.host_capabilities.unwrap_or_default();
         Ok(Self {
-            resources: granted.context_aware_resources.unwrap_or_default().into_iter().collect(),
+            resources: granted
+                .context_aware_resources
+                .unwrap_or_default()
+                .into_iter()
+                .collect(),
             capabilities: capabilities
                 .iter()
                 .map(|path| capability(path))
@@ -185,12 +189,10 @@ impl Grants {
     }
 
     fn allows_capability(&self, path: &str) -> bool {
-        self.capabilities
-            .iter()
-            .any(|granted| match granted.strip_suffix('*') {
-                Some(prefix) => path.starts_with(prefix),
-                None => granted == path,
-            })
+        self.capabilities.iter().any(|granted| match granted.strip_suffix('*') {
+            Some(prefix) => path.starts_with(prefix),
+            None => granted == path,
+        })
     }
 
     fn check(&self, request: &HostRequest) -> Result<(), CallError> {

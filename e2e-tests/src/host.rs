@@ -9,9 +9,7 @@ use std::{
 };
 
 use kubewarden_policy_sdk::{
-    metadata::ProtocolVersion,
-    response::ValidationResponse,
-    settings::SettingsValidationResponse,
+    metadata::ProtocolVersion, response::ValidationResponse, settings::SettingsValidationResponse,
 };
 use serde_json::{Value, json};
 use wapc::WapcHost;
@@ -155,7 +153,8 @@ impl PolicyModule {
     /// The size, in bytes, to which the linear memory of a fresh instance grows during one call.
     ///
     /// waPC's host hides the memory, so this searches for the smallest limit under which the call still gives the same
-    /// answer. It starts the policy some fifteen times; a `host` that answers each request only once will not do.
+    /// answer. It starts the policy some fifteen times, so a `host` that answers each request only once will not do, and a
+    /// policy may say on standard error that its memory ran out.
     pub fn peak_memory(&self, host: &Host, operation: &str, payload: &[u8]) -> Result<usize, HostError> {
         let expected = self.call(host, operation, payload)?;
         let enough = |pages: usize| -> Result<bool, HostError> {
@@ -284,10 +283,7 @@ fn start_engine() -> Result<wasmtime::Engine, String> {
     Ok(engine)
 }
 
-fn prepare(
-    module: &wasmtime::Module,
-    limits: Option<ResourceLimits>,
-) -> Result<WasmtimeEngineProviderPre, HostError> {
+fn prepare(module: &wasmtime::Module, limits: Option<ResourceLimits>) -> Result<WasmtimeEngineProviderPre, HostError> {
     let mut builder = WasmtimeEngineProviderBuilder::new()
         .engine(engine()?.clone())
         .module(module.clone());

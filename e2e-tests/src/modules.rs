@@ -4,7 +4,7 @@
 //! build makes it. The baselines are built here, when first asked for: cargo does nothing where they are up to date.
 
 use std::{
-    env, io,
+    env, fs, io,
     path::{Path, PathBuf},
     process::Command,
     sync::OnceLock,
@@ -41,6 +41,9 @@ pub enum BuildError {
     /// There is no cargo.
     #[error("cannot run cargo: {0}")]
     Cargo(io::Error),
+    /// The policy's manifest cannot be read.
+    #[error("cannot read the policy's Cargo.toml: {0}")]
+    Manifest(io::Error),
     /// It does not compile; most likely the target is missing.
     #[error("cannot build the baselines (is the target there? `rustup target add wasm32-wasip1`):\n{0}")]
     Build(String),
@@ -57,13 +60,13 @@ pub fn policy() -> PathBuf {
     env::var_os("POLICY_WASM").map_or_else(|| repository().join("policy.wasm"), PathBuf::from)
 }
 
-/// A baseline's module, built if need be. A target directory of its own keeps this from waiting for the cargo that runs
-/// the tests.
+/// A baseline's module, built if need be, with the release profile of the policy and in its target directory, so that
+/// the crates they share are compiled once.
 pub fn baseline(baseline: Baseline) -> Result<PathBuf, BuildError> {
     static BUILT: OnceLock<Result<(), String>> = OnceLock::new();
-    let target = repository().join("target/baselines");
+    let target = repository().join("target");
     if BUILT.get().is_none() {
-        let built = build(&target).map_err(BuildError::Cargo)?;
+        let built = build(&target)?;
         // Another thread may have been first; cargo's lock made one wait for the other.
         let _ = BUILT.set(built);
     }
@@ -75,16 +78,54 @@ pub fn baseline(baseline: Baseline) -> Result<PathBuf, BuildError> {
     }
 }
 
-fn build(target: &Path) -> io::Result<Result<(), String>> {
+fn build(target: &Path) -> Result<Result<(), String>, BuildError> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(cargo)
-        .args(["build", "--release", "--locked", "--target", "wasm32-wasip1", "--manifest-path"])
+    let mut command = Command::new(cargo);
+    command
+        .args([
+            "build",
+            "--release",
+            "--locked",
+            "--target",
+            "wasm32-wasip1",
+            "--manifest-path",
+        ])
         .arg(repository().join("e2e-tests/baselines/Cargo.toml"))
         .arg("--target-dir")
-        .arg(target)
-        .output()?;
+        .arg(target);
+    for setting in release_profile()? {
+        command.arg("--config").arg(format!("profile.release.{setting}"));
+    }
+    let output = command.output().map_err(BuildError::Cargo)?;
     Ok(match output.status.success() {
         true => Ok(()),
         false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
     })
+}
+
+/// The lines of `[profile.release]` in the policy's manifest.
+fn release_profile() -> Result<Vec<String>, BuildError> {
+    let manifest = fs::read_to_string(repository().join("Cargo.toml")).map_err(BuildError::Manifest)?;
+    Ok(manifest
+        .lines()
+        .skip_while(|line| *line != "[profile.release]")
+        .skip(1)
+        .take_while(|line| !line.starts_with('['))
+        .filter(|line| line.contains('=') && !line.starts_with('#'))
+        .map(str::to_owned)
+        .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_release_profile_is_found() {
+        let profile = release_profile().unwrap();
+        assert!(
+            profile.iter().any(|line| line.starts_with("opt-level = ")),
+            "{profile:?}"
+        );
+    }
 }

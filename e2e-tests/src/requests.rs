@@ -129,7 +129,10 @@ pub fn from_text(text: &str) -> Result<Vec<Request>, RequestError> {
 
 /// The labels and annotations that ask for `requests`, as the part of a Pod's manifest that holds them.
 pub fn manifest(requests: &[Request]) -> String {
-    let mut text = format!("metadata:\n  labels:\n    {}: \"{}\"\n  annotations:\n", LABEL.0, LABEL.1);
+    let mut text = format!(
+        "metadata:\n  labels:\n    {}: \"{}\"\n  annotations:\n",
+        LABEL.0, LABEL.1
+    );
     for (index, request) in requests.iter().enumerate() {
         text.push_str(&format!("    {ANNOTATION_PREFIX}{index}: {}\n", request.encode()));
     }

@@ -77,7 +77,10 @@ mod tests {
             ("a: 1", json!({"a": 1})),
             (policy, json!({"a": 1})),
             (&format!("kind: Namespace\n---\n{policy}"), json!({"a": 1})),
-            ("apiVersion: policies.kubewarden.io/v1\nkind: AdmissionPolicy\nspec: {}\n", json!({})),
+            (
+                "apiVersion: policies.kubewarden.io/v1\nkind: AdmissionPolicy\nspec: {}\n",
+                json!({}),
+            ),
         ] {
             assert_eq!(from_text(text).unwrap(), expected, "{text}");
         }

@@ -99,10 +99,7 @@ fn position(key: &str, model: Option<&Yaml>) -> usize {
 }
 
 fn leading(key: &str) -> usize {
-    LEADING
-        .iter()
-        .position(|name| *name == key)
-        .unwrap_or(LEADING.len())
+    LEADING.iter().position(|name| *name == key).unwrap_or(LEADING.len())
 }
 
 fn counterpart<'m>(element: &Value, index: usize, model: Option<&'m Yaml>) -> Option<&'m Yaml> {

@@ -27,7 +27,11 @@ use serde_json::{Value, json};
 ///
 /// Exits with 1 when the Pod is rejected or the settings are invalid.
 #[derive(Parser)]
-#[command(name = "preview", args_conflicts_with_subcommands = true)]
+#[command(
+    name = "preview",
+    args_conflicts_with_subcommands = true,
+    arg_required_else_help = true
+)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,

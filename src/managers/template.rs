@@ -1,0 +1,28 @@
+//! The manager `template`.
+
+#![forbid(unsafe_code)]
+
+use crate::injection::Injection;
+use crate::managers::{Context, Manager, Miss};
+use crate::requests::SecretRequest;
+use crate::settings::fields::{Fields, SettingsError};
+
+/// The manager `template`.
+#[derive(Debug)]
+pub struct Template;
+
+impl Template {
+    /// Reads the manager's settings.
+    ///
+    /// # Errors
+    /// What an operator has to change.
+    pub fn from_fields(_fields: &mut Fields<'_>) -> Result<Self, SettingsError> {
+        Ok(Self)
+    }
+}
+
+impl Manager for Template {
+    fn inject(&self, _request: &SecretRequest, _context: &Context<'_>) -> Result<Injection, Miss> {
+        Err(Miss::NotHere("being written".to_owned()))
+    }
+}
