@@ -1,0 +1,83 @@
+# `make help` lists the targets.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+TARGET := wasm32-wasip1
+WASM := target/$(TARGET)/release/secret_injector_policy.wasm
+SOURCES := $(shell find src -name '*') Cargo.toml Cargo.lock rust-toolchain.toml
+VENV := .venv
+OCI_ADDRESS := $(shell sed -n 's|^ *io.kubewarden.policy.ociUrl: *||p' metadata.yml 2>/dev/null)
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+
+EXAMPLE ?= flyte-task
+EXAMPLE_DIR := e2e-tests/examples/$(EXAMPLE)
+PREVIEW := cargo run --quiet -p e2e-tests --bin preview --
+
+.PHONY: help
+help: ## List the targets
+	@sed -n 's/^\([a-z][a-zA-Z0-9_. -]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | sort | awk -F'\t' '{printf "%-24s %s\n", $$1, $$2}'
+
+.PHONY: toolchain
+toolchain:
+	@rustup target list --installed | grep -qx $(TARGET) || { echo "==> Adding the Rust target $(TARGET)"; rustup target add $(TARGET); }
+
+policy.wasm: $(SOURCES) | toolchain ## Build the policy
+	@echo "==> Building policy.wasm"
+	@cargo build --release --target $(TARGET) -p secret-injector-policy
+	@cp $(WASM) policy.wasm
+	@echo "==> policy.wasm: $$(( $$(stat -c %s policy.wasm) / 1024 )) KiB"
+
+annotated-policy.wasm: policy.wasm metadata.yml README.md ## Build the policy with its metadata, as it is published (needs kwctl)
+	@command -v kwctl >/dev/null || { echo "kwctl is not installed: see https://docs.kubewarden.io/reference/kwctl-cli" >&2; exit 1; }
+	@kwctl annotate -m metadata.yml -u README.md -o annotated-policy.wasm policy.wasm
+
+.PHONY: run
+run: policy.wasm ## Show what the policy does to an example's Pod (EXAMPLE=name, see e2e-tests/examples)
+	@echo "==> Building the preview tool (the first time takes a few minutes)"
+	@cargo build -p e2e-tests --bin preview
+	@echo "==> Previewing $(EXAMPLE_DIR)/pod.yaml"
+	@$(PREVIEW) $(EXAMPLE_DIR)/pod.yaml --settings $(EXAMPLE_DIR)/settings.yaml \
+	  $(if $(wildcard $(EXAMPLE_DIR)/cluster.yaml),--cluster $(EXAMPLE_DIR)/cluster.yaml)
+
+.PHONY: preview
+preview: policy.wasm ## Build the preview tool: target/debug/preview POD.yaml [--settings S.yaml] …
+	@cargo build -p e2e-tests --bin preview
+	@echo "target/debug/preview"
+
+.PHONY: fmt
+fmt: ## Format the Rust code
+	@cargo fmt --all
+
+.PHONY: lint
+lint: ## Check format and lints
+	@echo "==> Checking the format"
+	@cargo fmt --all --check
+	@echo "==> Running clippy"
+	@cargo clippy --workspace --all-targets -- -D warnings
+
+.PHONY: test
+test: lint policy.wasm ## Check format and lints, run the unit tests and the tests on the real module
+	@echo "==> Running the unit tests"
+	@cargo test -p secret-injector-policy
+	@echo "==> Running the tests on policy.wasm"
+	@cargo test -p e2e-tests
+
+$(VENV)/validate: e2e-tests/schema/requirements.txt
+	@echo "==> Making a Python virtual environment"
+	@python3 -m venv $(VENV)/validate
+	@$(VENV)/validate/bin/pip install --quiet -r $<
+	@touch $@
+
+.PHONY: validate-pods
+validate-pods: policy.wasm $(VENV)/validate ## Check every Pod that the tests mutate against the Kubernetes schemas
+	@echo "==> Collecting the mutated Pods"
+	@rm -rf target/mutated-pods
+	@MUTATED_PODS=$(CURDIR)/target/mutated-pods cargo test --quiet -p e2e-tests
+	@$(VENV)/validate/bin/python e2e-tests/schema/validate.py target/mutated-pods
+
+.PHONY: clean
+clean: ## Remove what was built
+	@cargo clean
+	@rm -rf policy.wasm annotated-policy.wasm .venv
