@@ -51,28 +51,18 @@ fn globs(fields: &mut Fields<'_>, name: &'static str) -> Result<Vec<Glob>, Setti
     Ok(patterns.iter().map(|pattern| Glob::new(pattern)).collect())
 }
 
-/// Whether `rules` let a Pod of `service_account` in `namespace` ask for `request`; without rules, every Pod may ask.
-///
-/// # Errors
-/// What the Pod's author, or the operator, can do about it.
-pub fn check(
-    rules: Option<&[Rule]>,
-    request: &SecretRequest,
-    namespace: &str,
-    service_account: &str,
-) -> Result<(), String> {
-    let Some(rules) = rules else {
-        return Ok(());
-    };
-    let secret = format!("{}/{}", request.group, request.key);
-    if rules
-        .iter()
-        .any(|rule| rule.allows(namespace, service_account, &secret))
-    {
-        return Ok(());
-    }
-    Err(format!(
+/// Whether `rules` let a Pod of `service_account` in `namespace` ask for the key `key` of `group`; without rules, every
+/// Pod may ask for everything.
+pub fn allows(rules: Option<&[Rule]>, group: &str, key: &str, namespace: &str, service_account: &str) -> bool {
+    let secret = format!("{group}/{key}");
+    rules.is_none_or(|rules| rules.iter().any(|rule| rule.allows(namespace, service_account, &secret)))
+}
+
+/// Why a request that [`allows`] does not let through is rejected, and what can be done about it.
+pub fn refusal(request: &SecretRequest, namespace: &str, service_account: &str) -> String {
+    format!(
         "no rule of the policy's setting access lets a Pod of the service account {service_account:?} in the namespace \
-         {namespace:?} ask for the secret {secret:?}; ask the cluster's operator for such a rule"
-    ))
+         {namespace:?} ask for the secret \"{}/{}\"; ask the cluster's operator for such a rule",
+        request.group, request.key
+    )
 }

@@ -229,16 +229,12 @@ fn admit<'a>(payload: &'a [u8], cluster: &dyn Cluster) -> Result<Option<Response
     let mut additions = Vec::with_capacity(requests.len());
     let mut unserved = Vec::new();
     for request in &requests {
-        access::check(
-            settings.access.as_deref(),
-            request,
-            context.namespace,
-            context.service_account,
-        )
-        .map_err(|reason| Rejection::Access {
-            request: request.origin.to_string(),
-            reason,
-        })?;
+        if !context.may_ask(&request.group, &request.key) {
+            return Err(Rejection::Access {
+                request: request.origin.to_string(),
+                reason: access::refusal(request, context.namespace, context.service_account),
+            });
+        }
         match managers::serve(request, &context) {
             Ok(served) => {
                 additions.push(Addition {

@@ -71,12 +71,16 @@ pub enum ClusterError {
     Unavailable(String),
 }
 
-/// What an operator adds so that Secrets can be read.
-const GRANT_SECRETS: &str = "add {apiVersion: v1, kind: Secret} to spec.contextAwareResources and \
-    kubernetes/get_resource to spec.hostCapabilities of the ClusterAdmissionPolicy";
+/// What an operator adds so that the policy may read Secrets at all.
+const GRANT_SECRETS: &str =
+    "add \"- {apiVersion: v1, kind: Secret}\" to spec.contextAwareResources of the ClusterAdmissionPolicy";
 
-/// What an operator adds so that permissions can be asked for.
-const GRANT_CAN_I: &str = "add kubernetes/can_i to spec.hostCapabilities of the ClusterAdmissionPolicy";
+/// What an operator adds so that the policy may use the host's `get_resource`.
+const GRANT_GET_RESOURCE: &str =
+    "add \"- kubernetes/get_resource\" to spec.hostCapabilities of the ClusterAdmissionPolicy";
+
+/// What an operator adds so that the policy may use the host's `can_i`.
+const GRANT_CAN_I: &str = "add \"- kubernetes/can_i\" to spec.hostCapabilities of the ClusterAdmissionPolicy";
 
 /// The cluster behind the host, each question asked once.
 #[derive(Default)]
@@ -134,6 +138,86 @@ impl Cluster for HostCluster {
     }
 }
 
+/// A cluster in memory, for tests.
+///
+/// ```
+/// use secret_injector_policy::cluster::{Cluster, ClusterError, MemoryCluster};
+///
+/// let cluster = MemoryCluster::default().with_secret("team-a", "db", &[("password", b"s3cr3t")]);
+/// assert_eq!(cluster.secret("team-a", "db", &["password"]).unwrap().get("password"), Some(&b"s3cr3t"[..]));
+/// assert_eq!(cluster.secret("team-b", "db", &["password"]), Err(ClusterError::NotFound));
+/// assert_eq!(cluster.questions(), ["get team-a/db password", "get team-b/db password"]);
+/// ```
+#[derive(Debug, Default)]
+pub struct MemoryCluster {
+    secrets: Vec<(String, String, SecretData)>,
+    permissions: Vec<(String, String, String)>,
+    outage: Option<ClusterError>,
+    questions: RefCell<Vec<String>>,
+}
+
+impl MemoryCluster {
+    /// Adds a Secret.
+    #[must_use]
+    pub fn with_secret(mut self, namespace: &str, name: &str, data: &[(&str, &[u8])]) -> Self {
+        let data = data.iter().map(|(key, value)| ((*key).to_owned(), value.to_vec()));
+        let data = SecretData::new(data.collect());
+        self.secrets.push((namespace.to_owned(), name.to_owned(), data));
+        self
+    }
+
+    /// Lets `user` get a Secret.
+    #[must_use]
+    pub fn with_permission(mut self, user: &str, namespace: &str, name: &str) -> Self {
+        self.permissions
+            .push((user.to_owned(), namespace.to_owned(), name.to_owned()));
+        self
+    }
+
+    /// Answers every question with `error`.
+    #[must_use]
+    pub fn with_outage(mut self, error: ClusterError) -> Self {
+        self.outage = Some(error);
+        self
+    }
+
+    /// What was asked, in order: `get NAMESPACE/NAME KEYS` and `can USER get NAMESPACE/NAME`.
+    pub fn questions(&self) -> Vec<String> {
+        self.questions.borrow().clone()
+    }
+
+    fn note(&self, question: String) -> Result<(), ClusterError> {
+        self.questions.borrow_mut().push(question);
+        self.outage.clone().map_or(Ok(()), Err)
+    }
+}
+
+impl Cluster for MemoryCluster {
+    fn secret(&self, namespace: &str, name: &str, keys: &[&str]) -> Result<SecretData, ClusterError> {
+        self.note(format!("get {namespace}/{name} {}", keys.join(",")))?;
+        let secret = self
+            .secrets
+            .iter()
+            .find(|(known_namespace, known, _)| known_namespace == namespace && known == name);
+        let (_, _, SecretData(entries)) = secret.ok_or(ClusterError::NotFound)?;
+        let wanted = |key: &str| keys.is_empty() || keys.contains(&key);
+        Ok(SecretData(
+            entries.iter().filter(|(key, _)| wanted(key)).cloned().collect(),
+        ))
+    }
+
+    fn secret_keys(&self, namespace: &str, name: &str) -> Result<Vec<String>, ClusterError> {
+        let SecretData(entries) = self.secret(namespace, name, &[])?;
+        Ok(entries.into_iter().map(|(key, _)| key).collect())
+    }
+
+    fn may_get_secret(&self, user: &str, _: &[String], namespace: &str, name: &str) -> Result<bool, ClusterError> {
+        self.note(format!("can {user} get {namespace}/{name}"))?;
+        let permission = (user.to_owned(), namespace.to_owned(), name.to_owned());
+        Ok(self.permissions.contains(&permission))
+    }
+}
+
 /// A Secret as the host gives it, without what the policy does not read.
 #[derive(Clone, Deserialize)]
 struct Secret {
@@ -173,7 +257,7 @@ fn read_secret(question: &SecretQuestion) -> Result<SecretData, ClusterError> {
         disable_cache: false,
         field_masks: Some(field_masks(&question.keys)),
     };
-    let secret = get_resource::<Secret>(&request).map_err(|error| classify(&error, GRANT_SECRETS))?;
+    let secret = get_resource::<Secret>(&request).map_err(|error| classify(&error, GRANT_GET_RESOURCE))?;
     let mut entries = Vec::new();
     for (key, value) in secret.data.map(|data| data.0).unwrap_or_default() {
         let value = crate::base64::decode(&value)
@@ -220,15 +304,17 @@ fn ask_permission(permission: &Permission, groups: &[String]) -> Result<bool, Cl
 
 /// Tells the host's errors apart by their text; it has no codes
 /// ([callback_handler](https://github.com/kubewarden/policy-evaluator/tree/main/src/callback_handler)).
-fn classify(error: &kubewarden_policy_sdk::Error, grant: &'static str) -> ClusterError {
+fn classify(error: &kubewarden_policy_sdk::Error, capability: &'static str) -> ClusterError {
     use kubewarden_policy_sdk::Error;
     match error {
         Error::HostCall { source, .. } => {
             let text = source.to_string();
             if text.contains("Cannot find v1/Secret named") {
                 ClusterError::NotFound
-            } else if text.contains("has not been granted access") || text.contains("not allowed") {
-                ClusterError::NotGranted(grant)
+            } else if text.contains("has not been granted access to Kubernetes") {
+                ClusterError::NotGranted(GRANT_SECRETS)
+            } else if text.contains("has not been granted access") {
+                ClusterError::NotGranted(capability)
             } else {
                 ClusterError::Unavailable(shortened(&text))
             }

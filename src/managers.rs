@@ -20,6 +20,7 @@ pub mod vault;
 
 use serde_json::Value;
 
+use crate::access;
 use crate::cluster::Cluster;
 use crate::injection::Injection;
 use crate::names::Glob;
@@ -87,6 +88,11 @@ pub struct User<'a> {
 }
 
 impl<'a> Context<'a> {
+    /// Whether the settings' `access` lets the Pod ask for the key `key` of `group`.
+    pub fn may_ask(&self, group: &str, key: &str) -> bool {
+        access::allows(self.settings.access.as_deref(), group, key, self.namespace, self.service_account)
+    }
+
     /// The value of the Pod's label `key`.
     pub fn label(&self, key: &str) -> Option<&'a str> {
         self.labels

@@ -105,6 +105,31 @@ pub fn short_hash(bytes: &[u8]) -> String {
     format!("{hash:016x}")
 }
 
+/// How many characters have to be changed, added or left out to make `one` of `other`, upper and lower case and `-`, `_`
+/// and `.` counting as equal; `None` where that is more than a slip.
+pub fn distance(one: &str, other: &str) -> Option<usize> {
+    const SLIP: usize = 2;
+    const LONGEST: usize = 64;
+    let plain = |name: &str| -> Vec<u8> {
+        name.bytes().map(|byte| if matches!(byte, b'_' | b'.') { b'-' } else { byte.to_ascii_lowercase() }).collect()
+    };
+    let (one, other) = (plain(one), plain(other));
+    if one.len() > LONGEST || other.len() > LONGEST {
+        return None;
+    }
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (index, found) in one.iter().enumerate() {
+        let mut next = vec![index + 1];
+        for ((wanted, above_left), above) in other.iter().zip(&row).zip(row.iter().skip(1)) {
+            let left = next.last().copied().unwrap_or_default();
+            let replaced = above_left + usize::from(wanted != found);
+            next.push(replaced.min(left + 1).min(above + 1));
+        }
+        row = next;
+    }
+    row.last().copied().filter(|distance| *distance <= SLIP && *distance < other.len())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,6 +161,19 @@ mod tests {
         assert!(
             !Glob::new(&"*a".repeat(200)).fits(&"a".repeat(199).repeat(5).replace('a', "ab")[..600].replace('a', "c"))
         );
+    }
+
+    #[test]
+    fn distances() {
+        for (one, other, expected) in [
+            ("password", "pasword", Some(1)),
+            ("DB_PASSWORD", "db-password", Some(0)),
+            ("token", "password", None),
+            ("a", "b", None),
+            ("", "ab", None),
+        ] {
+            assert_eq!(distance(one, other), expected, "{one} and {other}");
+        }
     }
 
     #[test]

@@ -216,7 +216,7 @@ impl Answer for Cluster {
                         format!("Cannot find {api_version}/{kind} named '{name}' inside of namespace '{namespace:?}'")
                     })?;
                 if let Some(masks) = field_masks {
-                    FieldMask::new(masks).prune(&mut object);
+                    prune(&mut object, &FieldMask::new(masks));
                 }
                 Ok(object.to_string())
             }
@@ -224,6 +224,15 @@ impl Answer for Cluster {
                 serde_json::to_string(&self.can_i(request)).map_err(|error| error.to_string())
             }
         }
+    }
+}
+
+/// The policy server holds type and metadata apart from the rest of an object, and prunes the rest only.
+fn prune(object: &mut Value, mask: &FieldMask) {
+    let apart = ["apiVersion", "kind", "metadata"].map(|field| (field, object[field].take()));
+    mask.prune(object);
+    for (field, value) in apart {
+        object[field] = value;
     }
 }
 

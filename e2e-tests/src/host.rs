@@ -228,13 +228,18 @@ impl Instance {
             .and_then(|answer| Ok(serde_json::from_slice::<ValidationResponse>(&answer)?));
         let (calls, log) = self.journal.take();
         match answer {
-            Ok(answer) => Evaluation {
-                response: AdmissionResponse::from_policy(request, &answer),
-                mutated_object: answer.mutated_object,
-                failure: None,
-                calls,
-                log,
-            },
+            Ok(answer) => {
+                if let (Some(before), Some(after)) = (&request.object, &answer.mutated_object) {
+                    crate::mutated::keep(before, after);
+                }
+                Evaluation {
+                    response: AdmissionResponse::from_policy(request, &answer),
+                    mutated_object: answer.mutated_object,
+                    failure: None,
+                    calls,
+                    log,
+                }
+            }
             Err(error) => Evaluation {
                 response: AdmissionResponse::internal_server_error(&request.uid, &error.to_string()),
                 mutated_object: None,

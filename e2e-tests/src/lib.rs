@@ -33,6 +33,7 @@ mod console;
 pub mod field_mask;
 pub mod host;
 pub mod modules;
+pub mod mutated;
 pub mod rbac;
 pub mod render;
 pub mod requests;

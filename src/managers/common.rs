@@ -101,37 +101,67 @@ pub fn keys_of_group<'c>(context: &Context<'c>, group: &str) -> Vec<&'c str> {
     keys
 }
 
-/// Looks at admission whether the Secret and the request's key are there, in the Pod's namespace.
-///
-/// # Errors
-/// [`Miss::NotHere`] when one is missing, [`Miss::Failed`] when the cluster could not be asked.
-pub fn verify_secret(request: &SecretRequest, secret: &str, context: &Context<'_>) -> Result<(), Miss> {
-    read_value(request, context.namespace, secret, context).map(|_| ())
+/// What a look at a Secret found.
+pub enum Found {
+    /// The value under the request's key.
+    Value(Vec<u8>),
+    /// The Secret is there, the key is not.
+    NoKey,
+    /// The Secret is not there.
+    NoSecret,
 }
 
-/// The value of the request's key in a Secret.
+/// Looks for the request's key in a Secret. All requests for the same group share one read of it.
 ///
 /// # Errors
-/// As [`verify_secret`].
-pub fn read_value(
+/// [`Miss::Failed`] when the cluster could not be asked.
+pub fn look_up(
     request: &SecretRequest,
     namespace: &str,
     secret: &str,
     context: &Context<'_>,
-) -> Result<Vec<u8>, Miss> {
+) -> Result<Found, Miss> {
     if !names::is_dns_subdomain(secret) {
-        return Err(Miss::NotHere(format!("no Secret can have the name {secret:?}")));
+        return Ok(Found::NoSecret);
     }
-    let place = format!("the Secret {secret:?} in the namespace {namespace:?}");
     let keys = keys_of_group(context, &request.group);
     match context.cluster.secret(namespace, secret, &keys) {
-        Ok(data) => match data.get(&request.key) {
-            Some(value) => Ok(value.to_vec()),
-            None => Err(Miss::NotHere(format!("{place} has no key {:?}", request.key))),
-        },
-        Err(ClusterError::NotFound) => Err(Miss::NotHere(format!("{place} does not exist"))),
-        Err(error) => Err(Miss::Failed(format!("{place} could not be read: {error}"))),
+        Ok(data) => Ok(data.get(&request.key).map_or(Found::NoKey, |value| Found::Value(value.to_vec()))),
+        Err(ClusterError::NotFound) => Ok(Found::NoSecret),
+        Err(error) => {
+            Err(Miss::Failed(format!("the Secret {secret:?} in the namespace {namespace:?} could not be read: {error}")))
+        }
     }
+}
+
+/// A question after the key that the Pod's author may have meant, or nothing. Only keys that the settings' `access`
+/// lets the Pod ask for are named.
+pub fn suggestion(request: &SecretRequest, namespace: &str, secret: &str, context: &Context<'_>) -> String {
+    let keys = context.cluster.secret_keys(namespace, secret).unwrap_or_default();
+    let near = keys
+        .iter()
+        .filter(|key| context.may_ask(&request.group, key))
+        .filter_map(|key| Some((names::distance(key, &request.key)?, key)))
+        .min();
+    near.map_or_else(String::new, |(_, key)| format!("; did you mean key {key:?}?"))
+}
+
+/// `template` with the values of its placeholders, which look like `{name}`. A value is not searched for placeholders.
+///
+/// # Errors
+/// What stands where a placeholder should: an unknown one, or a lone brace.
+pub fn expand<'t>(template: &'t str, values: &[(&str, &str)]) -> Result<String, &'t str> {
+    let mut expanded = String::with_capacity(template.len());
+    let mut rest = template;
+    while let Some((before, from)) = rest.split_once('{') {
+        let (name, after) = from.split_once('}').ok_or(from)?;
+        let (_, value) = values.iter().find(|(known, _)| *known == name).ok_or(name)?;
+        expanded.push_str(before);
+        expanded.push_str(value);
+        rest = after;
+    }
+    expanded.push_str(rest);
+    Ok(expanded)
 }
 
 /// Who has to be allowed to read a Secret that a manager hands out.

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 use crate::injection::{EnvVar, Injection};
+use crate::managers::common::Found;
 use crate::managers::{Context, Manager, Miss, common};
 use crate::names;
 use crate::requests::{MountRequirement, SecretRequest};
@@ -40,6 +41,27 @@ impl Global {
     }
 }
 
+impl Global {
+    /// The value, for a Pod that may have it. Who may not read a Secret is not told whether it exists, nor which keys it
+    /// has, unless he names an existing key: the next manager must not be tried in place of a refusal.
+    fn read(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Vec<u8>, Miss> {
+        let (namespace, secret) = (self.namespace.as_str(), request.group.as_str());
+        let found = common::look_up(request, namespace, secret, context)?;
+        let allowed = || self.authorize.check(namespace, secret, context);
+        if let Found::Value(value) = found {
+            return allowed().map(|()| value);
+        }
+        let suggestion = match found {
+            Found::NoKey if allowed().is_ok() => common::suggestion(request, namespace, secret, context),
+            _ => String::new(),
+        };
+        Err(Miss::NotHere(format!(
+            "the namespace {namespace:?} has no Secret {secret:?} with the key {:?}{suggestion}",
+            request.key
+        )))
+    }
+}
+
 impl Manager for Global {
     fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection, Miss> {
         if request.mount == MountRequirement::File {
@@ -55,8 +77,7 @@ impl Manager for Global {
         }
         let name = common::variable_name(context.settings, &request.group, &request.key)?;
         let further = common::further_variable(request)?;
-        let value = common::read_value(request, &self.namespace, &request.group, context)?;
-        self.authorize.check(&self.namespace, &request.group, context)?;
+        let value = self.read(request, context)?;
         let Some(value) = String::from_utf8(value).ok().filter(|value| !value.contains('\0')) else {
             return Err(Miss::NotHere(format!(
                 "the value in the Secret {:?} in the namespace {:?} is not text, so that no variable can hold it",

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 use crate::injection::{EnvValue, EnvVar, FileOrigin, Injection, SecretFile};
+use crate::managers::common::Found;
 use crate::managers::{Context, Manager, Miss, common};
 use crate::names;
 use crate::requests::{MountRequirement, SecretRequest, base32};
@@ -52,7 +53,7 @@ impl Manager for Kubernetes {
         };
         let optional = self.optional && !self.verify;
         if self.verify {
-            common::verify_secret(request, &secret, context)?;
+            verify(request, &secret, context)?;
         } else if !names::is_dns_subdomain(&secret) {
             injection.warnings.push(format!(
                 "{} asks for the Secret {secret:?}, but no Secret can have that name: it has to be lower case letters, \
@@ -92,6 +93,22 @@ impl Manager for Kubernetes {
             },
         });
         Ok(injection)
+    }
+}
+
+/// Looks at admission whether the Secret and the key are in the Pod's namespace.
+fn verify(request: &SecretRequest, secret: &str, context: &Context<'_>) -> Result<(), Miss> {
+    let namespace = context.namespace;
+    match common::look_up(request, namespace, secret, context)? {
+        Found::Value(_) => Ok(()),
+        Found::NoSecret => {
+            Err(Miss::NotHere(format!("there is no Secret {secret:?} in the namespace {namespace:?}")))
+        }
+        Found::NoKey => Err(Miss::NotHere(format!(
+            "the Secret {secret:?} in the namespace {namespace:?} has no key {:?}{}",
+            request.key,
+            common::suggestion(request, namespace, secret, context)
+        ))),
     }
 }
 

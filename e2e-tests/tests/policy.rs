@@ -1,0 +1,193 @@
+//! What the policy does, case by case: a Pod in, a Pod or a rejection out, on the real module.
+//!
+//! The cases are YAML documents in `tests/policy/*.yaml`, each with
+//!
+//! - `case`: what it shows;
+//! - `settings`: the policy's; `statusAnnotation` is off unless given;
+//! - `cluster`: Kubernetes objects that the host knows;
+//! - `grants`: what the host lets the policy ask for; all that the policy can use when absent;
+//! - `request`: fields of the AdmissionRequest that differ from those of a Pod's creation by `alice`;
+//! - `pod`: the Pod;
+//! - `expect`: `pod`, the whole Pod that comes out, or `unchanged: true`, or `rejected` with its `code` and parts of its
+//!   `message`; parts of the `warnings`, of which there must be as many as given; `hostCalls`, the number of calls to
+//!   the host.
+//!
+//! Each Pod that comes out goes in again and must come out unchanged and without a warning about a replacement.
+
+use std::fs;
+use std::path::Path;
+
+use e2e_tests::capabilities::{Grants, Host};
+use e2e_tests::cluster::Cluster;
+use e2e_tests::host::PolicyModule;
+use e2e_tests::review::{AdmissionRequest, Review};
+use e2e_tests::{modules, yaml};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Case {
+    case: String,
+    #[serde(default)]
+    settings: Value,
+    #[serde(default)]
+    cluster: Vec<Value>,
+    grants: Option<Value>,
+    #[serde(default)]
+    request: Value,
+    pod: Value,
+    expect: Expect,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Expect {
+    pod: Option<Value>,
+    #[serde(default)]
+    unchanged: bool,
+    rejected: Option<Rejected>,
+    #[serde(default)]
+    warnings: Vec<String>,
+    audit_annotations: Option<Value>,
+    host_calls: Option<usize>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Rejected {
+    code: u16,
+    #[serde(default)]
+    message: Vec<String>,
+    #[serde(default)]
+    without: Vec<String>,
+}
+
+#[test]
+fn cases() {
+    let policy = PolicyModule::from_file(modules::policy()).expect("run make policy.wasm first");
+    let mut files: Vec<_> = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/policy"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    files.sort();
+    let (mut count, mut failures) = (0, Vec::new());
+    for file in &files {
+        for document in yaml::documents(&fs::read_to_string(file).unwrap()).unwrap() {
+            let value = yaml::to_json(&document).unwrap();
+            let name = value["case"].as_str().unwrap_or("a case without a name").to_owned();
+            let outcome = serde_json::from_value(value)
+                .map_err(|error| error.to_string())
+                .and_then(|case: Case| check(&policy, &case));
+            if let Err(problem) = outcome {
+                failures.push(format!("{}: {name}\n{problem}", file.file_name().unwrap().display()));
+            }
+            count += 1;
+        }
+    }
+    assert!(failures.is_empty(), "{} of {count} cases fail:\n\n{}", failures.len(), failures.join("\n\n"));
+    assert!(count > 0);
+}
+
+fn check(policy: &PolicyModule, case: &Case) -> Result<(), String> {
+    let host = host(case)?;
+    let request = request(case)?;
+    let settings = settings(case);
+    let valid = policy.validate_settings(&host, &settings).map_err(|error| error.to_string())?;
+    if !valid.valid {
+        return Err(format!("the settings are not valid: {}", valid.message.unwrap_or_default()));
+    }
+    let evaluation = policy.validate(&host, &request, &settings);
+    let response = &evaluation.response;
+    let got = || format!("got: allowed {}, code {:?}, {}", response.allowed, response.code(), response.message());
+    if let Some(failure) = &evaluation.failure {
+        return Err(format!("the policy failed: {failure}"));
+    }
+    if let Some(rejected) = &case.expect.rejected {
+        if response.allowed || response.code() != Some(rejected.code) {
+            return Err(format!("expected a rejection with code {}, {}", rejected.code, got()));
+        }
+        for part in &rejected.message {
+            if !response.message().contains(part) {
+                return Err(format!("expected the message to contain {part:?}, {}", got()));
+            }
+        }
+        for part in &rejected.without {
+            if response.message().contains(part) {
+                return Err(format!("expected the message not to contain {part:?}, {}", got()));
+            }
+        }
+        if response.message().lines().count() > 24 {
+            return Err(format!("the message is longer than a screen, {}", got()));
+        }
+    } else if !response.allowed {
+        return Err(format!("expected the Pod to be admitted, {}", got()));
+    }
+    let object = request.object.clone().unwrap_or_default();
+    let out = response.patched(&object).map_err(|error| error.to_string())?;
+    let expected = if case.expect.unchanged { Some(&object) } else { case.expect.pod.as_ref() };
+    if let Some(expected) = expected
+        && out != *expected
+    {
+        return Err(format!(
+            "expected\n{}\ngot\n{}",
+            yaml::to_text(expected, None).unwrap_or_default(),
+            yaml::to_text(&out, None).unwrap_or_default()
+        ));
+    }
+    if let Some(expected) = &case.expect.audit_annotations {
+        let got = json!(response.audit_annotations);
+        if got != *expected {
+            return Err(format!("expected the audit annotations {expected}, got {got}"));
+        }
+    }
+    let warnings: Vec<&str> = response.warnings.iter().flatten().map(String::as_str).collect();
+    if warnings.len() != case.expect.warnings.len()
+        || case.expect.warnings.iter().any(|part| !warnings.iter().any(|warning| warning.contains(part.as_str())))
+    {
+        return Err(format!("expected the warnings {:?}, got {warnings:#?}", case.expect.warnings));
+    }
+    if let Some(calls) = case.expect.host_calls
+        && evaluation.calls.len() != calls
+    {
+        return Err(format!("expected {calls} host calls, got {:#?}", evaluation.calls));
+    }
+    if response.allowed && evaluation.mutated_object.is_some() {
+        let again = AdmissionRequest { object: Some(out.clone()), ..request };
+        let second = policy.validate(&host, &again, &settings).response;
+        if !second.allowed || second.patched(&out).map_err(|error| error.to_string())? != out {
+            return Err(format!("the second time: {:?} {}", second.json_patch(), second.message()));
+        }
+        if let Some(warning) = second.warnings.iter().flatten().find(|warning| warning.contains("replace")) {
+            return Err(format!("the second time there is the warning {warning:?}"));
+        }
+    }
+    Ok(())
+}
+
+fn host(case: &Case) -> Result<Host, String> {
+    let documents: Vec<String> = case.cluster.iter().map(|object| format!("---\n{object}\n")).collect();
+    let cluster = Cluster::from_yaml(&documents.concat()).map_err(|error| error.to_string())?;
+    let grants = match &case.grants {
+        Some(grants) => Grants::from_metadata(&grants.to_string()),
+        None => Grants::new([("v1", "Secret")], ["kubernetes/get_resource", "kubernetes/can_i"]),
+    };
+    Ok(Host::new(cluster, grants.map_err(|error| error.to_string())?))
+}
+
+fn request(case: &Case) -> Result<AdmissionRequest, String> {
+    let mut request = json!(Review::of_pod(case.pod.clone()).request);
+    request["userInfo"] = json!({"username": "alice", "groups": ["developers", "system:authenticated"]});
+    for (field, value) in case.request.as_object().into_iter().flatten() {
+        request[field] = value.clone();
+    }
+    serde_json::from_value(request).map_err(|error| error.to_string())
+}
+
+fn settings(case: &Case) -> Value {
+    let mut settings = if case.settings.is_null() { json!({}) } else { case.settings.clone() };
+    if settings.get("statusAnnotation").is_none() {
+        settings["statusAnnotation"] = json!(false);
+    }
+    settings
+}
