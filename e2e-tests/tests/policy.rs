@@ -66,27 +66,89 @@ struct Rejected {
 #[test]
 fn cases() {
     let policy = PolicyModule::from_file(modules::policy()).expect("run make policy.wasm first");
+    let cases = read_cases();
+    let mut failures = Vec::new();
+    for (file, value) in &cases {
+        let name = value["case"].as_str().unwrap_or("a case without a name");
+        let outcome = serde_json::from_value(value.clone())
+            .map_err(|error| error.to_string())
+            .and_then(|case: Case| check(&policy, &case));
+        if let Err(problem) = outcome {
+            failures.push(format!("{file}: {name}\n{problem}"));
+        }
+    }
+    assert!(failures.is_empty(), "{} of {} cases fail:\n\n{}", failures.len(), cases.len(), failures.join("\n\n"));
+}
+
+/// What stands in every Secret: as it is, in base64, and as base64 that is none.
+const CANARIES: [(&str, &str); 3] = [
+    ("stringData", "CANARY-IN-A-SECRET"),
+    ("data", "Q0FOQVJZLUlOLUEtU0VDUkVU/w=="),
+    ("data", "CANARY-IN-A-SECRET, no base64"),
+];
+
+#[test]
+fn no_value_of_a_secret_leaves_the_policy_but_into_the_pods_spec() {
+    let policy = PolicyModule::from_file(modules::policy()).expect("run make policy.wasm first");
+    let (mut evaluations, mut reads) = (0, 0);
+    for (field, canary) in CANARIES {
+        for (file, value) in read_cases() {
+            let mut case: Case = serde_json::from_value(value).unwrap();
+            for secret in case.cluster.iter_mut().filter(|object| object["kind"] == "Secret") {
+                plant(secret, field, canary);
+            }
+            case.settings["statusAnnotation"] = json!(true);
+            let Ok(host) = host(&case) else { continue };
+            let evaluation = policy.validate(&host, &request(&case).unwrap(), &case.settings);
+            evaluations += 1;
+            reads += evaluation.calls.len();
+            let mut said = json!({
+                "response": evaluation.response,
+                "failure": evaluation.failure,
+                "log": format!("{:?}", evaluation.log),
+                "object": evaluation.mutated_object,
+            });
+            // The patch holds the spec; the object beside it is looked at without its spec.
+            said["response"]["patch"] = Value::Null;
+            said["object"]["spec"] = Value::Null;
+            for text in ["CANARY", "Q0FOQVJZ"] {
+                assert!(!said.to_string().contains(text), "{file}: {}: {said}", case.case);
+            }
+        }
+    }
+    assert!(evaluations > 100 && reads > 30, "{evaluations} evaluations, {reads} calls to the host");
+}
+
+/// Puts `canary` under every key of a Secret.
+fn plant(secret: &mut Value, field: &str, canary: &str) {
+    let keys: Vec<String> = ["data", "stringData"]
+        .iter()
+        .filter_map(|field| secret[field].as_object())
+        .flat_map(|data| data.keys().cloned())
+        .collect();
+    secret["data"] = json!({});
+    secret["stringData"] = json!({});
+    for key in keys {
+        secret[field][key] = json!(canary);
+    }
+}
+
+/// The cases of all files, each with its file's name.
+fn read_cases() -> Vec<(String, Value)> {
     let mut files: Vec<_> = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/policy"))
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .collect();
     files.sort();
-    let (mut count, mut failures) = (0, Vec::new());
+    let mut cases = Vec::new();
     for file in &files {
+        let name = file.file_name().unwrap().display().to_string();
         for document in yaml::documents(&fs::read_to_string(file).unwrap()).unwrap() {
-            let value = yaml::to_json(&document).unwrap();
-            let name = value["case"].as_str().unwrap_or("a case without a name").to_owned();
-            let outcome = serde_json::from_value(value)
-                .map_err(|error| error.to_string())
-                .and_then(|case: Case| check(&policy, &case));
-            if let Err(problem) = outcome {
-                failures.push(format!("{}: {name}\n{problem}", file.file_name().unwrap().display()));
-            }
-            count += 1;
+            cases.push((name.clone(), yaml::to_json(&document).unwrap()));
         }
     }
-    assert!(failures.is_empty(), "{} of {count} cases fail:\n\n{}", failures.len(), failures.join("\n\n"));
-    assert!(count > 0);
+    assert!(!cases.is_empty());
+    cases
 }
 
 fn check(policy: &PolicyModule, case: &Case) -> Result<(), String> {
