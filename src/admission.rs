@@ -277,7 +277,7 @@ fn admit<'a>(payload: &'a [u8], cluster: &dyn Cluster) -> Result<Option<Response
 /// Why nobody serves `request`, a line for each manager.
 fn explained(request: &SecretRequest, failure: &Unserved) -> String {
     let mut text = format!(
-        "{} asks for the secret {}, which cannot be injected:",
+        "{} asks for the secret {:?}, which cannot be injected:",
         request.origin,
         secret_name(request)
     );

@@ -31,9 +31,45 @@ pub fn decode(text: &str) -> Option<Vec<u8>> {
     (count != 6 && bits == 0).then_some(bytes)
 }
 
+/// Encodes as padded standard base64.
+pub fn encode(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for group in bytes.chunks(3) {
+        let mut padded = [0_u8; 4];
+        for (place, byte) in padded.iter_mut().skip(1).zip(group) {
+            *place = *byte;
+        }
+        let bits = u32::from_be_bytes(padded);
+        for (position, shift) in [18, 12, 6, 0].into_iter().enumerate() {
+            text.push(if position > group.len() {
+                '='
+            } else {
+                match ((bits >> shift) & 63) as u8 {
+                    value @ 0..26 => (b'A' + value) as char,
+                    value @ 26..52 => (b'a' + value - 26) as char,
+                    value @ 52..62 => (b'0' + value - 52) as char,
+                    62 => '+',
+                    _ => '/',
+                }
+            });
+        }
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
-    use super::decode;
+    use super::{decode, encode};
+
+    #[test]
+    fn encodes_what_it_decodes() {
+        let bytes: Vec<u8> = (0..=255).rev().collect();
+        for length in 0..bytes.len() {
+            let text = encode(&bytes[..length]);
+            assert_eq!(decode(&text).as_deref(), Some(&bytes[..length]), "{text}");
+        }
+        assert_eq!(encode(b"\xff\xfe\xfd s3cr3t"), "//79IHMzY3IzdA==");
+    }
 
     #[test]
     fn decodes() {

@@ -130,7 +130,11 @@ pub enum FileOrigin {
         variable: Option<String>,
     },
     /// An agent that somebody else injects puts it there.
-    Agent,
+    Agent {
+        /// What the agent is told to write, in a form of the manager's own: two files at one path are the same only
+        /// where this is.
+        identity: String,
+    },
 }
 
 /// A path below a directory: no empty, `.` or `..` part, so that it cannot leave it.

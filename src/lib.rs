@@ -16,6 +16,7 @@ pub mod managers;
 pub mod names;
 pub mod pod;
 pub mod requests;
+pub mod schema;
 pub mod settings;
 
 use kubewarden_policy_sdk::protocol_version_guest;

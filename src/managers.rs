@@ -15,6 +15,7 @@ pub mod flyte;
 pub mod gcp;
 pub mod global;
 pub mod kubernetes;
+pub mod placeholders;
 pub mod template;
 pub mod vault;
 

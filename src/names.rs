@@ -53,6 +53,30 @@ fn is_dns_label_of_any_length(name: &str) -> bool {
             .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
 }
 
+/// Whether `key` can be an annotation's or label's key: a name of at most 63 characters, with a DNS subdomain and `/`
+/// before it where wanted
+/// ([syntax](https://kubernetes.io/docs/concepts/overview/working-with-objects/annotations/#syntax-and-character-set)).
+pub fn is_metadata_key(key: &str) -> bool {
+    match key.split_once('/') {
+        Some((prefix, name)) => is_dns_subdomain(prefix) && is_metadata_name(name),
+        None => is_metadata_name(key),
+    }
+}
+
+/// Whether `value` can be a label's value: empty, or as the name in a label's key.
+pub fn is_label_value(value: &str) -> bool {
+    value.is_empty() || is_metadata_name(value)
+}
+
+fn is_metadata_name(name: &str) -> bool {
+    name.len() <= DNS_LABEL_LENGTH
+        && name.starts_with(|first: char| first.is_ascii_alphanumeric())
+        && name.ends_with(|last: char| last.is_ascii_alphanumeric())
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
+}
+
 /// A pattern in which `*` stands for any text and `?` for one character.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Glob(Vec<char>);

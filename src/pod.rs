@@ -9,6 +9,7 @@ mod files;
 mod template;
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use serde_json::Value;
 
@@ -100,6 +101,14 @@ pub enum PodError {
         /// Another one.
         second: String,
     },
+    /// A request names a variable that it needs for something else.
+    #[error("{request} names {variable:?} as its further variable, which Flyte's clients need for something else")]
+    ReservedVariable {
+        /// The variable.
+        variable: String,
+        /// The request.
+        request: String,
+    },
     /// Two requests want different files at one path.
     #[error("{first} and {second} both need the path {path:?} in one container")]
     PathClash {
@@ -109,6 +118,31 @@ pub enum PodError {
         first: String,
         /// Another one.
         second: String,
+    },
+    /// Two requests want different values in one annotation or label.
+    #[error("{first} and {second} need different values in the Pod's {kind} {key:?}")]
+    MetadataClash {
+        /// `annotation` or `label`.
+        kind: &'static str,
+        /// Its key.
+        key: String,
+        /// A request.
+        first: String,
+        /// Another one.
+        second: String,
+    },
+    /// What an operator's template adds has the name or the path of something else in the Pod.
+    #[error(
+        "{request} needs {what} {name:?}, but the Pod or another request has a different one of that name; rename the \
+         Pod's, or put {{id}} into the name in the policy's settings"
+    )]
+    TemplateClash {
+        /// The request.
+        request: String,
+        /// What kind of thing it is.
+        what: &'static str,
+        /// Its name.
+        name: String,
     },
     /// The Pod has a mount of its own where a secret has to be mounted.
     #[error(
@@ -225,14 +259,29 @@ impl<'a> Pod<'a> {
     }
 
     fn add_metadata(&mut self, additions: &[Addition<'_>], warnings: &mut Vec<String>) -> Result<(), PodError> {
-        for addition in additions {
+        let mut annotations: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut labels: BTreeMap<&str, usize> = BTreeMap::new();
+        for (index, addition) in additions.iter().enumerate() {
             for annotation in &addition.injection.annotations {
-                self.add_annotation(annotation, warnings)?;
+                let value = |injection: &Injection| {
+                    let mut all = injection.annotations.iter();
+                    all.find(|other| other.key == annotation.key).map(|other| other.value.clone())
+                };
+                if is_new(&annotation.key, "annotation", index, additions, &mut annotations, value)? {
+                    self.add_annotation(annotation, warnings)?;
+                }
             }
-            for (key, value) in &addition.injection.labels {
+            for (key, text) in &addition.injection.labels {
+                let value = |injection: &Injection| {
+                    let mut all = injection.labels.iter();
+                    all.find(|(other, _)| other == key).map(|(_, other)| other.clone())
+                };
+                if !is_new(key, "label", index, additions, &mut labels, value)? {
+                    continue;
+                }
                 let labels = self.metadata_mut("labels")?;
                 if !labels.iter().any(|(known, _)| known == key) {
-                    labels.push((Cow::Owned(key.clone()), Node::Text(Cow::Owned(value.clone()))));
+                    labels.push((Cow::Owned(key.clone()), Node::Text(Cow::Owned(text.clone()))));
                 }
             }
         }
@@ -294,6 +343,34 @@ impl<'a> Pod<'a> {
     }
 }
 
+/// Whether no addition before `index` has the annotation or label `key`. `owners` holds those seen so far, `value` takes
+/// the value out of an injection.
+fn is_new<'k>(
+    key: &'k str,
+    kind: &'static str,
+    index: usize,
+    additions: &[Addition<'_>],
+    owners: &mut BTreeMap<&'k str, usize>,
+    value: impl Fn(&Injection) -> Option<String>,
+) -> Result<bool, PodError> {
+    let Some(owner) = owners.get(key) else {
+        owners.insert(key, index);
+        return Ok(true);
+    };
+    let (Some(first), Some(second)) = (additions.get(*owner), additions.get(index)) else {
+        return Ok(false);
+    };
+    if value(&first.injection) == value(&second.injection) {
+        return Ok(false);
+    }
+    Err(PodError::MetadataClash {
+        kind,
+        key: key.to_owned(),
+        first: described(first.request),
+        second: described(second.request),
+    })
+}
+
 /// An object of these fields.
 fn object<'a, const N: usize>(fields: [(&'static str, Node<'a>); N]) -> Node<'a> {
     Node::Object(
@@ -311,5 +388,5 @@ fn says(existing: &Node<'_>, ours: &Value) -> bool {
 
 /// How a request is named in messages: where it stands and what it asks for.
 fn described(request: &SecretRequest) -> String {
-    format!("{} ({}/{})", request.origin, request.group, request.key)
+    format!("{} ({:?})", request.origin, format!("{}/{}", request.group, request.key))
 }

@@ -1,4 +1,4 @@
-"""Runs write_env.sh in every POSIX shell that is here and reads its output as the kubelet does."""
+"""Runs src/managers/scripts/write_env.sh in every POSIX shell that is here and reads its output as the kubelet does."""
 import os
 import pathlib
 import shutil
@@ -7,7 +7,8 @@ import tempfile
 
 from env_file import parse
 
-HERE = pathlib.Path(__file__).resolve().parent
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+WRITE_ENV = ROOT / "src/managers/scripts/write_env.sh"
 SHELLS = [shell for shell in (["dash"], ["bash"], ["bash", "--posix"], ["busybox", "sh"]) if shutil.which(shell[0])]
 GOOD = {
     "plain": b"secret",
@@ -51,7 +52,7 @@ def check(right, what):
 
 
 def call(shell, name, value, file, before=""):
-    script = (HERE / "write_env.sh").read_text() + before + '\nwrite_env "$@"\n'
+    script = WRITE_ENV.read_text() + before + '\nwrite_env "$@"\n'
     return subprocess.run([*shell, "-c", script, "sh", name, value, file], capture_output=True, text=True, timeout=60)
 
 

@@ -9,6 +9,8 @@
 //! - [`session`] records and replays those answers in kwctl's format;
 //! - [`review`] goes from a Pod manifest to an `AdmissionReview`, and from the policy's answer to a JSON patch;
 //! - [`render`], [`settings`] and [`requests`] are what the `preview` tool is made of;
+//! - [`flyte_config`] turns the configuration of Flyte's webhook into the policy's settings;
+//! - [`bench`] makes tables of what Criterion measured;
 //! - [`modules`] says where the modules under test are, and builds the baselines.
 //!
 //! ```no_run
@@ -27,10 +29,12 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod bench;
 pub mod capabilities;
 pub mod cluster;
 mod console;
 pub mod field_mask;
+pub mod flyte_config;
 pub mod host;
 pub mod modules;
 pub mod mutated;

@@ -1,28 +1,144 @@
-//! The manager `aws`.
+//! AWS Secrets Manager: init containers that fetch the Pod's secrets, with the image that Flyte uses or with the AWS CLI.
+//!
+//! Volume, path, variables and image are those of Flyte's
+//! [AWS injector](https://github.com/flyteorg/flyte/blob/master/flyteplugins/go/tasks/pluginmachinery/secret/aws_secret_manager.go): group
+//! and key together are the secret's ARN.
 
 #![forbid(unsafe_code)]
 
 use crate::injection::Injection;
-use crate::managers::{Context, Manager, Miss};
-use crate::requests::SecretRequest;
+use crate::managers::fetching::{self, ContainerSettings};
+use crate::managers::{ContainerName, Context, Copy, Fetch, FetchContainer, Manager, Miss};
+use crate::requests::{MountRequirement, SecretRequest};
 use crate::settings::fields::{Fields, SettingsError};
+
+const SCRIPT: &str = fetching::script!("scripts/aws.sh");
+
+/// Flyte's image; its makers have archived it.
+const SIDECAR_IMAGE: &str = "docker.io/amazon/aws-secrets-manager-secret-sidecar:v0.1.4";
+const CLI_IMAGE: &str = "docker.io/amazon/aws-cli:2.37.5";
+
+/// Where Flyte's image writes
+/// ([main.go](https://github.com/aws-samples/aws-secret-sidecar-injector/blob/master/secrets-manager-secret-sidecar/main.go)).
+const SIDECAR_DIRECTORY: &str = "/tmp";
+
+const NAME: &str = "aws-pull-secret";
+
+/// What fetches the secrets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Client {
+    /// Flyte's image: one container for each file.
+    Sidecar,
+    /// The AWS CLI: one container for all.
+    Cli,
+}
 
 /// The manager `aws`.
 #[derive(Debug)]
-pub struct Aws;
+pub struct Aws {
+    client: Client,
+    container: ContainerSettings,
+}
 
 impl Aws {
     /// Reads the manager's settings.
     ///
     /// # Errors
     /// What an operator has to change.
-    pub fn from_fields(_fields: &mut Fields<'_>) -> Result<Self, SettingsError> {
-        Ok(Self)
+    pub fn from_fields(fields: &mut Fields<'_>) -> Result<Self, SettingsError> {
+        let client = fields.choice("client", &[("sidecar", Client::Sidecar), ("cli", Client::Cli)])?;
+        let image = match client {
+            Client::Sidecar => SIDECAR_IMAGE,
+            Client::Cli => CLI_IMAGE,
+        };
+        Ok(Self {
+            client,
+            container: ContainerSettings::from_fields(fields, image, "200m", "500Mi")?,
+        })
+    }
+
+    /// The container of Flyte's image for one file.
+    fn sidecar(&self, secret: &str, copy: &Copy) -> FetchContainer {
+        let file = format!("/{}", copy.path);
+        let env = [("SECRET_ARN", secret), ("SECRET_FILENAME", file.as_str())];
+        FetchContainer {
+            name: ContainerName::Numbered(NAME),
+            spec: self.container.container(&[], &[], &env),
+            mounts: vec![(copy.volume, SIDECAR_DIRECTORY.to_owned())],
+        }
     }
 }
 
 impl Manager for Aws {
-    fn inject(&self, _request: &SecretRequest, _context: &Context<'_>) -> Result<Injection, Miss> {
-        Err(Miss::NotHere("being written".to_owned()))
+    fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection, Miss> {
+        let (group, key, version) = (&request.group, &request.key, request.group_version.as_str());
+        if group.is_empty() || key.is_empty() {
+            return Err(Miss::NotHere(
+                "it needs a group and a key, which are the secret's ARN together".to_owned(),
+            ));
+        }
+        let secret = format!("{}:{}", group.trim_end_matches(':'), key.trim_start_matches(':'));
+        let source = format!("AWS secret {secret}");
+        if self.client == Client::Cli {
+            return cli_injection(request, context, secret, source);
+        }
+        if request.mount == MountRequirement::EnvVar {
+            return Err(Miss::NotHere(
+                "with the setting client: sidecar it gives files only; client: cli with the policy's setting envFiles: \
+                 true (Kubernetes 1.35 and later) gives variables too"
+                    .to_owned(),
+            ));
+        }
+        let parts = fetching::path_parts(&[group, key])?;
+        let mut injection = fetching::injection(request, context, &parts, vec![secret], source)?;
+        if !version.is_empty() {
+            injection.warnings.push(format!(
+                "{} asks for the version {version:?}, but the image of client: sidecar always takes AWSCURRENT; client: \
+                 cli knows versions",
+                request.origin
+            ));
+        }
+        Ok(injection)
     }
+
+    fn fetch(&self, fetch: &Fetch<'_>) -> Vec<FetchContainer> {
+        match self.client {
+            Client::Cli => vec![fetching::scripted(fetch, &self.container, NAME, "aws", SCRIPT)],
+            Client::Sidecar => fetch
+                .items
+                .iter()
+                .flat_map(|item| {
+                    let secret = item.arguments.first().map_or("", String::as_str);
+                    item.copies.iter().map(move |copy| self.sidecar(secret, copy))
+                })
+                .collect(),
+        }
+    }
+
+    fn files_volume(&self) -> &'static str {
+        "aws-secret-vol"
+    }
+}
+
+fn cli_injection(
+    request: &SecretRequest,
+    context: &Context<'_>,
+    secret: String,
+    mut source: String,
+) -> Result<Injection, Miss> {
+    let version = request.group_version.as_str();
+    if let Some(url) = [secret.as_str(), version].iter().find(|text| text.contains("://")) {
+        // The CLI reads a value such as file:///etc/passwd from that file
+        // (https://docs.aws.amazon.com/cli/latest/userguide/cli-usage-parameters-file.html).
+        return Err(Miss::NotHere(format!("no secret or version is called {url:?}")));
+    }
+    let mut texts = vec![request.group.as_str()];
+    if !version.is_empty() {
+        texts.push(version);
+        source.push_str(", version ");
+        source.push_str(version);
+    }
+    texts.push(&request.key);
+    let parts = fetching::path_parts(&texts)?;
+    fetching::injection(request, context, &parts, vec![secret, version.to_owned()], source)
 }

@@ -1,28 +1,75 @@
-//! The manager `azure`.
+//! Azure Key Vault: an init container that logs in with Microsoft Entra Workload ID and fetches all of the Pod's secrets
+//! with `az`.
+//!
+//! Volume, path and image are those of Flyte's
+//! [Azure injector](https://github.com/flyteorg/flyte/blob/master/flyteplugins/go/tasks/pluginmachinery/secret/azure_secret_manager.go):
+//! the group is the secret's URL, the group version its version, the key plays no part.
 
 #![forbid(unsafe_code)]
 
 use crate::injection::Injection;
-use crate::managers::{Context, Manager, Miss};
+use crate::managers::fetching::{self, ContainerSettings};
+use crate::managers::{Context, Fetch, FetchContainer, Manager, Miss};
 use crate::requests::SecretRequest;
 use crate::settings::fields::{Fields, SettingsError};
 
+const SCRIPT: &str = fetching::script!("scripts/azure.sh");
+
+const IMAGE: &str = "mcr.microsoft.com/azure-cli:cbl-mariner2.0";
+
 /// The manager `azure`.
 #[derive(Debug)]
-pub struct Azure;
+pub struct Azure {
+    container: ContainerSettings,
+}
 
 impl Azure {
     /// Reads the manager's settings.
     ///
     /// # Errors
     /// What an operator has to change.
-    pub fn from_fields(_fields: &mut Fields<'_>) -> Result<Self, SettingsError> {
-        Ok(Self)
+    pub fn from_fields(fields: &mut Fields<'_>) -> Result<Self, SettingsError> {
+        Ok(Self {
+            container: ContainerSettings::from_fields(fields, IMAGE, "200m", "500Mi")?,
+        })
     }
 }
 
 impl Manager for Azure {
-    fn inject(&self, _request: &SecretRequest, _context: &Context<'_>) -> Result<Injection, Miss> {
-        Err(Miss::NotHere("being written".to_owned()))
+    fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection, Miss> {
+        let (url, version) = (request.group.trim_end_matches('/'), request.group_version.as_str());
+        if url.is_empty() {
+            return Err(Miss::NotHere(
+                "it needs a group, the secret's URL such as https://VAULT.vault.azure.net/secrets/NAME".to_owned(),
+            ));
+        }
+        if url.starts_with('@') {
+            // az reads a value that begins so from the file of that name.
+            return Err(Miss::NotHere(format!("{url:?} is not a secret's URL")));
+        }
+        let name = url.rsplit('/').next().unwrap_or_default();
+        let mut parts = vec![name];
+        let mut source = format!("Azure Key Vault secret {url}");
+        if !version.is_empty() {
+            parts.extend(fetching::path_parts(&[version])?);
+            source.push_str(", version ");
+            source.push_str(version);
+        }
+        let arguments = vec![url.to_owned(), version.to_owned()];
+        fetching::injection(request, context, &parts, arguments, source)
+    }
+
+    fn fetch(&self, fetch: &Fetch<'_>) -> Vec<FetchContainer> {
+        vec![fetching::scripted(
+            fetch,
+            &self.container,
+            "azure-pull-secret",
+            "azure",
+            SCRIPT,
+        )]
+    }
+
+    fn files_volume(&self) -> &'static str {
+        "azure-secret-vol"
     }
 }

@@ -57,7 +57,15 @@ pub fn further_variable(request: &SecretRequest) -> Result<Option<&str>, Miss> {
 pub fn file_path(parts: &[&str]) -> Result<RelativePath, Miss> {
     let lower: Vec<String> = parts.iter().map(|part| part.to_ascii_lowercase()).collect();
     let lower: Vec<&str> = lower.iter().map(String::as_str).collect();
-    RelativePath::new(&lower).map_err(|part| {
+    exact_path(&lower)
+}
+
+/// The path of the file that `parts` name, in their own case.
+///
+/// # Errors
+/// As [`file_path`].
+pub fn exact_path(parts: &[&str]) -> Result<RelativePath, Miss> {
+    RelativePath::new(parts).map_err(|part| {
         Miss::NotHere(format!(
             "{part:?} cannot be a file's name: it is empty, too long, '.' or '..', or holds '/'"
         ))
@@ -80,6 +88,18 @@ pub fn file_variables(request: &SecretRequest, settings: &Settings, path: &Relat
         ));
     }
     Ok(variables)
+}
+
+/// A name for what `parts` say together: 32 letters and digits, the same for the same parts.
+pub fn identity(parts: &[&str]) -> String {
+    let mut text = String::new();
+    for part in parts {
+        // The length tells ["a", "bc"] from ["ab", "c"].
+        text.push_str(&part.len().to_string());
+        text.push(':');
+        text.push_str(part);
+    }
+    format!("{:x}", md5::compute(text.as_bytes()))
 }
 
 /// The variable that tells Flyte's clients the prefix.

@@ -1,28 +1,244 @@
-//! The manager `confidant`.
+//! Lyft's [Confidant](https://github.com/lyft/confidant): an init container with its client fetches the credentials of
+//! a service.
+//!
+//! A request's group is the credential's name, its key one of the credential's keys. Which service a Pod is, the
+//! operator's settings say, never the Pod.
 
 #![forbid(unsafe_code)]
 
+use serde_json::{Value, json};
+
 use crate::injection::Injection;
-use crate::managers::{Context, Manager, Miss};
+use crate::managers::fetching::{self, ContainerSettings, Layout};
+use crate::managers::{ContainerName, Context, Fetch, FetchContainer, Manager, Miss, common};
 use crate::requests::SecretRequest;
 use crate::settings::fields::{Fields, SettingsError};
 
+/// Asks the client once for all secrets and writes those that are wanted. Its variables: `CONFIDANT_SERVICE`;
+/// `CONFIDANT_CONFIG`, the client's configuration file; `SECRET_REQUESTS`, a JSON list of `group`, `key`, `path`, and
+/// `env` where the path is that of a file of variables.
+const SCRIPT: &str = include_str!("scripts/confidant.py");
+
 /// The manager `confidant`.
 #[derive(Debug)]
-pub struct Confidant;
+pub struct Confidant {
+    /// Confidant's address.
+    url: String,
+    /// The KMS key, or its alias, with which services authenticate.
+    auth_key: String,
+    /// The AWS region of that key.
+    region: String,
+    /// The service that a Pod is: a template.
+    service: String,
+    /// Who the client says it is: a template, which may hold `{service}`.
+    from: String,
+    /// The server's name in the authentication.
+    to: String,
+    /// What kind of user the service is to the server.
+    user_type: String,
+    /// How often the client tries.
+    retries: u32,
+    /// The init container.
+    container: ContainerSettings,
+}
 
 impl Confidant {
     /// Reads the manager's settings.
     ///
     /// # Errors
     /// What an operator has to change.
-    pub fn from_fields(_fields: &mut Fields<'_>) -> Result<Self, SettingsError> {
-        Ok(Self)
+    pub fn from_fields(fields: &mut Fields<'_>) -> Result<Self, SettingsError> {
+        let url = required(
+            fields,
+            "url",
+            "Confidant's address, such as https://confidant.example.com",
+        )?;
+        if !url.starts_with("https://") && !url.starts_with("http://") {
+            return Err(fields.invalid("url", "has to begin with https:// or http://"));
+        }
+        let auth_key = required(
+            fields,
+            "authKey",
+            "the KMS key for authentication, such as alias/confidant-auth",
+        )?;
+        let region = required(fields, "region", "the AWS region of the authKey, such as us-east-1")?;
+        let service = optional(fields, "service", "{namespace}")?;
+        if names(&service, "namespace", "account").is_err() {
+            return Err(fields.invalid(
+                "service",
+                "has a placeholder that is not known: use {namespace} and {serviceAccount}",
+            ));
+        }
+        let Some(mut auth) = fields.nested("authContext")? else {
+            return Err(fields.invalid(
+                "authContext",
+                "is missing: give at least {to: …}, the server's AUTH_CONTEXT",
+            ));
+        };
+        let to = required(
+            &mut auth,
+            "to",
+            "the server's AUTH_CONTEXT, such as confidant-production",
+        )?;
+        let from = optional(&mut auth, "from", "{service}")?;
+        if context_name(&from, "service").is_err() {
+            return Err(auth.invalid("from", "has a placeholder that is not known: use {service}"));
+        }
+        let user_type = optional(&mut auth, "userType", "service")?;
+        auth.finish()?;
+        let retries = fields.take("retries")?.unwrap_or(3);
+        // Python with boto3 needs some 60 MiB and much processor time for a moment.
+        let resources = json!({"limits": {"memory": "256Mi"}, "requests": {"cpu": "50m", "memory": "64Mi"}});
+        let container = ContainerSettings::with_resources(fields, "", resources).map_err(|mut error| {
+            if error.place.ends_with(".image") {
+                "has to name an image with Confidant's client, of which none is published; this makes one: FROM \
+                 python:3.12-slim, RUN pip install confidant-client==2.7.1"
+                    .clone_into(&mut error.problem);
+            }
+            error
+        })?;
+        Ok(Self {
+            url,
+            auth_key,
+            region,
+            service,
+            from,
+            to,
+            user_type,
+            retries,
+            container,
+        })
+    }
+
+    /// The client's configuration file: YAML, of which JSON is a part.
+    fn config(&self, service: &str) -> Value {
+        json!({"default": {
+            "url": self.url,
+            "auth_key": self.auth_key,
+            "auth_context": {
+                "from": context_name(&self.from, service).unwrap_or_default(),
+                "to": self.to,
+                "user_type": self.user_type,
+            },
+            "region": self.region,
+            "retries": self.retries,
+            // Otherwise the client leaves its token in /dev/shm.
+            "token_cache_file": "",
+        }})
     }
 }
 
 impl Manager for Confidant {
-    fn inject(&self, _request: &SecretRequest, _context: &Context<'_>) -> Result<Injection, Miss> {
-        Err(Miss::NotHere("being written".to_owned()))
+    fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection, Miss> {
+        if request.group.is_empty() || request.key.is_empty() {
+            return Err(Miss::NotHere(
+                "it needs a group, the credential's name, and a key of that credential".to_owned(),
+            ));
+        }
+        if !request.group_version.is_empty() {
+            return Err(Miss::NotHere(
+                "it gives the newest revision of a credential only; leave the group's version out".to_owned(),
+            ));
+        }
+        let service = names(&self.service, context.namespace, context.service_account).unwrap_or_default();
+        if !is_service(&service) {
+            return Err(Miss::NotHere(format!(
+                "{service:?} cannot be a Confidant service (letters, digits, '-', '_' and '.')"
+            )));
+        }
+        let source = format!(
+            "Confidant service {service}, credential {}, key {}",
+            request.group, request.key
+        );
+        let arguments = vec![request.group.clone(), request.key.clone(), service];
+        fetching::injection(request, context, &[&request.group, &request.key], arguments, source)
+    }
+
+    fn fetch(&self, fetch: &Fetch<'_>) -> Vec<FetchContainer> {
+        let layout = Layout::new(fetch, &fetch.settings.mount_path);
+        let mut requests = Vec::new();
+        let mut of_service = "";
+        for item in fetch.items {
+            let [group, key, service] = item.arguments else {
+                continue;
+            };
+            of_service = service;
+            for copy in &item.copies {
+                let mut request = json!({"group": group, "key": key, "path": layout.path(copy)});
+                if let (Some(variable), Value::Object(fields)) = (&copy.variable, &mut request) {
+                    fields.insert("env".to_owned(), json!(variable));
+                }
+                requests.push(request);
+            }
+        }
+        let mut spec = self.container.container(
+            &["python3", "-I", "-c", SCRIPT],
+            &[],
+            &[
+                ("CONFIDANT_SERVICE", of_service),
+                ("CONFIDANT_CONFIG", &self.config(of_service).to_string()),
+                ("SECRET_REQUESTS", &Value::Array(requests).to_string()),
+            ],
+        );
+        if let Value::Object(fields) = &mut spec {
+            // `kubectl describe pod` then says which secret is missing.
+            fields.insert("terminationMessagePolicy".to_owned(), json!("FallbackToLogsOnError"));
+        }
+        vec![FetchContainer {
+            name: ContainerName::Exact("confidant-pull-secrets"),
+            spec,
+            mounts: layout.mounts(),
+        }]
+    }
+
+    fn files_volume(&self) -> &'static str {
+        "confidant-secrets"
     }
 }
+
+/// The service's name by its template.
+fn names<'t>(template: &'t str, namespace: &str, service_account: &str) -> Result<String, &'t str> {
+    common::expand(
+        template,
+        &[("namespace", namespace), ("serviceAccount", service_account)],
+    )
+}
+
+/// Who the client says it is, by its template.
+fn context_name<'t>(template: &'t str, service: &str) -> Result<String, &'t str> {
+    common::expand(template, &[("service", service)])
+}
+
+/// Whether `name` can stand in the path of a URL as it is, so that it cannot lead to another page of Confidant's API.
+fn is_service(name: &str) -> bool {
+    !matches!(name, "" | "." | "..")
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
+}
+
+fn required(fields: &mut Fields<'_>, name: &'static str, what: &str) -> Result<String, SettingsError> {
+    match text(fields, name)? {
+        Some(text) => Ok(text),
+        None => Err(fields.invalid(name, &format!("is missing: give {what}"))),
+    }
+}
+
+fn optional(fields: &mut Fields<'_>, name: &'static str, default: &str) -> Result<String, SettingsError> {
+    Ok(text(fields, name)?.unwrap_or_else(|| default.to_owned()))
+}
+
+/// A text that the client's YAML reader takes: it refuses control characters even in JSON.
+fn text(fields: &mut Fields<'_>, name: &'static str) -> Result<Option<String>, SettingsError> {
+    let text = fields.take::<String>(name)?;
+    if text
+        .as_deref()
+        .is_some_and(|text| text.trim().is_empty() || text.contains(char::is_control))
+    {
+        return Err(fields.invalid(name, "is empty, or holds a control character"));
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests;

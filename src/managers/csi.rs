@@ -1,28 +1,133 @@
-//! The manager `csi`.
+//! The [Secrets Store CSI driver](https://secrets-store-csi-driver.sigs.k8s.io/): a volume for each SecretProviderClass,
+//! mounted at `<mountPath>/<group>`.
+//!
+//! The class lives in the Pod's namespace and says which secrets there are and what their files are called. The key is
+//! a file's name. Variables come from the Secret that the driver
+//! [syncs](https://secrets-store-csi-driver.sigs.k8s.io/topics/sync-as-kubernetes-secret) while a Pod mounts the volume,
+//! so that a variable brings the volume along.
 
 #![forbid(unsafe_code)]
 
-use crate::injection::Injection;
-use crate::managers::{Context, Manager, Miss};
-use crate::requests::SecretRequest;
+use serde_json::json;
+
+use crate::injection::{EnvValue, EnvVar, FileOrigin, Injection, SecretFile};
+use crate::managers::placeholders::{expand_name, object_name, values};
+use crate::managers::{Context, Manager, Miss, common};
+use crate::names;
+use crate::requests::{MountRequirement, SecretRequest};
 use crate::settings::fields::{Fields, SettingsError};
+
+/// The driver's own name; that of Google Kubernetes Engine's
+/// [add-on](https://cloud.google.com/secret-manager/docs/secret-manager-managed-csi-component) is
+/// `secrets-store-gke.csi.k8s.io`.
+const DRIVER: &str = "secrets-store.csi.k8s.io";
 
 /// The manager `csi`.
 #[derive(Debug)]
-pub struct Csi;
+pub struct Csi {
+    /// The CSI driver's name.
+    driver: String,
+    /// The SecretProviderClass, with placeholders.
+    class: String,
+    /// The Secret that the class syncs, with placeholders.
+    secret: Option<String>,
+    /// The Secret with the provider's credentials, with placeholders.
+    credentials: Option<String>,
+}
 
 impl Csi {
     /// Reads the manager's settings.
     ///
     /// # Errors
     /// What an operator has to change.
-    pub fn from_fields(_fields: &mut Fields<'_>) -> Result<Self, SettingsError> {
-        Ok(Self)
+    pub fn from_fields(fields: &mut Fields<'_>) -> Result<Self, SettingsError> {
+        let driver = fields.take::<String>("driver")?.unwrap_or_else(|| DRIVER.to_owned());
+        if driver.len() > names::DNS_LABEL_LENGTH || !names::is_dns_subdomain(&driver) {
+            return Err(fields.invalid("driver", "is not a CSI driver's name"));
+        }
+        Ok(Self {
+            driver,
+            class: object_name(fields, "secretProviderClass")?.unwrap_or_else(|| "{group}".to_owned()),
+            secret: object_name(fields, "secretName")?,
+            credentials: object_name(fields, "nodePublishSecretRef")?,
+        })
     }
 }
 
 impl Manager for Csi {
-    fn inject(&self, _request: &SecretRequest, _context: &Context<'_>) -> Result<Injection, Miss> {
-        Err(Miss::NotHere("being written".to_owned()))
+    fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection, Miss> {
+        if request.group.is_empty() || request.key.is_empty() {
+            return Err(Miss::NotHere(
+                "it needs a group, the SecretProviderClass, and a key, the file's name".to_owned(),
+            ));
+        }
+        let values = values(request, context);
+        let class = expand_name(&self.class, "SecretProviderClass", &values)?;
+        // The directory is ours to name, in lower case, where flytekit looks; the file is named by the class.
+        let path = common::exact_path(&[&request.group.to_ascii_lowercase(), &request.key])?;
+        let env = if request.mount == MountRequirement::EnvVar {
+            self.variables(request, context, &values)?
+        } else {
+            common::file_variables(request, context.settings, &path)?
+        };
+        let mut source = json!({
+            "driver": self.driver,
+            "readOnly": true,
+            "volumeAttributes": {"secretProviderClass": class},
+        });
+        if let (Some(name), Some(fields)) = (&self.credentials, source.as_object_mut()) {
+            let name = expand_name(name, "Secret", &values)?;
+            fields.insert("nodePublishSecretRef".to_owned(), json!({"name": name}));
+        }
+        let volume = if names::is_dns_label(&class) {
+            format!("csi-{class}")
+        } else {
+            format!("csi-{}", names::short_hash(class.as_bytes()))
+        };
+        Ok(Injection {
+            env,
+            file: Some(SecretFile {
+                path,
+                origin: FileOrigin::Csi { volume, source },
+            }),
+            source: format!("SecretProviderClass {class}, file {}", request.key),
+            ..Injection::default()
+        })
+    }
+}
+
+impl Csi {
+    fn variables(
+        &self,
+        request: &SecretRequest,
+        context: &Context<'_>,
+        values: &[(&'static str, String)],
+    ) -> Result<Vec<EnvVar>, Miss> {
+        let Some(secret) = &self.secret else {
+            return Err(Miss::NotHere(
+                "it gives files only; where the SecretProviderClass syncs a Secret (secretObjects), the manager's setting \
+                 secretName names it, and it gives variables too"
+                    .to_owned(),
+            ));
+        };
+        if !names::is_secret_key(&request.key) {
+            return Err(Miss::NotHere(format!("no Secret can have the key {:?}", request.key)));
+        }
+        let value = EnvValue::SecretKey {
+            secret: expand_name(secret, "Secret", values)?,
+            key: request.key.clone(),
+            optional: false,
+        };
+        let name = common::variable_name(context.settings, &request.group, &request.key)?;
+        let further = common::further_variable(request)?.map(str::to_owned);
+        let mut env: Vec<EnvVar> = std::iter::once(name)
+            .chain(further)
+            .map(|name| EnvVar {
+                name,
+                value: value.clone(),
+            })
+            .collect();
+        env.push(common::prefix_variable(context.settings));
+        Ok(env)
     }
 }

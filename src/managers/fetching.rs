@@ -5,9 +5,24 @@
 use serde_json::{Map, Value, json};
 
 use crate::injection::{EnvValue, EnvVar, FileOrigin, Injection, RelativePath, SecretFile, unexpanded};
-use crate::managers::{Context, Copy, Fetch, FetchItem, Miss, common};
+use crate::managers::{ContainerName, Context, Copy, Fetch, FetchContainer, FetchItem, Miss, common};
+use crate::names;
 use crate::requests::{MountRequirement, SecretRequest};
+use crate::settings::Settings;
 use crate::settings::fields::{Fields, SettingsError};
+
+/// The script of a manager whose client is a command: what such scripts share, then the manager's own part, which
+/// defines `prepare` and `fetch` and calls `fetch_all`.
+macro_rules! script {
+    ($file:literal) => {
+        concat!(
+            include_str!("scripts/write_env.sh"),
+            include_str!("scripts/fetch.sh"),
+            include_str!($file)
+        )
+    };
+}
+pub(super) use script;
 
 /// The user and group that our init containers run as unless settings say otherwise: nobody's.
 const NOBODY: u32 = 65534;
@@ -28,6 +43,15 @@ impl ContainerSettings {
     /// # Errors
     /// What an operator has to change.
     pub fn from_fields(fields: &mut Fields<'_>, image: &str, cpu: &str, memory: &str) -> Result<Self, SettingsError> {
+        let amounts = json!({"cpu": cpu, "memory": memory});
+        Self::with_resources(fields, image, json!({"limits": amounts.clone(), "requests": amounts}))
+    }
+
+    /// As [`Self::from_fields`], with `resources` as the default.
+    ///
+    /// # Errors
+    /// What an operator has to change.
+    pub fn with_resources(fields: &mut Fields<'_>, image: &str, resources: Value) -> Result<Self, SettingsError> {
         let image = fields.take::<String>("image")?.unwrap_or_else(|| image.to_owned());
         if image.is_empty() || image.contains(char::is_whitespace) {
             return Err(fields.invalid("image", "is not an image's name"));
@@ -40,9 +64,7 @@ impl ContainerSettings {
                 ("Never", "Never"),
             ],
         )?;
-        let amounts = json!({"cpu": cpu, "memory": memory});
-        let resources =
-            object(fields, "resources")?.unwrap_or_else(|| json!({"limits": amounts.clone(), "requests": amounts}));
+        let resources = object(fields, "resources")?.unwrap_or(resources);
         let security_context = object(fields, "securityContext")?.unwrap_or_else(restricted);
         Ok(Self {
             image,
@@ -149,18 +171,15 @@ fn variable(
                 .to_owned(),
         ));
     }
-    let key = common::variable_name(context.settings, &request.group, &request.key)?;
-    let value = EnvValue::Fetched { key: key.clone() };
-    let mut env = vec![EnvVar {
-        name: key.clone(),
-        value: value.clone(),
-    }];
-    if let Some(name) = common::further_variable(request)? {
-        env.push(EnvVar {
-            name: name.to_owned(),
-            value,
-        });
-    }
+    let names = variable_names(request, context.settings)?;
+    let key = names.first().cloned().unwrap_or_default();
+    let mut env: Vec<EnvVar> = names
+        .into_iter()
+        .map(|name| EnvVar {
+            name,
+            value: EnvValue::Fetched { key: key.clone() },
+        })
+        .collect();
     env.push(common::prefix_variable(context.settings));
     let origin = FileOrigin::Fetched {
         arguments,
@@ -175,6 +194,81 @@ fn variable(
         source,
         ..Injection::default()
     })
+}
+
+/// The variables for a request: the one that flytekit looks for, where it can be one, and the one that the request
+/// names. At least one; each can stand in a file of variables.
+///
+/// Flytekit looks for
+/// [prefix, group, version and key](https://github.com/flyteorg/flytekit/blob/master/flytekit/core/context_manager.py),
+/// those that are given.
+fn variable_names(request: &SecretRequest, settings: &Settings) -> Result<Vec<String>, Miss> {
+    let can_be = |name: &str| names::is_variable(name) && !name.starts_with(['-', '.']);
+    let given: Vec<&str> = [&request.group, &request.group_version, &request.key]
+        .into_iter()
+        .map(String::as_str)
+        .filter(|part| !part.is_empty())
+        .collect();
+    let looked_for = format!("{}{}", settings.env_prefix, given.join("_")).to_ascii_uppercase();
+    let further = common::further_variable(request)?;
+    if let Some(name) = further.filter(|name| !can_be(name)) {
+        return Err(Miss::NotHere(format!(
+            "env_var {name:?} cannot be a name in a file of variables: it has to start with a letter or '_'"
+        )));
+    }
+    let mut found = Vec::new();
+    if can_be(&looked_for) {
+        found.push(looked_for.clone());
+    }
+    if let Some(name) = further.filter(|name| *name != looked_for) {
+        found.push(name.to_owned());
+    }
+    if found.is_empty() {
+        return Err(Miss::NotHere(format!(
+            "{looked_for:?} cannot be a variable's name (letters, digits, '_', '-' and '.', no digit first); name one \
+             with env_var, or ask for a file"
+        )));
+    }
+    Ok(found)
+}
+
+/// The file names in `texts`, each of which may hold several with `/` between them, as a secret's full name does.
+///
+/// # Errors
+/// [`Miss::NotHere`] when one of `texts` holds none.
+pub fn path_parts<'t>(texts: &[&'t str]) -> Result<Vec<&'t str>, Miss> {
+    let mut parts = Vec::new();
+    for text in texts {
+        let before = parts.len();
+        parts.extend(text.split('/').filter(|part| !matches!(*part, "" | ".")));
+        if parts.len() == before {
+            return Err(Miss::NotHere(format!("{text:?} has nothing that can be a file's name")));
+        }
+    }
+    Ok(parts)
+}
+
+/// The init container that runs a [`script!`] for all secrets of a manager; `label` is its name in messages.
+pub fn scripted(
+    fetch: &Fetch<'_>,
+    settings: &ContainerSettings,
+    name: &'static str,
+    label: &str,
+    script: &str,
+) -> FetchContainer {
+    let layout = Layout::new(fetch, &fetch.settings.mount_path);
+    let mut args = vec![layout.first().to_owned()];
+    args.extend(script_arguments(fetch.items, &layout));
+    let mut spec = settings.container(&["sh", "-ec", script, label], &args, &[]);
+    if let Value::Object(fields) = &mut spec {
+        // `kubectl describe pod` then says which secret is missing.
+        fields.insert("terminationMessagePolicy".to_owned(), json!("FallbackToLogsOnError"));
+    }
+    FetchContainer {
+        name: ContainerName::Numbered(name),
+        spec,
+        mounts: layout.mounts(),
+    }
 }
 
 /// Where an init container of ours mounts the memory volumes.
@@ -197,6 +291,11 @@ impl Layout {
             places.push((copy.volume, place));
         }
         Self { places }
+    }
+
+    /// Where the first volume is.
+    pub fn first(&self) -> &str {
+        self.places.first().map_or("", |(_, place)| place.as_str())
     }
 
     /// The path of `copy` in the init container.

@@ -1,28 +1,64 @@
-//! The manager `gcp`.
+//! Google Cloud's Secret Manager: an init container that fetches all of the Pod's secrets with `gcloud`.
+//!
+//! Volume, path and image are those of Flyte's
+//! [GCP injector](https://github.com/flyteorg/flyte/blob/master/flyteplugins/go/tasks/pluginmachinery/secret/gcp_secret_manager.go): the
+//! group is the secret, the group version its version, the key plays no part.
 
 #![forbid(unsafe_code)]
 
 use crate::injection::Injection;
-use crate::managers::{Context, Manager, Miss};
+use crate::managers::fetching::{self, ContainerSettings};
+use crate::managers::{Context, Fetch, FetchContainer, Manager, Miss};
 use crate::requests::SecretRequest;
 use crate::settings::fields::{Fields, SettingsError};
 
+const SCRIPT: &str = fetching::script!("scripts/gcp.sh");
+
+const IMAGE: &str = "gcr.io/google.com/cloudsdktool/cloud-sdk:alpine";
+
 /// The manager `gcp`.
 #[derive(Debug)]
-pub struct Gcp;
+pub struct Gcp {
+    container: ContainerSettings,
+}
 
 impl Gcp {
     /// Reads the manager's settings.
     ///
     /// # Errors
     /// What an operator has to change.
-    pub fn from_fields(_fields: &mut Fields<'_>) -> Result<Self, SettingsError> {
-        Ok(Self)
+    pub fn from_fields(fields: &mut Fields<'_>) -> Result<Self, SettingsError> {
+        Ok(Self {
+            container: ContainerSettings::from_fields(fields, IMAGE, "200m", "500Mi")?,
+        })
     }
 }
 
 impl Manager for Gcp {
-    fn inject(&self, _request: &SecretRequest, _context: &Context<'_>) -> Result<Injection, Miss> {
-        Err(Miss::NotHere("being written".to_owned()))
+    fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection, Miss> {
+        let (secret, version) = (request.group.trim_end_matches('/'), request.group_version.as_str());
+        if secret.is_empty() || version.is_empty() {
+            return Err(Miss::NotHere(
+                "it needs a group, the secret, and a group version such as \"latest\"".to_owned(),
+            ));
+        }
+        let parts = fetching::path_parts(&[secret, version])?;
+        let arguments = vec![secret.to_owned(), version.to_owned()];
+        let source = format!("Google Cloud secret {secret}, version {version}");
+        fetching::injection(request, context, &parts, arguments, source)
+    }
+
+    fn fetch(&self, fetch: &Fetch<'_>) -> Vec<FetchContainer> {
+        vec![fetching::scripted(
+            fetch,
+            &self.container,
+            "gcp-pull-secret",
+            "gcp",
+            SCRIPT,
+        )]
+    }
+
+    fn files_volume(&self) -> &'static str {
+        "gcp-secret-vol"
     }
 }

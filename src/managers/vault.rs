@@ -1,28 +1,271 @@
-//! The manager `vault`.
+//! HashiCorp Vault, through the annotations of the
+//! [Vault Agent Injector](https://developer.hashicorp.com/vault/docs/platform/k8s/injector).
+//!
+//! It writes what Flyte's
+//! [Vault injector](https://github.com/flyteorg/flyte/blob/master/flytepropeller/pkg/webhook/vault_secret_manager.go)
+//! writes, with two differences: what the request says is quoted in the template, and the names of a secret's
+//! annotations are derived from the request instead of random. The group is the path in Vault
+//! (`secret/data/app`), the group version the engine, the key the field that the file holds.
 
 #![forbid(unsafe_code)]
 
-use crate::injection::Injection;
-use crate::managers::{Context, Manager, Miss};
-use crate::requests::SecretRequest;
+use std::fmt::Write as _;
+
+use serde_json::Value;
+
+use crate::injection::{Annotation, FileOrigin, Injection, SecretFile};
+use crate::managers::{Context, Manager, Miss, common};
+use crate::names;
+use crate::requests::{Containers, MountRequirement, SecretRequest};
 use crate::settings::fields::{Fields, SettingsError};
+
+/// What the injector's annotations begin with
+/// ([reference](https://developer.hashicorp.com/vault/docs/platform/k8s/injector/annotations)).
+const PREFIX: &str = "vault.hashicorp.com/";
+
+/// Turns the injector on for the Pod.
+const AGENT_INJECT: &str = "agent-inject";
+/// The directory in which the agent writes the files.
+const SECRET_VOLUME_PATH: &str = "secret-volume-path";
+/// The role with which the agent logs in.
+const ROLE: &str = "role";
+/// Whether there is an init container only, without a sidecar that keeps the files current.
+const AGENT_PRE_POPULATE_ONLY: &str = "agent-pre-populate-only";
+/// The path in Vault of the secret whose name follows.
+const AGENT_INJECT_SECRET: &str = "agent-inject-secret-";
+/// The file of the secret whose name follows, below the directory.
+const AGENT_INJECT_FILE: &str = "agent-inject-file-";
+/// The template that makes the file of the secret whose name follows.
+const AGENT_INJECT_TEMPLATE: &str = "agent-inject-template-";
 
 /// The manager `vault`.
 #[derive(Debug)]
-pub struct Vault;
+pub struct Vault {
+    /// The role with which the agent logs in.
+    role: String,
+    /// The engine of requests whose group version names none.
+    engine: Engine,
+    /// The operator's own annotations.
+    annotations: Vec<(String, String)>,
+    /// Whether the role and the operator's annotations replace the Pod's own.
+    enforce: bool,
+}
+
+/// How Vault keeps a secret: where its fields are in the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Engine {
+    /// [KV version 1](https://developer.hashicorp.com/vault/docs/secrets/kv/kv-v1): in `.Data`.
+    Kv1,
+    /// [KV version 2](https://developer.hashicorp.com/vault/docs/secrets/kv/kv-v2): in `.Data.data`.
+    Kv2,
+    /// A [database](https://developer.hashicorp.com/vault/docs/secrets/databases): the file holds all fields, in the
+    /// agent's default template.
+    Database,
+}
+
+impl Engine {
+    /// The group version that asks for it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Kv1 => "kv1",
+            Self::Kv2 => "kv2",
+            Self::Database => "db",
+        }
+    }
+}
 
 impl Vault {
     /// Reads the manager's settings.
     ///
     /// # Errors
     /// What an operator has to change.
-    pub fn from_fields(_fields: &mut Fields<'_>) -> Result<Self, SettingsError> {
-        Ok(Self)
+    pub fn from_fields(fields: &mut Fields<'_>) -> Result<Self, SettingsError> {
+        let role = fields.take::<String>("role")?.unwrap_or_else(|| "flyte".to_owned());
+        let engine = match fields.take::<Value>("kvVersion")? {
+            None => Engine::Kv2,
+            // Flyte's own setting is a string.
+            Some(version) if version == 1 || version == "1" => Engine::Kv1,
+            Some(version) if version == 2 || version == "2" => Engine::Kv2,
+            Some(_) => return Err(fields.invalid("kvVersion", "has to be 1 or 2")),
+        };
+        let mut annotations = Vec::new();
+        match fields.take::<Value>("annotations")? {
+            None => {}
+            Some(Value::Object(given)) => {
+                for (key, value) in given {
+                    let Value::String(value) = value else {
+                        return Err(fields.invalid("annotations", &format!("has no string in {key:?}: quote it")));
+                    };
+                    if !names::is_metadata_key(&key) {
+                        return Err(
+                            fields.invalid("annotations", &format!("has {key:?}, which is no annotation's key"))
+                        );
+                    }
+                    if key.strip_prefix(PREFIX) == Some(SECRET_VOLUME_PATH) {
+                        return Err(fields.invalid(
+                            "annotations",
+                            &format!("has {key}: the policy's setting mountPath says where files appear"),
+                        ));
+                    }
+                    annotations.push((key, value));
+                }
+            }
+            Some(_) => return Err(fields.invalid("annotations", "is not an object (a YAML mapping) of strings")),
+        }
+        Ok(Self {
+            role,
+            engine,
+            annotations,
+            enforce: fields.take("enforce")?.unwrap_or(false),
+        })
+    }
+
+    fn engine(&self, request: &SecretRequest) -> Engine {
+        [Engine::Kv1, Engine::Kv2, Engine::Database]
+            .into_iter()
+            .find(|engine| engine.name() == request.group_version)
+            .unwrap_or(self.engine)
+    }
+
+    /// The annotations that are the same for every secret: ours, those of the operator instead where he has the same,
+    /// then the others of his.
+    fn common_annotations(&self, mount_path: &str) -> Vec<Annotation> {
+        let ours = [
+            (AGENT_INJECT, "true", true),
+            (SECRET_VOLUME_PATH, mount_path, true),
+            (ROLE, self.role.as_str(), self.enforce),
+            (AGENT_PRE_POPULATE_ONLY, "true", self.enforce),
+        ];
+        let mut all: Vec<Annotation> = ours
+            .into_iter()
+            .map(|(name, value, required)| annotation(name, value, required))
+            .collect();
+        for (key, value) in &self.annotations {
+            match all.iter_mut().find(|ours| ours.key == *key) {
+                Some(ours) => ours.value.clone_from(value),
+                None => all.push(Annotation {
+                    key: key.clone(),
+                    value: value.clone(),
+                    required: self.enforce,
+                }),
+            }
+        }
+        all
     }
 }
 
 impl Manager for Vault {
-    fn inject(&self, _request: &SecretRequest, _context: &Context<'_>) -> Result<Injection, Miss> {
-        Err(Miss::NotHere("being written".to_owned()))
+    fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection, Miss> {
+        if request.mount == MountRequirement::EnvVar {
+            return Err(Miss::NotHere(
+                "Vault Agent gives files, no variables; ask for a file".to_owned(),
+            ));
+        }
+        if request.group.is_empty() || request.key.is_empty() {
+            return Err(Miss::NotHere(
+                "it needs a group, the path in Vault, and a key, the field".to_owned(),
+            ));
+        }
+        let engine = self.engine(request);
+        // Vault Agent's default template holds the path without any quoting.
+        if engine == Engine::Database && !request.group.chars().all(|character| is_plain(character)) {
+            return Err(Miss::NotHere(format!(
+                "{:?} cannot be the path of a database role: it may hold letters, digits, '-', '_', '.' and '/'",
+                request.group
+            )));
+        }
+        let mut parts: Vec<&str> = request.group.split('/').collect();
+        parts.push(&request.key);
+        let path = common::exact_path(&parts)?;
+        let id = common::identity(&[&request.group, engine.name(), &request.key]);
+        let mut annotations = self.common_annotations(&context.settings.mount_path);
+        let mut add = |name: &str, value: &str| annotations.push(annotation(&format!("{name}{id}"), value, true));
+        add(AGENT_INJECT_SECRET, &request.group);
+        add(AGENT_INJECT_FILE, path.as_str());
+        if let Some(template) = template(engine, &request.group, &request.key) {
+            add(AGENT_INJECT_TEMPLATE, &template);
+        }
+        let mut injection = Injection {
+            env: common::file_variables(request, context.settings, &path)?,
+            annotations,
+            source: format!("Vault {}, key {}", request.group, request.key),
+            ..Injection::default()
+        };
+        if matches!(request.containers, Containers::Named(_)) {
+            injection.warnings.push(format!(
+                "{}: Vault Agent puts its files into every container, not only those that the request names; the \
+                 annotation {PREFIX}agent-inject-containers narrows it for the whole Pod",
+                request.origin
+            ));
+        }
+        injection.file = Some(SecretFile {
+            path,
+            origin: FileOrigin::Agent { identity: id },
+        });
+        Ok(injection)
     }
+}
+
+fn annotation(name: &str, value: &str, required: bool) -> Annotation {
+    Annotation {
+        key: format!("{PREFIX}{name}"),
+        value: value.to_owned(),
+        required,
+    }
+}
+
+/// The template that writes the field `key` of the secret at `group`, in the language of
+/// [Consul Template](https://github.com/hashicorp/consul-template/blob/main/docs/templating-language.md#secret), which
+/// is that of Go's `text/template`. `None` for the agent's own.
+fn template(engine: Engine, group: &str, key: &str) -> Option<String> {
+    let data = match engine {
+        Engine::Kv1 => ".Data",
+        Engine::Kv2 => ".Data.data",
+        Engine::Database => return None,
+    };
+    let field = if is_field(key) {
+        format!("{data}.{key}")
+    } else {
+        format!("index {data} {}", quoted(key))
+    };
+    Some(format!(
+        "{{{{- with secret {} -}}}}{{{{ {field} }}}}{{{{- end -}}}}",
+        quoted(group)
+    ))
+}
+
+/// Whether Go's templates take `key` after a dot
+/// ([lexField](https://cs.opensource.google/go/go/+/master:src/text/template/parse/lex.go)): letters, digits and `_`,
+/// no digit first. Of the letters beyond ASCII, those of the blocks Latin-1 to Latin Extended-B.
+fn is_field(key: &str) -> bool {
+    !key.starts_with(|first: char| first.is_ascii_digit())
+        && key
+            .chars()
+            .all(|character| character.is_ascii_alphanumeric() || character == '_' || is_latin(character))
+}
+
+fn is_latin(character: char) -> bool {
+    matches!(character, 'À'..='Ö' | 'Ø'..='ö' | 'ø'..='ɏ')
+}
+
+/// Whether a character stands for itself in a template's string, in the agent's configuration and in a path in Vault.
+fn is_plain(character: char) -> bool {
+    character.is_ascii_alphanumeric() || matches!(character, '-' | '_' | '.' | '/') || is_latin(character)
+}
+
+/// `text` as a string of
+/// [Go's grammar](https://go.dev/ref/spec#String_literals). All but plain characters are escaped, the braces of the
+/// template language and of the agent's configuration among them.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    for character in text.chars() {
+        if is_plain(character) {
+            quoted.push(character);
+        } else {
+            let _ = write!(quoted, "\\U{:08x}", u32::from(character));
+        }
+    }
+    quoted.push('"');
+    quoted
 }

@@ -85,15 +85,15 @@ fn variables<'v>(
             .get(*position)
             .is_some_and(|(known, _): &(&EnvVar, _)| known.value == variable.value);
         if !same {
-            let request = |owner: Option<&usize>| {
-                owner
-                    .and_then(|owner| additions.get(*owner))
-                    .map_or_else(String::new, |addition| described(addition.request))
+            let request = |owner: usize| {
+                additions.get(owner).map_or_else(String::new, |addition| described(addition.request))
             };
-            return Err(PodError::VariableClash {
-                variable: variable.name.clone(),
-                first: request(Some(owner)),
-                second: request(owners.get(*position)),
+            let variable = variable.name.clone();
+            return Err(match owners.get(*position) {
+                Some(other) if other != owner => {
+                    PodError::VariableClash { variable, first: request(*owner), second: request(*other) }
+                }
+                _ => PodError::ReservedVariable { variable, request: request(*owner) },
             });
         }
     }

@@ -92,12 +92,13 @@ pub(super) fn add(pod: &mut Pod<'_>, additions: &[Addition<'_>], context: &Conte
     if !templates && additions.iter().all(|addition| addition.injection.file.is_none()) {
         return Ok(Files::default());
     }
-    let mut ours = Vec::new();
+    // A Pod that has been through here has our init containers already; they must not count as its own.
+    let mut ours = super::template::recognised(pod, additions);
     let mut plan = Plan::new(pod, additions, context, &ours)?;
     if !plan.containers.is_empty() {
-        // A Pod that has been through here has our init containers already; they must not count as its own.
-        ours = plan.recognised(pod);
-        if !ours.is_empty() {
+        let fetching = plan.recognised(pod);
+        if !fetching.is_empty() {
+            ours.extend(fetching);
             plan = Plan::new(pod, additions, context, &ours)?;
         }
     }
@@ -160,7 +161,7 @@ impl Plan {
         for (index, file) in &files {
             match &file.origin {
                 FileOrigin::Fetched { .. } => fetched.push((*index, file)),
-                FileOrigin::Agent => {}
+                FileOrigin::Agent { .. } => {}
                 FileOrigin::Secret { .. } | FileOrigin::Csi { .. } => {
                     let directory = file.path.directory();
                     match directories.iter_mut().find(|(known, _)| *known == directory) {
@@ -197,6 +198,7 @@ impl Plan {
                 mount_parts(&fetched, volume, mount_path, &mut mounts);
             }
         }
+        let alone = directories.len() == 1 && fetched.is_empty();
         for (directory, files) in directories {
             let Some((owner, first)) = files.first() else {
                 continue;
@@ -211,9 +213,19 @@ impl Plan {
             }
             let (name, source) = directory_volume(directory, &files, first, mount_path, additions)?;
             let volume = self.volume(&name, source);
+            if directory.is_empty() && !alone {
+                // As with the memory volume: nothing can be mounted inside of this one.
+                mount_parts(&files, volume, mount_path, &mut mounts);
+                continue;
+            }
+            let path = if directory.is_empty() {
+                mount_path.clone()
+            } else {
+                format!("{mount_path}/{directory}")
+            };
             mounts.push(Mount {
                 volume,
-                path: format!("{mount_path}/{directory}"),
+                path,
                 sub_path: None,
                 owner: *owner,
             });

@@ -1,47 +1,95 @@
 //! What an operator's templates add: volumes, mounts and init containers as they are written in the settings.
+//!
+//! What is there already stays as it is. Something else of the same name is an error: a template's mount would show
+//! the wrong volume.
 
 #![forbid(unsafe_code)]
 
 use serde_json::Value;
 
-use super::{Addition, CONTAINER_LISTS, Pod, PodError, says};
-use crate::json::Node;
+use super::{Addition, CONTAINER_LISTS, Pod, PodError, described, says};
+use crate::json::{Node, covers};
 
-/// Adds the volumes, mounts and init containers of templates; those that are there already stay. `ours` holds the
-/// positions of the init containers that we have added.
+/// The init containers of templates that the Pod has already, by their positions.
+pub(super) fn recognised(pod: &Pod<'_>, additions: &[Addition<'_>]) -> Vec<usize> {
+    let ours = || {
+        additions
+            .iter()
+            .flat_map(|addition| &addition.injection.init_containers)
+    };
+    if ours().next().is_none() {
+        return Vec::new();
+    }
+    pod.spec_items(CONTAINER_LISTS[0])
+        .iter()
+        .enumerate()
+        .filter(|(_, existing)| ours().any(|container| same_name(existing, container) && runs(existing, container)))
+        .map(|(index, _)| index)
+        .collect()
+}
+
+/// Adds the volumes, mounts and init containers of templates. `ours` holds the positions of the init containers that we
+/// have added.
 pub(super) fn add(
     pod: &mut Pod<'_>,
     additions: &[Addition<'_>],
     ours: &mut Vec<usize>,
     first: bool,
 ) -> Result<(), PodError> {
+    let mut inserted = 0;
     for addition in additions {
-        let injection = &addition.injection;
-        for container in &injection.init_containers {
-            add_init_container(pod, container, ours, first)?;
-        }
-        for volume in &injection.volumes {
-            let volumes = pod.spec_list("volumes")?;
-            if !volumes.iter().any(|existing| same_name(existing, volume)) {
-                volumes.push(node(volume)?);
+        for container in &addition.injection.init_containers {
+            let place = first.then_some(inserted);
+            if add_init_container(pod, container, addition, ours, place)? {
+                inserted += 1;
             }
         }
-        if injection.mounts.is_empty() {
+    }
+    for addition in additions {
+        for volume in &addition.injection.volumes {
+            let volumes = pod.spec_list("volumes")?;
+            match volumes.iter().find(|existing| same_name(existing, volume)) {
+                None => volumes.push(node(volume)?),
+                Some(existing) if says(existing, volume) => {}
+                Some(_) => return Err(clash(addition, "the volume", volume)),
+            }
+        }
+        add_mounts(pod, addition, ours)?;
+    }
+    Ok(())
+}
+
+/// Adds the mounts of one request to the containers that it reaches.
+fn add_mounts(pod: &mut Pod<'_>, addition: &Addition<'_>, ours: &[usize]) -> Result<(), PodError> {
+    if addition.injection.mounts.is_empty() {
+        return Ok(());
+    }
+    for list in CONTAINER_LISTS {
+        if pod.spec_items(list).is_empty() {
             continue;
         }
-        for list in CONTAINER_LISTS {
-            if pod.spec_items(list).is_empty() {
+        for (index, container) in pod.spec_list(list)?.iter_mut().enumerate() {
+            let name = container.text("name").unwrap_or_default().to_owned();
+            let is_ours = list == CONTAINER_LISTS[0] && ours.contains(&index);
+            if is_ours || !addition.reaches(&name) {
                 continue;
             }
-            for (index, container) in pod.spec_list(list)?.iter_mut().enumerate() {
-                let is_ours = list == CONTAINER_LISTS[0] && ours.contains(&index);
-                if is_ours || !addition.reaches(container.text("name").unwrap_or_default()) {
-                    continue;
-                }
-                let mounts = container.list_mut("volumeMounts")?;
-                for mount in &injection.mounts {
-                    if !mounts.iter().any(|existing| says(existing, mount)) {
-                        mounts.push(node(mount)?);
+            let mounts = container.list_mut("volumeMounts")?;
+            for mount in &addition.injection.mounts {
+                let path = text(mount, "mountPath");
+                let there = mounts
+                    .iter()
+                    .find(|existing| existing.text("mountPath").map(without_slash) == Some(without_slash(path)));
+                match there {
+                    None => mounts.push(node(mount)?),
+                    Some(existing) if says(existing, mount) => {}
+                    Some(existing) => {
+                        return Err(PodError::MountClash {
+                            container: name,
+                            volume: existing.text("name").unwrap_or_default().to_owned(),
+                            path: path.to_owned(),
+                            request: described(addition.request),
+                        });
                     }
                 }
             }
@@ -50,30 +98,66 @@ pub(super) fn add(
     Ok(())
 }
 
+/// Adds an init container where it is not there yet: at `place`, or last. Returns whether it had to be added.
 fn add_init_container(
     pod: &mut Pod<'_>,
     container: &Value,
+    addition: &Addition<'_>,
     ours: &mut Vec<usize>,
-    first: bool,
-) -> Result<(), PodError> {
+    place: Option<usize>,
+) -> Result<bool, PodError> {
+    let taken = |existing: &Node<'_>| same_name(existing, container);
+    if pod.spec_items(CONTAINER_LISTS[1]).iter().any(taken) {
+        return Err(clash(addition, "the init container", container));
+    }
     let containers = pod.spec_list(CONTAINER_LISTS[0])?;
-    if let Some(index) = containers.iter().position(|existing| same_name(existing, container)) {
+    if let Some(index) = containers.iter().position(taken) {
+        if !containers.get(index).is_some_and(|existing| runs(existing, container)) {
+            return Err(clash(addition, "the init container", container));
+        }
         if !ours.contains(&index) {
             ours.push(index);
         }
-        return Ok(());
+        return Ok(false);
     }
-    if first {
-        containers.insert(0, node(container)?);
-        for index in ours.iter_mut() {
-            *index += 1;
+    let place = place.map_or(containers.len(), |place| place.min(containers.len()));
+    containers.insert(place, node(container)?);
+    for index in ours.iter_mut().filter(|index| **index >= place) {
+        *index += 1;
+    }
+    ours.push(place);
+    Ok(true)
+}
+
+fn clash(addition: &Addition<'_>, what: &'static str, value: &Value) -> PodError {
+    PodError::TemplateClash {
+        request: described(addition.request),
+        what,
+        name: text(value, "name").to_owned(),
+    }
+}
+
+fn without_slash(path: &str) -> &str {
+    path.trim_end_matches('/')
+}
+
+fn text<'v>(value: &'v Value, field: &str) -> &'v str {
+    value.get(field).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// Whether an init container of the Pod does what ours does. Other webhooks may have added mounts and variables to it,
+/// and the API server writes amounts in its own way, so that only what it runs is compared.
+fn runs(existing: &Node<'_>, ours: &Value) -> bool {
+    let existing = existing.to_value();
+    ["image", "command", "args", "env", "volumeMounts"].iter().all(|field| {
+        match (existing.get(field), ours.get(field)) {
+            (_, None) => true,
+            (Some(Value::Array(existing)), Some(Value::Array(ours))) if matches!(*field, "env" | "volumeMounts") => {
+                ours.iter().all(|item| existing.iter().any(|found| covers(found, item)))
+            }
+            (existing, ours) => existing == ours,
         }
-        ours.push(0);
-    } else {
-        containers.push(node(container)?);
-        ours.push(containers.len() - 1);
-    }
-    Ok(())
+    })
 }
 
 fn same_name(existing: &Node<'_>, ours: &Value) -> bool {

@@ -1,6 +1,6 @@
 import json, os, subprocess, sys, tempfile
 
-ENV_VALUE_LIMIT, ENV_FILE_LIMIT = 32768, 65535
+ENV_VALUE_LIMIT = 32768
 
 
 def stop(problems):
@@ -77,25 +77,21 @@ def main(env):
     os.umask(0o022)
     service = env["CONFIDANT_SERVICE"]
     credentials = service_credentials(service, env["CONFIDANT_CONFIG"])
-    files, lines, problems = [], [], []
+    outputs, problems = [], []
     for request in json.loads(env["SECRET_REQUESTS"]):
         try:
             data = value(credentials, service, request["group"], request["key"])
-            if "path" in request:
-                files.append((request["path"], data))
             if "env" in request:
-                lines.append(env_line(request["env"], data))
+                outputs.append((request["path"], env_line(request["env"], data), 0o600))
+            else:
+                outputs.append((request["path"], data, 0o644))
         except ValueError as problem:
             problems.append(str(problem))
-    if sum(map(len, lines)) > ENV_FILE_LIMIT:
-        problems.append("the variables need more than %d bytes together" % ENV_FILE_LIMIT)
     if problems:
         stop(problems)
     try:
-        for path, data in files:
-            write(path, data, 0o644)
-        if lines:
-            write(env["SECRET_ENV_FILE"], b"".join(lines), 0o600)
+        for output in outputs:
+            write(*output)
     except OSError as problem:
         stop([str(problem)])
 

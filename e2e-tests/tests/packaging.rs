@@ -1,0 +1,782 @@
+//! What is shipped beside the module agrees with it and with itself: `Cargo.toml`, `metadata.yml`,
+//! `artifacthub-pkg.yml`, `questions-ui.yml`, the manifests in `deploy` and the workflows.
+//!
+//! The manifests are resolved as kustomize does it for kinds whose schema it does not know, and read with the types of
+//! Kubewarden's policy SDK; their settings are judged by the real module.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use e2e_tests::capabilities::{Grants, Host};
+use e2e_tests::cluster::Cluster;
+use e2e_tests::host::PolicyModule;
+use e2e_tests::review::Review;
+use e2e_tests::{modules, yaml};
+use k8s_openapi::api::core::v1::{Affinity, EnvVar, PodSecurityContext, SecurityContext, ServiceAccount, Toleration};
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, RoleBinding};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use kubewarden_policy_sdk::crd::policies::ClusterAdmissionPolicy;
+use secret_injector_policy::requests::{FLYTE_PREFIX, JSON_ANNOTATION};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
+
+/// The base, which can be deployed as it is, and each overlay.
+const DEPLOYMENTS: [&str; 4] = ["base", "overlays/flyte1", "overlays/flyte2", "overlays/generic"];
+
+// ---- the package
+
+#[test]
+fn metadata_says_what_cargo_says() {
+    let cargo = Cargo::read();
+    let metadata = metadata();
+    for (annotation, expected) in [
+        ("io.kubewarden.policy.title", cargo.text("name")),
+        ("io.kubewarden.policy.version", cargo.text("version")),
+        ("io.kubewarden.policy.description", cargo.text("description")),
+        ("io.kubewarden.policy.license", cargo.text("license")),
+        ("io.artifacthub.keywords", cargo.list("keywords").join(", ")),
+    ] {
+        assert_eq!(annotation_of(&metadata, annotation), expected, "{annotation}");
+    }
+    let changelog = read("CHANGELOG.md");
+    let heading = format!("## {}", cargo.text("version"));
+    assert!(
+        changelog.lines().any(|line| line.starts_with(&heading)),
+        "CHANGELOG.md has no {heading:?}"
+    );
+}
+
+#[test]
+fn metadata_asks_for_what_the_policy_uses_and_no_more() {
+    let metadata = metadata();
+    assert_eq!(
+        metadata["rules"],
+        json!([{"apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"], "operations": ["CREATE"]}])
+    );
+    assert_eq!(
+        metadata["contextAwareResources"],
+        json!([{"apiVersion": "v1", "kind": "Secret"}])
+    );
+    assert_eq!(
+        metadata["hostCapabilities"],
+        json!(["kubernetes/get_resource", "kubernetes/can_i"])
+    );
+    for (field, expected) in [
+        ("mutating", json!(true)),
+        ("backgroundAudit", json!(false)),
+        ("executionMode", json!("kubewarden-wapc")),
+        ("policyType", json!("kubernetes")),
+    ] {
+        assert_eq!(metadata[field], expected, "{field}");
+    }
+}
+
+/// The file is what `kwctl scaffold artifacthub` makes of `metadata.yml` and `questions-ui.yml`, which is
+/// [ArtifactHubPkg](https://github.com/kubewarden/adm-controller/blob/main/crates/policy-evaluator/src/policy_artifacthub.rs);
+/// the time of creation is free.
+#[test]
+fn artifacthub_package_follows_from_the_metadata() {
+    let metadata = metadata();
+    let of = |annotation: &str| annotation_of(&metadata, annotation);
+    let (image, source) = (image(&metadata), of("io.kubewarden.policy.source"));
+    let version = of("io.kubewarden.policy.version");
+    let author = of("io.kubewarden.policy.author");
+    let (maintainer, email) = author.split_once(" <").expect("an author is \"name <email>\"");
+    let install = format!(
+        "The policy can be obtained using [`kwctl`](https://github.com/kubewarden/kwctl):\n```console\nkwctl pull \
+         {image}\n```\nThen, generate the policy manifest and tune it to your liking. For example:\n```console\nkwctl \
+         scaffold manifest -t ClusterAdmissionPolicy registry://{image}\n```\n"
+    );
+    let expected = json!({
+        "version": version,
+        "name": of("io.kubewarden.policy.title"),
+        "displayName": of("io.artifacthub.displayName"),
+        "description": of("io.kubewarden.policy.description"),
+        "license": of("io.kubewarden.policy.license"),
+        "homeURL": of("io.kubewarden.policy.url"),
+        "containersImages": [{"name": "policy", "image": image}],
+        "keywords": of("io.artifacthub.keywords").split(", ").collect::<Vec<_>>(),
+        "links": [
+            {"name": "policy", "url": format!("{source}/releases/download/v{version}/policy.wasm")},
+            {"name": "source", "url": source},
+        ],
+        "install": install,
+        "maintainers": [{"name": maintainer, "email": email.trim_end_matches('>')}],
+        "provider": {"name": "kubewarden"},
+        "recommendations": [{"url": "https://artifacthub.io/packages/helm/kubewarden/kubewarden-controller"}],
+    });
+
+    let mut package = document("artifacthub-pkg.yml");
+    let fields = package.as_object_mut().unwrap();
+    let created = fields.remove("createdAt").expect("createdAt is missing");
+    assert!(created.as_str().is_some_and(|time| time.ends_with('Z')), "{created}");
+    let annotations = fields.remove("annotations").expect("annotations are missing");
+    assert_eq!(package, expected);
+
+    // These are YAML in a text.
+    for (annotation, expected) in [
+        (
+            "kubewarden/contextAwareResources",
+            metadata["contextAwareResources"].clone(),
+        ),
+        ("kubewarden/mutation", metadata["mutating"].clone()),
+        ("kubewarden/questions-ui", document("questions-ui.yml")),
+        ("kubewarden/resources", json!(of("io.artifacthub.resources"))),
+        ("kubewarden/rules", metadata["rules"].clone()),
+    ] {
+        assert_eq!(
+            parse(annotations[annotation].as_str().unwrap()),
+            expected,
+            "{annotation}"
+        );
+    }
+    assert_eq!(annotations.as_object().unwrap().len(), 5);
+}
+
+// ---- the form
+
+/// Settings that no form can hold; `questions-ui.yml` says why.
+const NOT_IN_THE_FORM: [&str; 2] = ["managers", "access"];
+
+#[test]
+fn the_form_has_every_setting_that_a_form_can_hold() {
+    let mut expected = settings_of_the_module();
+    for name in NOT_IN_THE_FORM {
+        assert!(expected.iter().any(|known| known == name), "{name} is no setting");
+    }
+    expected.retain(|name| !NOT_IN_THE_FORM.contains(&name.as_str()));
+    let asked: Vec<String> = questions().into_iter().map(|question| question.variable).collect();
+    assert_eq!(asked, expected, "in the order in which the policy reads them");
+}
+
+#[test]
+fn the_form_offers_what_the_policy_takes() {
+    let policy = policy();
+    for question in questions() {
+        for option in &question.options {
+            let settings = json!({question.variable.as_str(): option});
+            assert_eq!(problem(&policy, &settings), None, "{settings}");
+        }
+        let settings = json!({question.variable.as_str(): "no such/../choice"});
+        assert!(problem(&policy, &settings).is_some(), "{settings} should be refused");
+        let fits = match question.r#type.as_str() {
+            "string" | "enum" => question.default.is_string(),
+            "boolean" => question.default.is_boolean(),
+            _ => false,
+        };
+        assert!(
+            fits,
+            "{}: the default {} is no {}",
+            question.variable, question.default, question.r#type
+        );
+        assert_eq!(
+            question.r#type == "enum",
+            !question.options.is_empty(),
+            "{}",
+            question.variable
+        );
+    }
+}
+
+#[test]
+fn the_forms_defaults_are_the_policys() {
+    let defaults: Map<String, Value> = questions().into_iter().map(|q| (q.variable, q.default)).collect();
+    for pod in [FLYTE_TASK, GENERIC_POD] {
+        let admitted = |settings: &Value| admit(settings, "", &Review::from_text(pod).unwrap());
+        assert_eq!(admitted(&Value::Object(defaults.clone())), admitted(&json!({})));
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Question {
+    variable: String,
+    default: Value,
+    r#type: String,
+    #[serde(default)]
+    options: Vec<String>,
+    #[serde(rename = "label")]
+    _label: String,
+    #[serde(rename = "group")]
+    _group: String,
+    #[serde(rename = "required")]
+    _required: bool,
+    #[serde(rename = "description")]
+    _description: Option<String>,
+    #[serde(rename = "tooltip")]
+    _tooltip: Option<String>,
+    #[serde(rename = "hide_input")]
+    _hide_input: Option<bool>,
+}
+
+/// The questions, without the one that only describes the policy.
+fn questions() -> Vec<Question> {
+    let mut questions: Vec<Question> =
+        serde_json::from_value(document("questions-ui.yml")["questions"].clone()).unwrap();
+    assert_eq!(questions.remove(0).variable, "description");
+    questions
+}
+
+/// The names of all settings: the module lists them when it gets another one.
+fn settings_of_the_module() -> Vec<String> {
+    let problem = problem(&policy(), &json!({"noSuchSetting": 1})).expect("an unknown setting is refused");
+    let (_, known) = problem.split_once("known here are ").expect(&problem);
+    known.split(", ").map(str::to_owned).collect()
+}
+
+// ---- the manifests
+
+#[test]
+fn every_policy_is_what_the_metadata_says() {
+    let metadata = metadata();
+    for deployment in DEPLOYMENTS {
+        let resources = Resources::of(deployment);
+        let spec = &resources.one("ClusterAdmissionPolicy")["spec"];
+        let module = format!("registry://{}", image(&metadata));
+        for (field, expected) in [
+            ("module", json!(module)),
+            ("rules", metadata["rules"].clone()),
+            ("mutating", metadata["mutating"].clone()),
+            ("backgroundAudit", metadata["backgroundAudit"].clone()),
+            ("contextAwareResources", metadata["contextAwareResources"].clone()),
+            ("mode", json!("protect")),
+            ("failurePolicy", json!("Fail")),
+            ("sideEffects", json!("None")),
+        ] {
+            assert_eq!(spec[field], expected, "{deployment}: {field}");
+        }
+        // Unknown fields are errors of this type; kinds and enumerations are checked by it as well.
+        let policy: ClusterAdmissionPolicy = resources.typed("ClusterAdmissionPolicy").remove(0);
+        let spec = policy.spec.unwrap();
+        let (evaluation, webhook) = (spec.timeout_eval_seconds.unwrap(), spec.timeout_seconds.unwrap());
+        let (evaluation, webhook) = (i32::from(evaluation), i32::from(webhook));
+        assert!(
+            2 <= evaluation && evaluation < webhook && webhook <= 30,
+            "{deployment}: {evaluation} {webhook}"
+        );
+    }
+}
+
+#[test]
+fn every_policys_settings_are_valid() {
+    let policy = policy();
+    for deployment in DEPLOYMENTS {
+        let settings = Resources::of(deployment).one("ClusterAdmissionPolicy")["spec"]["settings"].clone();
+        assert_eq!(problem(&policy, &settings), None, "{deployment}");
+    }
+}
+
+/// The first few things that a deployment is for.
+#[test]
+fn every_deployment_serves_its_pods() {
+    for (deployment, pod, cluster, variable) in [
+        ("base", FLYTE_TASK, "", "_UNION_WAREHOUSE_PASSWORD"),
+        ("overlays/flyte1", FLYTE_TASK, "", "_FSEC_WAREHOUSE_PASSWORD"),
+        ("overlays/generic", GENERIC_POD, "", "SECRET_WAREHOUSE_PASSWORD"),
+    ] {
+        let settings = Resources::of(deployment).one("ClusterAdmissionPolicy")["spec"]["settings"].clone();
+        let admitted = admit(&settings, cluster, &Review::from_text(pod).unwrap());
+        let variables = admitted["spec"]["containers"][0]["env"].as_array().unwrap();
+        assert!(
+            variables.iter().any(|env| env["name"] == variable),
+            "{deployment}: {variables:#?}"
+        );
+    }
+}
+
+#[test]
+fn pods_that_ask_for_something_reach_the_policy() {
+    for deployment in DEPLOYMENTS {
+        let policy = Resources::of(deployment).one("ClusterAdmissionPolicy");
+        let expression = policy["spec"]["matchConditions"][0]["expression"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        for part in [
+            format!("key.startsWith('{FLYTE_PREFIX}')"),
+            format!("key == '{JSON_ANNOTATION}'"),
+        ] {
+            assert!(
+                expression.contains(&part),
+                "{deployment}: {part} is not in {expression}"
+            );
+        }
+        let selector = match deployment {
+            "overlays/flyte1" | "overlays/flyte2" => json!({"matchLabels": {"inject-flyte-secrets": "true"}}),
+            _ => Value::Null,
+        };
+        assert_eq!(policy["spec"]["objectSelector"], selector, "{deployment}");
+    }
+}
+
+/// Kubewarden names the configuration `clusterwide-NAME`, and the API server goes by the names.
+#[test]
+fn the_policy_comes_before_the_injectors_that_read_what_it_writes() {
+    for deployment in DEPLOYMENTS {
+        let policy = Resources::of(deployment).one("ClusterAdmissionPolicy");
+        let ours = format!("clusterwide-{}", policy["metadata"]["name"].as_str().unwrap());
+        for later in [
+            "infisical-agent-injector-cfg",
+            "vault-agent-injector-cfg",
+            "vault-secrets-webhook",
+            // Those of the chart kubewarden-defaults that mutate.
+            "clusterwide-drop-capabilities",
+            "clusterwide-no-privilege-escalation",
+        ] {
+            assert!(ours.as_str() < later, "{ours} has to come before {later}");
+        }
+    }
+}
+
+#[test]
+fn the_policy_server_survives_the_loss_of_a_node() {
+    for deployment in DEPLOYMENTS {
+        let resources = Resources::of(deployment);
+        let server: PolicyServer = resources.typed("PolicyServer").remove(0);
+        let name = server.metadata.name.unwrap();
+        assert_eq!(
+            resources.one("ClusterAdmissionPolicy")["spec"]["policyServer"],
+            name.as_str(),
+            "{deployment}"
+        );
+        let spec = server.spec;
+        assert!(spec.replicas >= 2, "{deployment}");
+        assert!(matches!(spec.min_available, Some(IntOrString::Int(count)) if 0 < count && count < spec.replicas));
+        for resource in ["cpu", "memory"] {
+            assert!(
+                spec.requests.contains_key(resource),
+                "{deployment}: no request for {resource}"
+            );
+            assert!(
+                spec.limits.contains_key(resource),
+                "{deployment}: no limit for {resource}"
+            );
+        }
+        // The controller labels the server's Pods with policy-server-NAME.
+        let instance = format!("policy-server-{name}");
+        let spread = spec.affinity.unwrap().pod_anti_affinity.unwrap();
+        let terms = spread.preferred_during_scheduling_ignored_during_execution.unwrap();
+        for term in &terms {
+            let labels = term
+                .pod_affinity_term
+                .label_selector
+                .as_ref()
+                .unwrap()
+                .match_labels
+                .as_ref()
+                .unwrap();
+            assert_eq!(
+                labels.get("app.kubernetes.io/instance"),
+                Some(&instance),
+                "{deployment}"
+            );
+        }
+        assert!(
+            terms
+                .iter()
+                .any(|term| term.pod_affinity_term.topology_key == "kubernetes.io/hostname")
+        );
+        assert_eq!(spec.namespaced_policies_capabilities, Some(Vec::new()), "{deployment}");
+    }
+}
+
+#[test]
+fn the_policy_server_may_do_what_the_settings_need_and_no_more() {
+    for deployment in DEPLOYMENTS {
+        let resources = Resources::of(deployment);
+        let server: PolicyServer = resources.typed("PolicyServer").remove(0);
+        let accounts: Vec<ServiceAccount> = resources.typed("ServiceAccount");
+        let account = accounts[0].metadata.name.clone().unwrap();
+        assert_eq!(
+            server.spec.service_account_name.as_ref(),
+            Some(&account),
+            "{deployment}"
+        );
+
+        let roles: BTreeMap<String, Value> = resources
+            .typed::<ClusterRole>("ClusterRole")
+            .into_iter()
+            .map(|role| (role.metadata.name.unwrap(), json!(role.rules.unwrap())))
+            .collect();
+        let reviews = json!([{"apiGroups": ["authorization.k8s.io"], "resources": ["subjectaccessreviews"], "verbs": ["create"]}]);
+        let secrets = json!([{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}]);
+        let everywhere: Vec<ClusterRoleBinding> = resources.typed("ClusterRoleBinding");
+        let somewhere: Vec<RoleBinding> = resources.typed("RoleBinding");
+        assert_eq!(everywhere.len(), 1, "{deployment}");
+        assert_eq!(
+            roles[&everywhere[0].role_ref.name], reviews,
+            "{deployment}: in the whole cluster"
+        );
+        let mut readable = Vec::new();
+        for binding in &somewhere {
+            assert_eq!(roles[&binding.role_ref.name], secrets, "{deployment}");
+            readable.push(binding.metadata.namespace.clone().unwrap());
+        }
+        let subjects = everywhere.iter().map(|binding| &binding.subjects);
+        for subjects in subjects.chain(somewhere.iter().map(|binding| &binding.subjects)) {
+            let expected =
+                json!([{"kind": "ServiceAccount", "name": account, "namespace": accounts[0].metadata.namespace}]);
+            let mut subjects = json!(subjects);
+            subjects[0].as_object_mut().unwrap().remove("apiGroup");
+            assert_eq!(subjects, expected, "{deployment}");
+        }
+
+        let policy = resources.one("ClusterAdmissionPolicy");
+        let read: Vec<&str> = policy["spec"]["settings"]["managers"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|manager| manager["type"] == "global" || manager["type"] == "flyte")
+            .map(|manager| manager["namespace"].as_str().unwrap())
+            .collect();
+        assert_eq!(readable, read, "{deployment}");
+    }
+}
+
+/// What [`Resources::of`] makes of the files is what kustomize makes of them. Where there is no kubectl, which has kustomize
+/// built in, nothing is compared.
+#[test]
+fn kustomize_agrees() {
+    for deployment in DEPLOYMENTS {
+        let directory = modules::repository().join("deploy").join(deployment);
+        let Ok(output) = Command::new("kubectl").arg("kustomize").arg(directory).output() else {
+            eprintln!("kubectl is not installed, so that there is nothing to compare with");
+            return;
+        };
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let sorted = |mut resources: Vec<Value>| {
+            resources.sort_by_key(|resource| (resource["kind"].to_string(), resource["metadata"].to_string()));
+            resources
+        };
+        let theirs = documents(&String::from_utf8(output.stdout).unwrap());
+        assert_eq!(sorted(Resources::of(deployment).0), sorted(theirs), "{deployment}");
+    }
+}
+
+/// The manifests of a kustomization, with its patches.
+struct Resources(Vec<Value>);
+
+impl Resources {
+    fn of(deployment: &str) -> Self {
+        Self::read(&modules::repository().join("deploy").join(deployment))
+    }
+
+    fn read(directory: &Path) -> Self {
+        let kustomization: Kustomization = parse_as(&directory.join("kustomization.yaml"));
+        let mut resources = Vec::new();
+        for resource in &kustomization.resources {
+            let path = directory.join(resource);
+            match path.is_dir() {
+                true => resources.extend(Self::read(&path).0),
+                false => resources.extend(documents(&fs::read_to_string(&path).unwrap())),
+            }
+        }
+        for patch in &kustomization.patches {
+            let patch: Value = parse_as(&directory.join(&patch.path));
+            let same = |resource: &&mut Value| {
+                ["apiVersion", "kind"]
+                    .iter()
+                    .all(|field| resource[field] == patch[field])
+                    && resource["metadata"]["name"] == patch["metadata"]["name"]
+            };
+            let patched = resources.iter_mut().find(same).expect("a patch has to name a resource");
+            // Kustomize merges kinds without a known schema as RFC 7386 says: lists are replaced.
+            json_patch::merge(patched, &patch);
+        }
+        Self(resources)
+    }
+
+    fn all(&self, kind: &str) -> impl Iterator<Item = &Value> {
+        self.0.iter().filter(move |resource| resource["kind"] == kind)
+    }
+
+    fn one(&self, kind: &str) -> Value {
+        let all: Vec<&Value> = self.all(kind).collect();
+        assert_eq!(all.len(), 1, "{kind}");
+        all[0].clone()
+    }
+
+    fn typed<T: DeserializeOwned>(&self, kind: &str) -> Vec<T> {
+        self.all(kind)
+            .map(|resource| serde_json::from_value(resource.clone()).unwrap_or_else(|error| panic!("{kind}: {error}")))
+            .collect()
+    }
+}
+
+/// What of a kustomization [`Resources`] understands.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Kustomization {
+    #[serde(rename = "apiVersion")]
+    _api_version: String,
+    #[serde(rename = "kind")]
+    _kind: String,
+    resources: Vec<String>,
+    #[serde(default)]
+    patches: Vec<Patch>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Patch {
+    path: String,
+}
+
+/// Kubewarden's PolicyServer, which the SDK does not have
+/// ([policyserver_types.go](https://github.com/kubewarden/adm-controller/blob/main/api/policies/v1/policyserver_types.go)).
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct PolicyServer {
+    #[serde(rename = "apiVersion")]
+    _api_version: String,
+    #[serde(rename = "kind")]
+    _kind: String,
+    metadata: ObjectMeta,
+    spec: PolicyServerSpec,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[expect(
+    dead_code,
+    reason = "the fields that no test looks at are there so that a misspelt one is an error"
+)]
+struct PolicyServerSpec {
+    image: String,
+    replicas: i32,
+    min_available: Option<IntOrString>,
+    max_unavailable: Option<IntOrString>,
+    annotations: Option<BTreeMap<String, String>>,
+    labels: Option<BTreeMap<String, String>>,
+    env: Option<Vec<EnvVar>>,
+    service_account_name: Option<String>,
+    image_pull_secret: Option<String>,
+    insecure_sources: Option<Vec<String>>,
+    source_authorities: Option<BTreeMap<String, Vec<String>>>,
+    verification_config: Option<String>,
+    sigstore_trust_config: Option<String>,
+    security_contexts: Option<PolicyServerSecurity>,
+    affinity: Option<Affinity>,
+    limits: BTreeMap<String, Quantity>,
+    requests: BTreeMap<String, Quantity>,
+    tolerations: Option<Vec<Toleration>>,
+    priority_class_name: Option<String>,
+    namespaced_policies_capabilities: Option<Vec<String>>,
+    webhook_port: Option<u16>,
+    readiness_probe_port: Option<u16>,
+    metrics_port: Option<u16>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "as above")]
+struct PolicyServerSecurity {
+    container: Option<SecurityContext>,
+    pod: Option<PodSecurityContext>,
+}
+
+// ---- everything else that names the policy
+
+/// Wherever the policy's address stands, it is the one of the metadata, at the version of the metadata.
+#[test]
+fn one_address_and_one_version_everywhere() {
+    let metadata = metadata();
+    let image = image(&metadata);
+    let name = format!("/{}:", annotation_of(&metadata, "io.kubewarden.policy.title"));
+    let (mut found, mut wrong) = (0, Vec::new());
+    for path in texts() {
+        for (number, line) in fs::read_to_string(&path).unwrap().lines().enumerate() {
+            let words = line.split(|c: char| c.is_whitespace() || "\"'`()".contains(c));
+            for reference in words.filter(|word| word.contains(&name)) {
+                found += 1;
+                if reference.trim_start_matches("registry://") != image {
+                    wrong.push(format!(
+                        "{}:{}: {reference} and not {image}",
+                        path.display(),
+                        number + 1
+                    ));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(found >= 4, "the manifest and the package hold the address");
+}
+
+/// An action that is pinned by its commit cannot be replaced by whoever owns the tag. The version behind it is for people
+/// and for Renovate.
+#[test]
+fn workflows_pin_their_actions_and_ask_for_little() {
+    let directory = modules::repository().join(".github");
+    let files: Vec<PathBuf> = texts()
+        .into_iter()
+        .filter(|path| path.starts_with(&directory))
+        .collect();
+    let mut workflows = 0;
+    for path in &files {
+        let text = fs::read_to_string(path).unwrap();
+        for line in text
+            .lines()
+            .filter_map(|line| line.trim().trim_start_matches("- ").strip_prefix("uses: "))
+        {
+            if line.starts_with("./") {
+                continue;
+            }
+            let (action, comment) = line.split_once(" # v").unwrap_or((line, ""));
+            let digest = action.split_once('@').map_or("", |(_, digest)| digest);
+            assert!(
+                digest.len() == 40 && digest.bytes().all(|b| b.is_ascii_hexdigit()) && !comment.is_empty(),
+                "{}: {line}: pin it as ACTION@COMMIT # vVERSION",
+                path.display()
+            );
+        }
+        if path.parent().is_some_and(|parent| parent.ends_with("workflows")) {
+            workflows += 1;
+            let workflow = parse(&text);
+            assert_eq!(
+                workflow["permissions"],
+                json!({"contents": "read"}),
+                "{}",
+                path.display()
+            );
+        }
+    }
+    assert!(workflows >= 3, "{files:?}");
+}
+
+/// The texts of the repository, without what is built.
+fn texts() -> Vec<PathBuf> {
+    let mut directories = vec![modules::repository().to_owned()];
+    let mut texts = Vec::new();
+    while let Some(directory) = directories.pop() {
+        for entry in fs::read_dir(&directory).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            if path.is_dir() {
+                if !["target", ".git", ".venv", "golden", "sessions"].contains(&name.as_str()) {
+                    directories.push(path);
+                }
+            } else if [".md", ".yml", ".yaml", ".bats", ".sh", "Makefile"]
+                .iter()
+                .any(|end| name.ends_with(end))
+            {
+                texts.push(path);
+            }
+        }
+    }
+    texts.sort();
+    texts
+}
+
+// ---- reading
+
+const FLYTE_TASK: &str = include_str!("../examples/flyte-task/pod.yaml");
+
+const GENERIC_POD: &str = r#"
+apiVersion: v1
+kind: Pod
+metadata:
+  name: loader
+  namespace: team-a
+  annotations:
+    secret-injector/requests: '[{"group": "warehouse", "key": "password", "mountRequirement": "ENV_VAR"}]'
+spec:
+  containers:
+    - name: loader
+      image: ghcr.io/example/loader:1.0.0
+"#;
+
+/// The Pod that comes out of the real module.
+fn admit(settings: &Value, cluster: &str, review: &Review) -> Value {
+    let grants = Grants::from_metadata(&read("metadata.yml")).unwrap();
+    let host = Host::new(Cluster::from_yaml(cluster).unwrap(), grants);
+    let response = policy().validate(&host, &review.request, settings).response;
+    assert!(response.allowed, "{}", response.message());
+    response.patched(review.request.object.as_ref().unwrap()).unwrap()
+}
+
+fn policy() -> PolicyModule {
+    PolicyModule::from_file(modules::policy()).expect("run make policy.wasm first")
+}
+
+/// What the module has against `settings`.
+fn problem(policy: &PolicyModule, settings: &Value) -> Option<String> {
+    let answer = policy.validate_settings(&Host::isolated(), settings).unwrap();
+    (!answer.valid).then(|| answer.message.unwrap_or_default())
+}
+
+fn metadata() -> Value {
+    document("metadata.yml")
+}
+
+fn annotation_of(metadata: &Value, annotation: &str) -> String {
+    let value = metadata["annotations"][annotation].as_str();
+    value
+        .unwrap_or_else(|| panic!("metadata.yml has no {annotation}"))
+        .to_owned()
+}
+
+/// Where the policy of this version is.
+fn image(metadata: &Value) -> String {
+    format!(
+        "{}:v{}",
+        annotation_of(metadata, "io.kubewarden.policy.ociUrl"),
+        annotation_of(metadata, "io.kubewarden.policy.version")
+    )
+}
+
+fn read(path: &str) -> String {
+    let path = modules::repository().join(path);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn document(path: &str) -> Value {
+    parse(&read(path))
+}
+
+fn parse_as<T: DeserializeOwned>(path: &Path) -> T {
+    let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    serde_json::from_value(parse(&text)).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn parse(text: &str) -> Value {
+    let mut documents = documents(text);
+    assert_eq!(documents.len(), 1);
+    documents.remove(0)
+}
+
+fn documents(text: &str) -> Vec<Value> {
+    let documents = yaml::documents(text).unwrap();
+    documents
+        .iter()
+        .map(|document| yaml::to_json(document).unwrap())
+        .collect()
+}
+
+/// The `[package]` of the policy's `Cargo.toml`, whose values are texts and lists of texts, each on a line.
+struct Cargo(BTreeMap<String, Value>);
+
+impl Cargo {
+    fn read() -> Self {
+        let manifest = read("Cargo.toml");
+        let lines = manifest.lines().skip_while(|line| *line != "[package]").skip(1);
+        let fields = lines.take_while(|line| !line.starts_with('[')).filter_map(|line| {
+            let (name, value) = line.split_once(" = ")?;
+            Some((name.to_owned(), serde_json::from_str(value).ok()?))
+        });
+        Self(fields.collect())
+    }
+
+    fn text(&self, field: &str) -> String {
+        self.0[field].as_str().unwrap().to_owned()
+    }
+
+    fn list(&self, field: &str) -> Vec<String> {
+        serde_json::from_value(self.0[field].clone()).unwrap()
+    }
+}

@@ -1,0 +1,205 @@
+//! Texts of the settings in which `{name}` stands for something of the request.
+//!
+//! | Text | Becomes |
+//! |---|---|
+//! | `{group}`, a name that is known there | its value |
+//! | `{foo}`, a name that is not known | an error |
+//! | `\{` | `{` |
+//! | `{{` | `{{`, so that Go's and similar template languages can be written; `{{group}}` is an error |
+//! | any other brace, as in JSON | itself |
+
+#![forbid(unsafe_code)]
+
+use serde_json::Value;
+
+use crate::managers::{Context, Miss, common};
+use crate::names;
+use crate::requests::SecretRequest;
+use crate::settings::fields::{Fields, SettingsError};
+
+/// Names and what they stand for.
+pub type Values = Vec<(&'static str, String)>;
+
+/// What every request has. `id` is a name of 32 letters and digits for the group, its version and the key.
+pub fn values(request: &SecretRequest, context: &Context<'_>) -> Values {
+    vec![
+        ("group", request.group.clone()),
+        ("groupVersion", request.group_version.clone()),
+        ("key", request.key.clone()),
+        ("namespace", context.namespace.to_owned()),
+        ("serviceAccount", context.service_account.to_owned()),
+        (
+            "id",
+            common::identity(&[&request.group, &request.group_version, &request.key]),
+        ),
+    ]
+}
+
+/// Values as a request may have them, to try the settings' texts with.
+pub fn sample() -> Values {
+    [
+        ("group", "group"),
+        ("groupVersion", "version"),
+        ("key", "key"),
+        ("namespace", "namespace"),
+        ("serviceAccount", "default"),
+        ("id", "0123456789abcdef0123456789abcdef"),
+    ]
+    .map(|(name, value)| (name, value.to_owned()))
+    .to_vec()
+}
+
+/// `text` with the placeholders replaced.
+///
+/// # Errors
+/// A sentence's end that names a placeholder that `values` do not have.
+pub fn expand(text: &str, values: &[(&'static str, String)]) -> Result<String, String> {
+    let find = |name: &str| values.iter().find(|(known, _)| *known == name).map(|(_, value)| value);
+    let mut expanded = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(position) = rest.find(['{', '\\']) {
+        let (before, from) = rest.split_at(position);
+        expanded.push_str(before);
+        if let Some(after) = from.strip_prefix(r"\{") {
+            expanded.push('{');
+            rest = after;
+        } else if let Some(after) = from.strip_prefix("{{") {
+            if let Some((name, _)) = name(after)
+                && find(name).is_some()
+                && !expanded.ends_with('{')
+            {
+                return Err(format!("has {{{{{name}}}}}; the placeholder is {{{name}}}"));
+            }
+            expanded.push_str("{{");
+            rest = after;
+        } else if let Some((name, after)) = from.strip_prefix('{').and_then(name) {
+            let Some(value) = find(name) else {
+                let known = values
+                    .iter()
+                    .map(|(known, _)| format!("{{{known}}}"))
+                    .collect::<Vec<_>>()
+                    .join(", ");
+                return Err(format!(
+                    "has {{{name}}}, which is no placeholder here; there are {known}; write \\{{{name}}} for the text itself"
+                ));
+            };
+            expanded.push_str(value);
+            rest = after;
+        } else {
+            let mut characters = from.chars();
+            expanded.extend(characters.next());
+            rest = characters.as_str();
+        }
+    }
+    expanded.push_str(rest);
+    Ok(expanded)
+}
+
+/// The name before the next `}`, and what comes after that.
+fn name(text: &str) -> Option<(&str, &str)> {
+    text.split_once('}').filter(|(name, _)| {
+        name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+    })
+}
+
+/// `value` with the placeholders replaced in all its strings; the keys of its objects stay.
+///
+/// # Errors
+/// As [`expand`].
+pub fn expand_all(value: &Value, values: &[(&'static str, String)]) -> Result<Value, String> {
+    Ok(match value {
+        Value::String(text) => Value::String(expand(text, values)?),
+        Value::Array(items) => Value::Array(
+            items
+                .iter()
+                .map(|item| expand_all(item, values))
+                .collect::<Result<_, _>>()?,
+        ),
+        Value::Object(fields) => {
+            let mut expanded = serde_json::Map::new();
+            for (field, value) in fields {
+                expanded.insert(field.clone(), expand_all(value, values)?);
+            }
+            Value::Object(expanded)
+        }
+        other => other.clone(),
+    })
+}
+
+/// The text in the field `name`, in which the placeholders of `sample` may stand and which is to become the name of a
+/// Kubernetes object.
+///
+/// # Errors
+/// What an operator has to change.
+pub fn object_name(fields: &mut Fields<'_>, name: &'static str) -> Result<Option<String>, SettingsError> {
+    let Some(text) = fields.take::<String>(name)? else {
+        return Ok(None);
+    };
+    match expand(&text, &sample()) {
+        Ok(expanded) if names::is_dns_subdomain(&expanded) => Ok(Some(text)),
+        Ok(expanded) => Err(fields.invalid(name, &format!("becomes {expanded:?}, which is no name of an object"))),
+        Err(problem) => Err(fields.invalid(name, &problem)),
+    }
+}
+
+/// The name that such a text becomes for a request; `what` says what it is the name of.
+///
+/// # Errors
+/// [`Miss::NotHere`] when no object can have it.
+pub fn expand_name(text: &str, what: &str, values: &[(&'static str, String)]) -> Result<String, Miss> {
+    match expand(text, values) {
+        Ok(name) if names::is_dns_subdomain(&name) => Ok(name),
+        Ok(name) => Err(Miss::NotHere(format!(
+            "no {what} can have the name {name:?} (at most 253 lower case letters, digits, '-' and '.')"
+        ))),
+        Err(problem) => Err(Miss::NotHere(format!("the settings' name of the {what} {problem}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn placeholders_are_replaced_and_other_braces_stay() {
+        for (text, expected) in [
+            ("", Ok("")),
+            ("vault:{group}#{key}", Ok("vault:group#key")),
+            ("{group}{group}", Ok("groupgroup")),
+            (r#"{"path": "{group}", "x": {}}"#, Ok(r#"{"path": "group", "x": {}}"#)),
+            (
+                r#"{{ with secret "{group}" }}{{ end }}"#,
+                Ok(r#"{{ with secret "group" }}{{ end }}"#),
+            ),
+            ("{{end}}", Ok("{{end}}")),
+            ("{{{group}}}", Ok("{{group}}")),
+            (r"$\{HOME}/\{group}", Ok("${HOME}/{group}")),
+            (r"a\b\", Ok(r"a\b\")),
+            ("{ group }", Ok("{ group }")),
+            ("{", Ok("{")),
+            ("{group", Ok("{group")),
+            ("größe {key}", Ok("größe key")),
+            ("{{group}}", Err("has {{group}}; the placeholder is {group}")),
+            (
+                "${HOME}",
+                Err(
+                    r"has {HOME}, which is no placeholder here; there are {group}, {key}; write \{HOME} for the text itself",
+                ),
+            ),
+        ] {
+            let values = [("group", "group".to_owned()), ("key", "key".to_owned())];
+            assert_eq!(
+                expand(text, &values),
+                expected.map(str::to_owned).map_err(str::to_owned),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_value_is_never_read_as_a_placeholder() {
+        let values = [("group", r"{key}\{{{key}}".to_owned()), ("key", "SECRET".to_owned())];
+        assert_eq!(expand("<{group}>", &values).unwrap(), r"<{key}\{{{key}}>");
+    }
+}

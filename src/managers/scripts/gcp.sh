@@ -1,0 +1,15 @@
+prepare() {
+  CLOUDSDK_CONFIG=$work/gcloud CLOUDSDK_CORE_DISABLE_PROMPTS=1 CLOUDSDK_CORE_DISABLE_FILE_LOGGING=1
+  CLOUDSDK_COMPONENT_MANAGER_DISABLE_UPDATE_CHECK=1
+  export CLOUDSDK_CONFIG CLOUDSDK_CORE_DISABLE_PROMPTS CLOUDSDK_CORE_DISABLE_FILE_LOGGING
+  export CLOUDSDK_COMPONENT_MANAGER_DISABLE_UPDATE_CHECK
+}
+
+fetch() {
+  case $1 in
+    */*) gcloud secrets versions access --out-file="$work/value" -- "$1/versions/$2" ;;
+    *) gcloud secrets versions access --out-file="$work/value" --secret="$1" -- "$2" ;;
+  esac
+}
+
+fetch_all "$@"

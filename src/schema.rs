@@ -1,0 +1,440 @@
+//! The fields of the Kubernetes objects that an operator may write into a template, and their types.
+//!
+//! The generated types of `k8s-openapi` would tell the same, but reading JSON into them doubles the module's size. The
+//! table `schema/types.txt` is checked against them by the tests of this module: field by field, in both directions.
+
+#![forbid(unsafe_code)]
+
+use serde_json::Value;
+
+/// The types, each as `Name { field:Type … }`. A `!` marks a field that has to be there; `[]` stands for a list, `{}`
+/// for a map. The primitive types are `Text`, `Integer`, `Boolean`, `Quantity`, `IntOrText` and `Any`.
+const TYPES: &str = include_str!("schema/types.txt");
+
+/// What is wrong with an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mistake {
+    /// Where it is, below the object, such as `valueFrom.secretKeyRef.nmae`; empty for the object itself.
+    pub place: String,
+    /// What is wrong there.
+    pub problem: String,
+}
+
+impl Mistake {
+    fn new(problem: String) -> Self {
+        Self {
+            place: String::new(),
+            problem,
+        }
+    }
+
+    fn below(mut self, step: &str) -> Self {
+        let dot = if self.place.is_empty() || self.place.starts_with('[') {
+            ""
+        } else {
+            "."
+        };
+        self.place = format!("{step}{dot}{}", self.place);
+        self
+    }
+}
+
+/// Checks `value` against the type `name` of the
+/// [Pod API](https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/).
+///
+/// # Errors
+/// The first field that the type does not know, that has another type, or that is missing.
+pub fn check(value: &Value, name: &str) -> Result<(), Mistake> {
+    // As in the API server, null is an absent field.
+    if value.is_null() {
+        return Ok(());
+    }
+    if let Some(item) = name.strip_prefix("[]") {
+        let Value::Array(items) = value else {
+            return Err(Mistake::new("has to be a list".to_owned()));
+        };
+        for (index, value) in items.iter().enumerate() {
+            check(value, item).map_err(|mistake| mistake.below(&format!("[{index}]")))?;
+        }
+        return Ok(());
+    }
+    if let Some(item) = name.strip_prefix("{}") {
+        for (key, value) in object(value)? {
+            check(value, item).map_err(|mistake| mistake.below(key))?;
+        }
+        return Ok(());
+    }
+    let (fits, expected) = match name {
+        "Any" => (true, ""),
+        "Text" => (value.is_string(), "a string: quote it"),
+        "Integer" => (value.is_i64(), "an integer"),
+        "Boolean" => (value.is_boolean(), "true or false"),
+        "IntOrText" => (value.is_i64() || value.is_string(), "an integer or a string"),
+        "Quantity" => (
+            value.is_number() || value.as_str().is_some_and(is_quantity),
+            "an amount, such as 100m or 64Mi",
+        ),
+        _ => return check_object(value, name),
+    };
+    if fits {
+        Ok(())
+    } else {
+        Err(Mistake::new(format!("has to be {expected}")))
+    }
+}
+
+fn check_object(value: &Value, name: &str) -> Result<(), Mistake> {
+    let given = object(value)?;
+    for (field, value) in given {
+        let Some((_, kind, _)) = fields(name).find(|(known, _, _)| known == field) else {
+            let known = fields(name).map(|(known, _, _)| known).collect::<Vec<_>>().join(", ");
+            return Err(Mistake::new(format!("is not a field of Kubernetes' {name}; it has {known}")).below(field));
+        };
+        check(value, kind).map_err(|mistake| mistake.below(field))?;
+    }
+    let missing = fields(name).find(|(field, _, needed)| *needed && given.get(*field).is_none_or(Value::is_null));
+    match missing {
+        Some((field, _, _)) => Err(Mistake::new("is missing".to_owned()).below(field)),
+        None => Ok(()),
+    }
+}
+
+fn object(value: &Value) -> Result<&serde_json::Map<String, Value>, Mistake> {
+    value
+        .as_object()
+        .ok_or_else(|| Mistake::new("has to be an object (a YAML mapping)".to_owned()))
+}
+
+/// The fields of the type `name`: each with its type, and whether it has to be there.
+fn fields(name: &str) -> impl Iterator<Item = (&'static str, &'static str, bool)> {
+    let mut words = TYPES.split_ascii_whitespace();
+    while let Some(word) = words.next() {
+        if word == name {
+            break;
+        }
+        // The fields of other types may be called as a type is, but have a colon.
+        words.by_ref().take_while(|word| *word != "}").for_each(drop);
+    }
+    words.skip(1).take_while(|word| *word != "}").filter_map(|word| {
+        let (field, kind) = word.split_once(':')?;
+        Some(match field.strip_suffix('!') {
+            Some(field) => (field, kind, true),
+            None => (field, kind, false),
+        })
+    })
+}
+
+/// Whether `text` is an amount as Kubernetes writes them
+/// ([Quantity](https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/)).
+fn is_quantity(text: &str) -> bool {
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let number = unsigned.trim_start_matches(|character: char| character.is_ascii_digit() || character == '.');
+    let Some(digits) = unsigned.strip_suffix(number) else {
+        return false;
+    };
+    let exponent = number
+        .strip_prefix(['e', 'E'])
+        .map(|exponent| exponent.strip_prefix(['+', '-']).unwrap_or(exponent))
+        .is_some_and(|exponent| !exponent.is_empty() && exponent.bytes().all(|byte| byte.is_ascii_digit()));
+    digits.bytes().any(|byte| byte.is_ascii_digit())
+        && digits.matches('.').count() <= 1
+        && (exponent
+            || matches!(
+                number,
+                "" | "n" | "u" | "m" | "k" | "M" | "G" | "T" | "P" | "E" | "Ki" | "Mi" | "Gi" | "Ti" | "Pi" | "Ei"
+            ))
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::{Container, EnvVar, Volume, VolumeMount};
+    use serde::Serialize;
+    use serde::de::DeserializeOwned;
+    use serde_json::{Map, json};
+
+    use super::*;
+
+    const PRIMITIVE: [&str; 6] = ["Text", "Integer", "Boolean", "Quantity", "IntOrText", "Any"];
+
+    /// A value of the type, with every field of every type below it.
+    fn full(kind: &str) -> Value {
+        if let Some(item) = kind.strip_prefix("[]") {
+            return json!([full(item)]);
+        }
+        if let Some(item) = kind.strip_prefix("{}") {
+            return json!({"a": full(item)});
+        }
+        match kind {
+            "Text" | "IntOrText" => json!("a"),
+            "Integer" => json!(1),
+            "Boolean" => json!(true),
+            "Quantity" => json!("1"),
+            "Any" => json!({}),
+            name => fields(name)
+                .map(|(field, kind, _)| (field.to_owned(), full(kind)))
+                .collect::<Map<_, _>>()
+                .into(),
+        }
+    }
+
+    /// What `k8s-openapi` makes of the JSON: without the fields that it does not know, with those that it needs.
+    fn through<T: DeserializeOwned + Serialize>(value: &Value) -> Result<Value, serde_json::Error> {
+        serde_json::from_value::<T>(value.clone()).and_then(serde_json::to_value)
+    }
+
+    /// The names of the fields that a type of `k8s-openapi` asks its deserializer for, type by type.
+    mod names {
+        use std::cell::RefCell;
+        use std::collections::BTreeMap;
+
+        use serde::de::value::{Error, StrDeserializer};
+        use serde::de::{DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, SeqAccess, Visitor};
+        use serde::forward_to_deserialize_any;
+
+        /// Notes what `T` and all types below it ask for.
+        pub fn read<T: serde::de::DeserializeOwned>(found: &Found) {
+            T::deserialize(Asked(found)).map(drop).unwrap();
+        }
+
+        pub type Found = RefCell<BTreeMap<String, Vec<&'static str>>>;
+
+        #[derive(Clone, Copy)]
+        pub struct Asked<'f>(pub &'f Found);
+
+        impl<'de> Deserializer<'de> for Asked<'_> {
+            type Error = Error;
+
+            fn deserialize_struct<V: Visitor<'de>>(
+                self,
+                name: &'static str,
+                fields: &'static [&'static str],
+                visitor: V,
+            ) -> Result<V::Value, Error> {
+                let again = self.0.borrow_mut().insert(name.to_owned(), fields.to_vec()).is_some();
+                visitor.visit_map(Items(self, if again { [].iter() } else { fields.iter() }))
+            }
+
+            fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+                visitor.visit_str("1")
+            }
+            fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+                visitor.visit_bool(true)
+            }
+            fn deserialize_i32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+                visitor.visit_i32(1)
+            }
+            fn deserialize_i64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+                visitor.visit_i64(1)
+            }
+            fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+                visitor.visit_some(self)
+            }
+            fn deserialize_newtype_struct<V: Visitor<'de>>(
+                self,
+                name: &'static str,
+                visitor: V,
+            ) -> Result<V::Value, Error> {
+                match name {
+                    "Time" => visitor.visit_newtype_struct("2026-01-01T00:00:00Z".into_deserializer()),
+                    _ => visitor.visit_newtype_struct(self),
+                }
+            }
+            fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+                visitor.visit_seq(Items(self, ["item"].iter()))
+            }
+            fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+                visitor.visit_map(Items(self, ["key"].iter()))
+            }
+            forward_to_deserialize_any! {
+                i8 i16 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct tuple
+                tuple_struct enum identifier ignored_any
+            }
+        }
+
+        struct Items<'f>(Asked<'f>, std::slice::Iter<'static, &'static str>);
+
+        impl<'de> MapAccess<'de> for Items<'_> {
+            type Error = Error;
+
+            fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Error> {
+                let key = self.1.next().map(|name| StrDeserializer::<Error>::new(name));
+                key.map(|key| seed.deserialize(key)).transpose()
+            }
+            fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Error> {
+                seed.deserialize(self.0)
+            }
+        }
+
+        impl<'de> SeqAccess<'de> for Items<'_> {
+            type Error = Error;
+
+            fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Error> {
+                self.1.next().map(|_| seed.deserialize(self.0)).transpose()
+            }
+        }
+    }
+
+    #[test]
+    fn the_table_has_the_fields_of_kubernetes_and_no_others() {
+        let found = names::Found::default();
+        for ask in [
+            |found: &names::Found| names::read::<Container>(found),
+            |found: &names::Found| names::read::<Volume>(found),
+        ] {
+            ask(&found);
+        }
+        let mut theirs = found.into_inner();
+        assert!(theirs.len() > 60, "only {} types were found", theirs.len());
+        // Metadata is not looked into.
+        for name in ["ObjectMeta", "OwnerReference", "ManagedFieldsEntry"] {
+            theirs.remove(name);
+        }
+        let mut ours: Vec<&str> = TYPES
+            .split(" }")
+            .filter_map(|text| text.split_ascii_whitespace().next())
+            .collect();
+        ours.sort_unstable();
+        assert_eq!(ours, theirs.keys().collect::<Vec<_>>());
+        for (name, mut expected) in theirs {
+            let mut found: Vec<_> = fields(&name).map(|(field, _, _)| field).collect();
+            found.sort_unstable();
+            expected.sort_unstable();
+            assert_eq!(found, expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_table_has_the_types_of_kubernetes() {
+        for (name, through) in [
+            ("Container", through::<Container> as fn(&Value) -> _),
+            ("EnvVar", through::<EnvVar>),
+            ("Volume", through::<Volume>),
+            ("VolumeMount", through::<VolumeMount>),
+        ] {
+            let value = full(name);
+            assert_eq!(through(&value).unwrap(), value, "{name}");
+            assert_eq!(check(&value, name), Ok(()));
+            each_place(name, &mut Vec::new(), &mut |path, kind| {
+                let described = format!("{name} {path:?} {kind}");
+                // A value of another type is refused there by both.
+                if kind != "Any" {
+                    let wrong = if matches!(kind, "Text" | "IntOrText" | "Quantity") {
+                        json!([])
+                    } else {
+                        json!("a")
+                    };
+                    let value = place(path, wrong);
+                    assert!(through(&value).is_err(), "{described}");
+                    assert!(check(&value, name).is_err(), "{described}");
+                }
+                // An integer is no string, and the other way round, except where the table says so.
+                let value = place(path, json!(1));
+                let takes_integers = matches!(kind, "Integer" | "IntOrText");
+                if PRIMITIVE.contains(&kind) && !matches!(kind, "Any" | "Quantity") {
+                    assert_eq!(through(&value).is_ok(), takes_integers, "{described}");
+                }
+                // Of an empty object, Kubernetes writes just the fields that it needs.
+                if kind != "Any" && !PRIMITIVE.contains(&kind) && !kind.starts_with(['[', '{']) {
+                    let written = through(&place(path, json!({}))).unwrap();
+                    let mut written = at(&written, path).as_object().unwrap().keys().collect::<Vec<_>>();
+                    written.sort_unstable();
+                    let mut needed: Vec<_> = fields(kind).filter(|field| field.2).map(|field| field.0).collect();
+                    needed.sort_unstable();
+                    assert_eq!(written, needed, "{described}");
+                }
+            });
+        }
+    }
+
+    /// Calls `see` for each place below the type `name`, and its type.
+    fn each_place(name: &str, path: &mut Vec<&'static str>, see: &mut dyn FnMut(&[&'static str], &'static str)) {
+        for (field, kind, _) in fields(name) {
+            path.push(field);
+            see(path, kind);
+            let mut inner = kind;
+            let mut steps = 0;
+            while let Some(item) = inner.strip_prefix("[]").or_else(|| inner.strip_prefix("{}")) {
+                path.push(if inner.starts_with('[') { "[]" } else { "{}" });
+                inner = item;
+                steps += 1;
+                see(path, inner);
+            }
+            if !PRIMITIVE.contains(&inner) {
+                each_place(inner, path, see);
+            }
+            path.truncate(path.len() - steps - 1);
+        }
+    }
+
+    /// An object with `value` at `path`.
+    fn place(path: &[&str], value: Value) -> Value {
+        path.iter().rev().fold(value, |value, step| match *step {
+            "[]" => json!([value]),
+            "{}" => json!({"a": value}),
+            field => json!({field: value}),
+        })
+    }
+
+    fn at<'v>(value: &'v Value, path: &[&str]) -> &'v Value {
+        path.iter().fold(value, |value, step| match *step {
+            "[]" => &value[0],
+            "{}" => &value["a"],
+            field => &value[field],
+        })
+    }
+
+    #[test]
+    fn mistakes_name_their_place() {
+        for (kind, value, expected) in [
+            (
+                "EnvVar",
+                json!({"name": "A", "valueFrom": {"secretKeyRef": {"nmae": "x", "key": "y"}}}),
+                "valueFrom.secretKeyRef.nmae is not a field of Kubernetes' SecretKeySelector; it has key, name, optional",
+            ),
+            ("EnvVar", json!({"value": "x"}), "name is missing"),
+            (
+                "EnvVar",
+                json!({"name": "A", "value": 5}),
+                "value has to be a string: quote it",
+            ),
+            (
+                "Volume",
+                json!({"name": "a", "secret": {"items": [{"key": "k", "path": "p"}, {"key": "k"}]}}),
+                "secret.items[1].path is missing",
+            ),
+            (
+                "Volume",
+                json!({"name": "a", "emptyDir": {"sizeLimit": "10 MB"}}),
+                "emptyDir.sizeLimit has to be an amount, such as 100m or 64Mi",
+            ),
+            ("VolumeMount", json!([]), " has to be an object (a YAML mapping)"),
+        ] {
+            let mistake = check(&value, kind).unwrap_err();
+            assert_eq!(format!("{} {}", mistake.place, mistake.problem), expected);
+        }
+    }
+
+    #[test]
+    fn quantities() {
+        for (text, valid) in [
+            ("1", true),
+            ("0.5", true),
+            (".5", true),
+            ("-1", true),
+            ("100m", true),
+            ("64Mi", true),
+            ("1e3", true),
+            ("1E", true),
+            ("1E-2", true),
+            ("", false),
+            ("m", false),
+            (".", false),
+            ("1.2.3", false),
+            ("1mi", false),
+            ("1e", false),
+            ("10 Mi", false),
+        ] {
+            assert_eq!(is_quantity(text), valid, "{text:?}");
+        }
+    }
+}
