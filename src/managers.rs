@@ -19,6 +19,8 @@ pub mod placeholders;
 pub mod template;
 pub mod vault;
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 use crate::access;
@@ -220,6 +222,18 @@ impl Match {
             Err("the settings' match.mounts leaves this way to mount to others")
         }
     }
+
+    /// The request as the manager is to see it: where it may be mounted in any way, but the settings leave one, that one.
+    fn narrowed<'r>(&self, request: &'r SecretRequest) -> Cow<'r, SecretRequest> {
+        let mount = match (request.mount, self.env, self.file) {
+            (MountRequirement::Any, true, false) => MountRequirement::EnvVar,
+            (MountRequirement::Any, false, true) => MountRequirement::File,
+            _ => return Cow::Borrowed(request),
+        };
+        let mut narrowed = request.clone();
+        narrowed.mount = mount;
+        Cow::Owned(narrowed)
+    }
 }
 
 impl Entry {
@@ -322,7 +336,7 @@ pub fn serve(request: &SecretRequest, context: &Context<'_>) -> Result<Served, U
     let mut reasons = Vec::new();
     for (position, entry) in context.settings.managers.iter().enumerate() {
         let answer = match entry.matches.fits(request) {
-            Ok(()) => entry.manager.inject(request, context),
+            Ok(()) => entry.manager.inject(&entry.matches.narrowed(request), context),
             Err(reason) => Err(Miss::NotHere(reason.to_owned())),
         };
         let (severity, reason) = match answer {

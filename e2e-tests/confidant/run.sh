@@ -1,8 +1,11 @@
 #!/bin/sh
-# run.sh [--pod FILE] [--container NAME]
-# Makes the virtual environment when it is missing or older than requirements.txt, runs the tests.
+# run.sh [POD SETTINGS]
+# Lets the policy (policy.wasm, target/debug/preview) mutate the Pod, and runs its init container against a real Confidant
+# server; without arguments the Pods here and in the example. Makes the virtual environment when it is missing or older
+# than requirements.txt.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
+root=$(cd "$here/../.." && pwd)
 venv=${CONFIDANT_VENV:-/tmp/secret-injector-confidant-venv}
 if [ ! -e "$venv/ready" ] || [ "$here/requirements.txt" -nt "$venv/ready" ]; then
   "${PYTHON:-python3.11}" -m venv --clear "$venv"
@@ -10,5 +13,15 @@ if [ ! -e "$venv/ready" ] || [ "$here/requirements.txt" -nt "$venv/ready" ]; the
   : > "$venv/ready"
 fi
 export PYTHONDONTWRITEBYTECODE=1
-"$venv/bin/python" "$here/test_write_env.py"
-exec "$venv/bin/python" "$here/test_confidant.py" "$@"
+if [ $# -eq 0 ]; then
+  "$venv/bin/python" "$here/test_write_env.py"
+  example=$root/e2e-tests/examples/confidant
+  set -- "$here/pod.yaml" "$example/settings.yaml" "$example/pod.yaml" "$example/settings.yaml"
+fi
+mutated=$(mktemp)
+trap 'rm -f "$mutated"' EXIT
+while [ $# -ge 2 ]; do
+  "$root/target/debug/preview" "$1" --settings "$2" --policy "$root/policy.wasm" -o yaml > "$mutated"
+  "$venv/bin/python" "$here/test_confidant.py" "$mutated"
+  shift 2
+done

@@ -1,9 +1,9 @@
 """Runs the Confidant init container of a mutated Pod against a real Confidant server on loopback.
 
-    VENV/bin/python test_confidant.py [--pod FILE] [--container NAME]
+    VENV/bin/python test_confidant.py POD
 
-FILE is a Pod or a container, JSON or YAML; container.json beside this file when absent. DynamoDB
-and KMS are moto's. The server holds whatever secrets the container asks for, with awkward values.
+POD is a YAML file that the policy made. DynamoDB and KMS are moto's. The server holds whatever secrets
+the container asks for, with awkward values.
 """
 import argparse
 import contextlib
@@ -31,7 +31,7 @@ from env_file import parse
 
 HERE = pathlib.Path(__file__).resolve().parent
 BIN = pathlib.Path(sys.executable).parent
-RUN_AS, READ_AS = 65532, 65534
+READ_AS = 65532
 # Every byte of these has to arrive; the last ones also fit in an env file.
 FILE_VALUES = ["it's \"$HOME\" `id` \\n\r\n\ttail\n\n", "\u0000\u0001\u007fé漢😀", " x ", "", 5, True]
 ENV_VALUES = ["pa$$word $(id) `id` \\n \"q\" # é漢😀", " two\nlines\n", "-n\r", "=#=\n\n  x"]
@@ -74,16 +74,11 @@ def server(command, env, url, log):
             process.kill()
 
 
-def load_container(path, name):
-    text = path.read_text().replace('"@fetch.py"', json.dumps((HERE / "fetch.py").read_text()))
-    found = yaml.safe_load(text)
-    if "spec" in found:
-        inits = found["spec"].get("initContainers", [])
-        found = [c for c in inits if (c["name"] == name if name else "confidant" in c["name"])]
-        if len(found) != 1:
-            raise SystemExit(f"{path}: {len(found)} init containers match, expected one")
-        return found[0]
-    return found
+def load_container(path):
+    found = [c for c in yaml.safe_load(path.read_text())["spec"]["initContainers"] if "confidant" in c["name"]]
+    if len(found) != 1:
+        raise SystemExit(f"{path}: {len(found)} init containers for confidant, expected one")
+    return found[0]
 
 
 def expand(text, known):
@@ -117,9 +112,8 @@ class Container:
         self.requests = json.loads(self.env["SECRET_REQUESTS"])
 
     def moved(self, text):
-        for mount in self.mounts:
-            text = text.replace(mount, "\0" + mount)
-        return text.replace("\0", str(self.root))
+        # The longest first: one mount's path may begin with another's.
+        return re.sub("|".join(map(re.escape, self.mounts)), lambda m: f"{self.root}{m[0]}", text)
 
     def run(self, **changed):
         env = {**self.env, **self.aws, "PATH": f"{BIN}:/usr/bin:/bin", "HOME": "/nonexistent", **changed}
@@ -187,24 +181,23 @@ def check_output(container, values, log):
     for request in container.requests:
         want = as_bytes(values[request["group"], request["key"].lower()])
         where = (request["group"], request["key"])
-        if "path" in request:
-            path = pathlib.Path(request["path"])
-            expected.add(path)
-            check(path.read_bytes() == want, f"{where}: content")
-            check(stat.S_IMODE(path.stat().st_mode) == 0o644, f"{where}: file mode")
-            if path.parent != container.root and str(path.parent) not in map(container.moved, container.mounts):
-                check(stat.S_IMODE(path.parent.stat().st_mode) == 0o755, f"{where}: directory mode")
-            if os.geteuid() == 0:
-                read = subprocess.run(
-                    ["setpriv", f"--reuid={READ_AS}", f"--regid={READ_AS}", "--clear-groups", "cat", str(path)],
-                    capture_output=True,
-                )
-                check(read.stdout == want and read.returncode == 0, f"{where}: read by another user")
+        path = pathlib.Path(request["path"])
+        expected.add(path)
+        mode = stat.S_IMODE(path.stat().st_mode)
         if "env" in request:
-            file = pathlib.Path(container.env["SECRET_ENV_FILE"])
-            expected.add(file)
-            check(parse(file.read_bytes(), request["env"]) == want, f"{where}: variable {request['env']}")
-            check(stat.S_IMODE(file.stat().st_mode) == 0o600, "env file: mode")
+            check(parse(path.read_bytes(), request["env"]) == want, f"{where}: variable {request['env']}")
+            check(mode == 0o600, f"{where}: mode of the file of variables")
+            continue
+        check(path.read_bytes() == want, f"{where}: content")
+        check(mode == 0o644, f"{where}: file mode")
+        if path.parent != container.root and str(path.parent) not in map(container.moved, container.mounts):
+            check(stat.S_IMODE(path.parent.stat().st_mode) == 0o755, f"{where}: directory mode")
+        if os.geteuid() == 0:
+            read = subprocess.run(
+                ["setpriv", f"--reuid={READ_AS}", f"--regid={READ_AS}", "--clear-groups", "cat", str(path)],
+                capture_output=True,
+            )
+            check(read.stdout == want and read.returncode == 0, f"{where}: read by another user")
     there = {path for path in container.root.rglob("*") if path.is_file()}
     check(there == expected, f"only these files: {there ^ expected}")
     check(not os.path.exists("/dev/shm/confidant/confidant_token"), "no token left in /dev/shm")
@@ -228,8 +221,7 @@ def check_refusals(container, values, awkward, closed_url):
         return json.dumps({"default": {**container.config, **changed}})
 
     good = container.requests[0]
-    path = good.get("path") or container.moved(container.mounts[0]) + "/x"
-    ask = lambda **request: json.dumps([{**good, "path": path}, {"path": path, **request}])  # noqa: E731
+    ask = lambda **request: json.dumps([good, {"path": good["path"], **request}])  # noqa: E731
     refused("has no credential 'nobody'", SECRET_REQUESTS=ask(group="nobody", key="k"))
     refused("has no key 'nothing'", SECRET_REQUESTS=ask(group=good["group"], key="nothing"))
     for key, why in [("quote", "a single quote"), ("crlf", "a CR LF"), ("empty", "is empty"),
@@ -246,10 +238,9 @@ def check_refusals(container, values, awkward, closed_url):
 
 def main():
     options = argparse.ArgumentParser()
-    options.add_argument("--pod", type=pathlib.Path, default=os.environ.get("POD", HERE / "container.json"))
-    options.add_argument("--container", default=None)
+    options.add_argument("pod", type=pathlib.Path)
     options = options.parse_args()
-    spec = load_container(pathlib.Path(options.pod), options.container)
+    spec = load_container(options.pod)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # ends the servers too
     started = time.monotonic()
     with contextlib.ExitStack() as stack:
@@ -259,7 +250,8 @@ def main():
         aws = {"AWS_ENDPOINT_URL": moto, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
                "AWS_EC2_METADATA_DISABLED": "true"}
         root = work / "root"
-        container = Container(copy.deepcopy(spec), root, confidant, aws, can_run_as(RUN_AS))
+        container = Container(copy.deepcopy(spec), root, confidant, aws,
+                              can_run_as(spec.get("securityContext", {}).get("runAsUser", READ_AS + 1)))
         shutil.rmtree(work / "bin", ignore_errors=True)
         (work / "bin").mkdir()
         (work / "bin" / "python3").symlink_to(os.path.realpath(sys.executable))

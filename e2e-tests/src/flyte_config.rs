@@ -18,6 +18,9 @@ use crate::yaml::{self, YamlError};
 /// The namespace that the settings name for global secrets.
 pub const GLOBAL_NAMESPACE: &str = "flyte-secrets";
 
+/// The annotation of Vault's injector that says where files appear.
+const VAULT_PATH: &str = "vault.hashicorp.com/secret-volume-path";
+
 const DEFAULTS_V1: &str = include_str!("../golden/defaults_v1.json");
 const DEFAULTS_V2: &str = include_str!("../golden/defaults_v2.json");
 /// Defaults of the section `secrets`, the same in both versions.
@@ -91,18 +94,37 @@ impl Conversion {
     pub fn to_yaml(&self) -> Result<String, YamlError> {
         let mut text = String::new();
         for note in &self.notes {
-            for (index, line) in note.to_string().lines().enumerate() {
+            for (index, line) in note.to_string().lines().flat_map(wrapped).enumerate() {
                 let bullet = if index == 0 { "- " } else { "  " };
                 // Writing to a String does not fail.
                 _ = writeln!(text, "# {bullet}{line}");
             }
         }
         // Settings are read in this order; the rest has no order that helps.
-        let model = serde_norway::from_str("envPrefix: 0\nmanagers: [{type: 0, namespace: 0, role: 0, image: 0}]")
-            .map_err(YamlError::from)?;
+        let count = self.settings["managers"].as_array().map_or(0, Vec::len);
+        let managers = "- {type: 0, namespace: 0, role: 0, image: 0}\n".repeat(count);
+        let model = serde_norway::from_str(&format!("envPrefix: 0\nmanagers:\n{managers}"))?;
         text.push_str(&yaml::to_text(&self.settings, Some(&model))?);
         Ok(text)
     }
+}
+
+/// The lines of a comment: words in lines of at most a hundred characters; a command, which is indented, stays whole.
+fn wrapped(line: &str) -> Vec<String> {
+    if line.starts_with(' ') {
+        return vec![line.to_owned()];
+    }
+    let mut lines: Vec<String> = Vec::new();
+    for word in line.split(' ') {
+        match lines.last_mut() {
+            Some(last) if last.len() + word.len() < 100 => {
+                last.push(' ');
+                last.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
 }
 
 /// Converts a text: Flyte's configuration in YAML or JSON, as one file, as several documents, or as the ConfigMap that
@@ -239,8 +261,7 @@ impl FlyteManager {
         notes: &mut Vec<Note>,
     ) -> Result<Option<Value>, FlyteConfigError> {
         let section = self.section().map_or(&Value::Null, |section| &webhook[section]);
-        let sidecar =
-            |kind: &str| json!({"type": kind, "image": section["sidecarImage"], "resources": section["resources"]});
+        let sidecar = |kind: &str| container(json!({"type": kind}), section, "sidecarImage");
         let manager = match self {
             Self::Global => {
                 notes.push(Note {
@@ -253,7 +274,7 @@ impl FlyteManager {
             Self::Aws => sidecar("aws"),
             Self::Gcp => sidecar("gcp"),
             Self::Azure => sidecar("azure"),
-            Self::Vault => vault(section)?,
+            Self::Vault => vault(section, notes)?,
             Self::Embedded => return embedded(section, notes),
         };
         if matches!(self, Self::Aws | Self::Gcp | Self::Azure) {
@@ -263,7 +284,17 @@ impl FlyteManager {
     }
 }
 
-fn vault(section: &Value) -> Result<Value, FlyteConfigError> {
+/// `manager` with the image and the resources of a section.
+fn container(mut manager: Value, section: &Value, image: &str) -> Value {
+    // Kubernetes takes no container without an image, so an empty one is not worth keeping.
+    if section[image].as_str().is_some_and(|image| !image.is_empty()) {
+        manager["image"] = section[image].clone();
+    }
+    manager["resources"] = section["resources"].clone();
+    manager
+}
+
+fn vault(section: &Value, notes: &mut Vec<Note>) -> Result<Value, FlyteConfigError> {
     let version = match &section["kvVersion"] {
         Value::String(text) if text == "1" => 1,
         Value::String(text) if text == "2" => 2,
@@ -278,11 +309,12 @@ fn vault(section: &Value) -> Result<Value, FlyteConfigError> {
         }
     };
     let mut manager = json!({"type": "vault", "role": section["role"], "kvVersion": version});
-    if section["annotations"]
-        .as_object()
-        .is_some_and(|annotations| !annotations.is_empty())
-    {
-        manager["annotations"] = section["annotations"].clone();
+    for (key, value) in section["annotations"].as_object().into_iter().flatten() {
+        if key == VAULT_PATH {
+            notes.push(notes::vault_path(value));
+        } else {
+            manager["annotations"][key] = value.clone();
+        }
     }
     Ok(manager)
 }
@@ -312,16 +344,8 @@ fn embedded(section: &Value, notes: &mut Vec<Note>) -> Result<Option<Value>, Fly
         container,
         pull_secrets,
     ));
-    let mut manager = json!({"type": "flyte", "namespace": namespace, "literal": true});
-    if container["image"].as_str().is_some_and(|image| !image.is_empty()) {
-        manager["image"] = container["image"].clone();
-    }
-    if container["resources"]
-        .as_object()
-        .is_some_and(|resources| !resources.is_empty())
-    {
-        manager["resources"] = container["resources"].clone();
-    }
+    let manager = json!({"type": "flyte", "namespace": namespace, "literal": true});
+    let mut manager = self::container(manager, container, "image");
     if pull_secrets {
         manager["imagePullSecrets"] = json!(true);
     }

@@ -10,6 +10,7 @@
 //! - [`review`] goes from a Pod manifest to an `AdmissionReview`, and from the policy's answer to a JSON patch;
 //! - [`render`], [`settings`] and [`requests`] are what the `preview` tool is made of;
 //! - [`flyte_config`] turns the configuration of Flyte's webhook into the policy's settings;
+//! - [`resolver`] says what a container of the admitted Pod finds: its variables, its command and its files;
 //! - [`bench`] makes tables of what Criterion measured;
 //! - [`modules`] says where the modules under test are, and builds the baselines.
 //!
@@ -41,6 +42,7 @@ pub mod mutated;
 pub mod rbac;
 pub mod render;
 pub mod requests;
+pub mod resolver;
 pub mod review;
 pub mod session;
 pub mod settings;

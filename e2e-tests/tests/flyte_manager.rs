@@ -70,7 +70,10 @@ fn files_arrive() {
             "{run}: {}",
             String::from_utf8_lossy(&output.stderr)
         );
-        assert!(output.stdout.is_empty() && output.stderr.is_empty(), "{run}: {output:?}");
+        assert!(
+            output.stdout.is_empty() && output.stderr.is_empty(),
+            "{run}: {output:?}"
+        );
         let env = pod["spec"]["containers"][0]["env"].as_array().unwrap();
         for (number, (key, value)) in secrets.iter().enumerate() {
             let variable = env
@@ -104,7 +107,7 @@ fn a_file_that_cannot_be_written_fails_the_container() {
 
 /// A Pod that asks for each secret as a file, with the variable `FILE_n` for the path of the n-th, as it is mutated.
 fn mutated(secrets: &BTreeMap<&str, Vec<u8>>, mount_path: &str) -> Value {
-    let objects: Vec<String> = secrets
+    let objects: Vec<Value> = secrets
         .iter()
         .map(|(key, value)| {
             let id = format!("u__org__acme__domain__production__project__shop__key__{key}");
@@ -115,7 +118,6 @@ fn mutated(secrets: &BTreeMap<&str, Vec<u8>>, mount_path: &str) -> Value {
                 "metadata": {"name": name, "namespace": "flyte"},
                 "data": {id: STANDARD.encode(value)},
             })
-            .to_string()
         })
         .collect();
     let requests: Vec<Value> = secrets
@@ -135,7 +137,8 @@ fn mutated(secrets: &BTreeMap<&str, Vec<u8>>, mount_path: &str) -> Value {
         "spec": {"containers": [{"name": "main", "image": "img"}]},
     });
     let settings = json!({"mountPath": mount_path, "managers": [{"type": "flyte", "literal": true}]});
-    let cluster = Cluster::from_yaml(&objects.join("\n---\n")).unwrap();
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": objects});
+    let cluster = Cluster::from_yaml(&list.to_string()).unwrap();
     let grants = Grants::new([("v1", "Secret")], ["kubernetes/get_resource"]).unwrap();
     let policy = PolicyModule::from_file(modules::policy()).expect("run make policy.wasm first");
     let evaluation = policy.validate(&Host::new(cluster, grants), &Review::of_pod(pod).request, &settings);

@@ -159,6 +159,10 @@ impl Vector {
     fn cluster(&self) -> Cluster {
         let environment = &self.environment;
         let mut objects = environment.kubernetes_secrets.clone();
+        for object in &mut objects {
+            object["apiVersion"] = json!("v1");
+            object["kind"] = json!("Secret");
+        }
         let mut add = |namespace: &str, name: &str, key: &str, value: &[u8]| {
             let known = objects
                 .iter_mut()
@@ -229,17 +233,20 @@ impl Vector {
 
     /// What the policy makes of `pod` with the vector's requests.
     fn policy(&self, policy: &PolicyModule, pod: &Value) -> Outcome {
-        let settings = self.settings();
+        self.policy_with(policy, &self.settings(), pod)
+    }
+
+    fn policy_with(&self, policy: &PolicyModule, settings: &Value, pod: &Value) -> Outcome {
         let host = Host::new(
             self.cluster(),
             Grants::new([("v1", "Secret")], ["kubernetes/get_resource", "kubernetes/can_i"]).unwrap(),
         );
-        let validity = policy.validate_settings(&host, &settings).unwrap();
+        let validity = policy.validate_settings(&host, settings).unwrap();
         if !validity.valid {
             return Outcome::Rejected(format!("settings: {}", validity.message.unwrap_or_default()));
         }
         let (pod, added) = self.asking(pod.clone());
-        let evaluation = policy.validate(&host, &Review::of_pod(pod.clone()).request, &settings);
+        let evaluation = policy.validate(&host, &Review::of_pod(pod.clone()).request, settings);
         assert_eq!(evaluation.failure, None, "{}", self.name);
         let response = evaluation.response;
         if !response.allowed {
@@ -282,26 +289,34 @@ impl StoredValue {
 
 /// One form for what means the same to Kubernetes: Go's zero values, and lists whose order has no meaning.
 fn canonical(pod: &mut Value) {
-    let drop_if = |object: &mut Value, field: &str, zero: Value| {
-        if object.get(field) == Some(&zero) {
-            object.as_object_mut().unwrap().remove(field);
-        }
-    };
-    drop_if(pod, "status", json!({}));
-    drop_if(&mut pod["metadata"], "creationTimestamp", Value::Null);
-    drop_if(&mut pod["metadata"], "annotations", json!({}));
-    drop_if(&mut pod["spec"], "containers", Value::Null);
-    drop_if(&mut pod["spec"], "containers", json!([]));
+    drop_if(pod, "status", &json!({}));
+    drop_if(&mut pod["metadata"], "creationTimestamp", &Value::Null);
+    drop_if(&mut pod["metadata"], "annotations", &json!({}));
+    drop_if(&mut pod["spec"], "containers", &Value::Null);
+    drop_if(&mut pod["spec"], "containers", &json!([]));
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     if let Some(volumes) = pod["spec"].get_mut("volumes").and_then(Value::as_array_mut) {
         volumes.sort_by_key(|volume| text(&volume["name"]));
     }
     for container in containers(pod) {
-        drop_if(container, "resources", json!({}));
+        drop_if(container, "resources", &json!({}));
         if let Some(mounts) = container.get_mut("volumeMounts").and_then(Value::as_array_mut) {
             mounts.sort_by_key(|mount| (text(&mount["mountPath"]), text(&mount["name"])));
         }
     }
+}
+
+fn drop_if(object: &mut Value, field: &str, zero: &Value) {
+    if object.get(field) == Some(zero) {
+        object.as_object_mut().unwrap().remove(field);
+    }
+}
+
+fn names(list: &Value) -> Vec<String> {
+    let items = list.as_array().into_iter().flatten();
+    items
+        .map(|item| item["name"].as_str().unwrap_or_default().to_owned())
+        .collect()
 }
 
 fn containers(pod: &mut Value) -> impl Iterator<Item = &mut Value> {
@@ -317,7 +332,56 @@ struct Normalisation {
     apply: fn(&Vector, flyte: &mut Value, policy: &mut Value),
 }
 
-const NORMALISATIONS: [Normalisation; 3] = [
+const NORMALISATIONS: [Normalisation; 9] = [
+    Normalisation {
+        id: "memory-limit",
+        apply: |vector, _, policy| {
+            let own = names(&vector.pod["spec"]["volumes"]);
+            let volumes = policy["spec"].get_mut("volumes").and_then(Value::as_array_mut);
+            for volume in volumes.into_iter().flatten() {
+                let name = volume["name"].as_str().unwrap_or_default().to_owned();
+                if !own.contains(&name) && volume["emptyDir"] == json!({"medium": "Memory", "sizeLimit": "64Mi"}) {
+                    volume["emptyDir"] = json!({"medium": "Memory"});
+                }
+            }
+        },
+    },
+    Normalisation {
+        id: "pull-policy",
+        apply: |vector, _, policy| {
+            for container in new_containers(vector, policy) {
+                drop_if(container, "imagePullPolicy", &json!("IfNotPresent"));
+            }
+        },
+    },
+    Normalisation {
+        id: "termination-message",
+        apply: |vector, _, policy| {
+            for container in new_containers(vector, policy) {
+                drop_if(container, "terminationMessagePolicy", &json!("FallbackToLogsOnError"));
+            }
+        },
+    },
+    Normalisation {
+        id: "variables-of-fetching-containers",
+        apply: |vector, flyte, _| {
+            let injected = vector.injected_variables();
+            for container in new_containers(vector, flyte) {
+                injected.iter().for_each(|name| remove_variable(container, name));
+            }
+        },
+    },
+    Normalisation {
+        id: "one-container-fetches-all",
+        apply: |vector, flyte, policy| {
+            merge_fetching_containers(vector, flyte, flyte_files);
+            merge_fetching_containers(vector, policy, policy_files);
+        },
+    },
+    Normalisation {
+        id: "vault-ids-are-stable",
+        apply: |vector, _, policy| number_vault_ids(vector, policy),
+    },
     Normalisation {
         id: "env_var-is-honoured",
         apply: |vector, flyte, policy| {
@@ -386,6 +450,159 @@ impl Vector {
             names.insert(secret.env_var.clone());
         }
         names
+    }
+}
+
+/// The containers that are there to fetch secrets.
+fn new_containers<'p>(vector: &'p Vector, pod: &'p mut Value) -> impl Iterator<Item = &'p mut Value> {
+    containers(pod).filter(|container| vector.own_container(container).is_none())
+}
+
+/// Puts those containers of one manager that are equal but for what they fetch into the first of them, as the list of
+/// what they fetch, where that can be told.
+fn merge_fetching_containers(vector: &Vector, pod: &mut Value, files: fn(&str, &Value) -> Option<Vec<Value>>) {
+    let Some(list) = pod["spec"].get_mut("initContainers").and_then(Value::as_array_mut) else {
+        return;
+    };
+    let mut merged: Vec<Value> = Vec::new();
+    for mut container in std::mem::take(list) {
+        let name = container["name"].as_str().unwrap_or_default().to_owned();
+        let manager = ["gcp-pull-secret", "azure-pull-secret", "init-embedded-secret"]
+            .into_iter()
+            .find(|manager| name.starts_with(manager));
+        if let (Some(manager), None) = (manager, vector.own_container(&container))
+            && let Some(files) = files(manager, &container)
+        {
+            for field in ["command", "args", "env"] {
+                container.as_object_mut().unwrap().remove(field);
+            }
+            let rest = |container: &Value| {
+                let mut container = container.clone();
+                container["name"] = Value::Null;
+                container["files"] = json!([]);
+                container
+            };
+            let same = |first: &&mut Value| !first["files"].is_null() && rest(first) == rest(&container);
+            if let Some(first) = merged.iter_mut().find(same) {
+                first["files"].as_array_mut().unwrap().extend(files);
+                continue;
+            }
+            container["files"] = Value::Array(files);
+        }
+        merged.push(container);
+    }
+    *list = merged;
+}
+
+/// What one of Flyte's containers fetches, if its command is the one that Flyte makes of names without shell syntax.
+fn flyte_files(manager: &str, container: &Value) -> Option<Vec<Value>> {
+    if manager == "init-embedded-secret" {
+        let env = container["env"].as_array()?;
+        let secrets = env.iter().find(|variable| variable["name"] == "SECRETS")?;
+        let lines = secrets["value"].as_str()?.lines();
+        return lines
+            .map(|line| {
+                line.split_once('=')
+                    .map(|(name, value)| json!([format!("{MOUNT_PATH}/{name}"), value]))
+            })
+            .collect();
+    }
+    let command = container["command"][2].as_str()?;
+    let words: Vec<&str> = command.split_whitespace().collect();
+    let (secret, version, path) = if manager == "gcp-pull-secret" {
+        let (secret, version) = words.get(4)?.rsplit_once("/versions/")?;
+        (secret, version, words.get(5)?.strip_prefix("--out-file=")?)
+    } else {
+        let path = *words.last()?;
+        let id = command.split("--id \"").nth(1)?.split('"').next()?;
+        let (secret, version) = id.rsplit_once('/')?;
+        (secret, version, path)
+    };
+    (command == flyte_command(manager, secret, version, path)).then(|| vec![json!([secret, version, path])])
+}
+
+/// The command that Flyte makes.
+fn flyte_command(manager: &str, secret: &str, version: &str, path: &str) -> String {
+    let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
+    if manager == "gcp-pull-secret" {
+        return format!(
+            "gcloud secrets versions access {secret}/versions/{version} --out-file={path} || gcloud secrets versions \
+             access {version} --secret={secret} --out-file={path}; chmod +rX {directory} {path}"
+        );
+    }
+    // The part that makes the directory is there for a version only.
+    let make = if version.is_empty() {
+        String::new()
+    } else {
+        format!("mkdir -p {directory}; ")
+    };
+    format!(
+        "az login --service-principal -u $AZURE_CLIENT_ID -t $AZURE_TENANT_ID --federated-token \"$(cat \
+         $AZURE_FEDERATED_TOKEN_FILE)\"; {make}az keyvault secret show --id \"{secret}/{version}\" --query \"value\" -o tsv \
+         > {path}"
+    )
+}
+
+/// What one of the policy's containers fetches.
+fn policy_files(manager: &str, container: &Value) -> Option<Vec<Value>> {
+    let words: Vec<&str> = container["args"]
+        .as_array()?
+        .iter()
+        .map(|word| word.as_str().unwrap())
+        .collect();
+    // In front stands the script's name, or the directory of the files.
+    let [_, words @ ..] = words.as_slice() else { return None };
+    Some(match manager {
+        "init-embedded-secret" => words.chunks(2).map(|file| json!(file)).collect(),
+        // The fourth word would be the name of a variable.
+        _ => words.chunks(4).map(|file| json!(file[..3])).collect(),
+    })
+}
+
+const MOUNT_PATH: &str = "/etc/flyte/secrets";
+
+const VAULT_ID_PREFIXES: [&str; 3] = ["file", "secret", "template"];
+
+/// Numbers the identities of Vault's annotations as the vectors do, by what they ask for.
+fn number_vault_ids(vector: &Vector, pod: &mut Value) {
+    let before = &vector.pod["metadata"]["annotations"];
+    let Some(annotations) = pod["metadata"].get_mut("annotations").and_then(Value::as_object_mut) else {
+        return;
+    };
+    let key = |kind: &str, id: &str| format!("vault.hashicorp.com/agent-inject-{kind}-{id}");
+    let ids: BTreeSet<String> = annotations
+        .keys()
+        .filter(|known| before[known.as_str()].is_null())
+        .filter_map(|known| {
+            VAULT_ID_PREFIXES
+                .iter()
+                .find_map(|kind| known.strip_prefix(&key(kind, "")))
+        })
+        .map(str::to_owned)
+        .collect();
+    let mut groups: Vec<Vec<Option<Value>>> = ids
+        .iter()
+        .map(|id| {
+            VAULT_ID_PREFIXES
+                .iter()
+                .map(|kind| annotations.remove(&key(kind, id)))
+                .collect()
+        })
+        .collect();
+    groups.sort_by_key(|values| {
+        let text = |value: &Option<Value>| {
+            value
+                .as_ref()
+                .map(|value| value.as_str().unwrap_or_default().to_owned())
+        };
+        values.iter().map(text).collect::<Vec<_>>()
+    });
+    for (number, values) in groups.into_iter().enumerate() {
+        for (kind, value) in VAULT_ID_PREFIXES.iter().zip(values) {
+            if let Some(value) = value {
+                annotations.insert(key(kind, &format!("<ID{}>", number + 1)), value);
+            }
+        }
     }
 }
 
@@ -502,25 +719,26 @@ fn difference(vector: &Vector, flyte: &Outcome, policy: &Outcome, normalisations
             }
             canonical(&mut flyte);
             canonical(&mut policy);
-            (flyte != policy).then(|| {
-                format!(
-                    "from Flyte's Pod to the policy's: {}",
-                    json_patch::diff(&flyte, &policy)
-                )
-            })
+            (flyte != policy).then(|| format!("from Flyte's Pod to the policy's: {}", changes(&flyte, &policy)))
         }
     }
+}
+
+/// The JSON patch from one Pod to the other, long texts cut.
+fn changes(from: &Value, to: &Value) -> String {
+    let mut patch = serde_json::to_value(json_patch::diff(from, to)).unwrap();
+    for operation in patch.as_array_mut().unwrap() {
+        if let Some(text) = operation["value"].as_str().filter(|text| text.len() > 200) {
+            let cut: String = text.chars().take(200).collect();
+            operation["value"] = json!(format!("{cut}…"));
+        }
+    }
+    patch.to_string()
 }
 
 /// What the API server would find wrong with a Pod.
 fn problems(pod: &Value) -> BTreeSet<String> {
     let mut problems = BTreeSet::new();
-    let names = |list: &Value| -> Vec<String> {
-        let items = list.as_array().into_iter().flatten();
-        items
-            .map(|item| item["name"].as_str().unwrap_or_default().to_owned())
-            .collect()
-    };
     let volumes = names(&pod["spec"]["volumes"]);
     let mut containers = names(&pod["spec"]["initContainers"]);
     containers.extend(names(&pod["spec"]["containers"]));
@@ -579,19 +797,15 @@ fn vectors() -> Vec<Vector> {
         name.starts_with("inject_") || name.starts_with("mutate_")
     });
     files.sort();
-    let mut vectors: Vec<Vector> = files
+    let vectors: Vec<Vector> = files
         .iter()
         .flat_map(|file| serde_json::from_slice::<Vec<Vector>>(&fs::read(file).unwrap()).unwrap())
         .collect();
     assert_eq!(vectors.len(), ALL_VECTORS, "all vectors were read");
-    vectors.retain(|vector| !vector.managers().iter().any(|manager| PENDING.contains(manager)));
     vectors
 }
 
 const ALL_VECTORS: usize = 1268;
-
-/// The managers that are not there yet; the vectors that need them are left out.
-const PENDING: [&str; 5] = ["AWS", "GCP", "Vault", "Azure", "Embedded"];
 
 #[test]
 fn the_policy_does_what_flyte_does() {
@@ -679,4 +893,167 @@ fn wrong_in_list(list: &Differences, comparisons: &[Comparison]) -> Vec<String> 
         }
     }
     wrong
+}
+
+const BEGIN: &str = "<!-- made of e2e-tests/golden/differences.yaml: begin -->\n";
+const END: &str = "<!-- end -->\n";
+
+/// Set it to let the test write the section of `docs/flyte-compatibility.md` instead of comparing it.
+const BLESS_VARIABLE: &str = "GOLDEN_BLESS";
+
+#[test]
+fn the_documentation_lists_the_differences() {
+    let path = modules::repository().join("docs/flyte-compatibility.md");
+    let text = fs::read_to_string(&path).unwrap();
+    let (before, rest) = text.split_once(BEGIN).expect("the beginning is marked");
+    let (_, after) = rest.split_once(END).expect("the end is marked");
+    let expected = format!("{before}{BEGIN}{}{END}{after}", section(&differences()));
+    if std::env::var_os(BLESS_VARIABLE).is_some() {
+        fs::write(&path, &expected).unwrap();
+        return;
+    }
+    assert!(
+        text == expected,
+        "docs/flyte-compatibility.md is not what differences.yaml says; run {BLESS_VARIABLE}=1 cargo test -p e2e-tests \
+         --test golden"
+    );
+}
+
+fn section(list: &Differences) -> String {
+    let mut text = "\n### In many vectors\n\n| Name | What is different, and why |\n|---|---|\n".to_owned();
+    for reason in &list.normalisations {
+        text.push_str(&format!("| {} | {} |\n", reason.id, reason.reason));
+    }
+    for (title, verdicts) in [
+        (
+            "### Both admit the Pod, and it looks different",
+            (Verdict::Admitted, Verdict::Admitted),
+        ),
+        (
+            "### Flyte admits the Pod, the policy rejects it",
+            (Verdict::Admitted, Verdict::Rejected),
+        ),
+        (
+            "### Flyte rejects the Pod, the policy admits it",
+            (Verdict::Rejected, Verdict::Admitted),
+        ),
+    ] {
+        text.push_str(&format!(
+            "\n{title}\n\n| Name | What is different, and why | Vectors |\n|---|---|---|\n"
+        ));
+        for entry in list
+            .differences
+            .iter()
+            .filter(|entry| (entry.flyte, entry.policy) == verdicts)
+        {
+            let vectors: Vec<String> = entry.vectors.iter().map(|vector| format!("`{vector}`")).collect();
+            text.push_str(&format!(
+                "| {} | {} | {} |\n",
+                entry.id,
+                entry.reason,
+                vectors.join(", ")
+            ));
+        }
+    }
+    text.push('\n');
+    text
+}
+
+/// What the tables of `docs/flyte-compatibility.md` name as evidence: groups of differences in italics, vectors as code,
+/// cases of `tests/policy/` in quotes.
+#[test]
+fn the_documentation_cites_what_there_is() {
+    let text = fs::read_to_string(modules::repository().join("docs/flyte-compatibility.md")).unwrap();
+    let (_, tables) = text.split_once("\n## Where Flyte is wrong\n").unwrap();
+    let (tables, _) = tables.split_once(BEGIN).expect("the beginning is marked");
+    let list = differences();
+    let groups: BTreeSet<&str> = list
+        .differences
+        .iter()
+        .map(|entry| entry.id.as_str())
+        .chain(NORMALISATIONS.iter().map(|one| one.id))
+        .collect();
+    let vectors: Vec<String> = vectors().into_iter().map(|vector| vector.name).collect();
+    let cases = policy_cases();
+    let mut cited = BTreeSet::new();
+    for evidence in tables
+        .lines()
+        .filter(|line| line.starts_with("| "))
+        .filter_map(last_cell)
+    {
+        let plain: String = evidence.split('`').step_by(2).collect();
+        for group in between(&plain, '*') {
+            assert!(groups.contains(group), "no group of differences is called {group:?}");
+            cited.insert(group.to_owned());
+        }
+        for vector in between(evidence, '`').filter(|text| text.starts_with('v') && text.contains('/')) {
+            assert!(
+                vectors.iter().any(|name| Glob::new(vector).fits(name)),
+                "no vector is called {vector:?}"
+            );
+            cited.insert(vector.to_owned());
+        }
+        for case in between(&plain, '"') {
+            assert!(cases.contains(case), "no case of tests/policy is called {case:?}");
+            cited.insert(case.to_owned());
+        }
+    }
+    assert!(cited.len() > 40, "the evidence was found: {cited:?}");
+    assert!(
+        text.contains(&format!(" {ALL_VECTORS} Pods ")),
+        "the number of vectors is right"
+    );
+}
+
+/// The last cell of a table's row.
+fn last_cell(row: &str) -> Option<&str> {
+    row.trim_end_matches('|').rsplit(" | ").next()
+}
+
+/// The texts between two of `mark`.
+fn between(text: &str, mark: char) -> impl Iterator<Item = &str> {
+    text.split(mark).skip(1).step_by(2)
+}
+
+fn policy_cases() -> BTreeSet<String> {
+    let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/policy");
+    let files = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    files
+        .flat_map(|file| yaml::documents(&fs::read_to_string(file).unwrap()).unwrap())
+        .map(|case| {
+            case.get("case")
+                .and_then(|name| name.as_str())
+                .unwrap_or_default()
+                .to_owned()
+        })
+        .collect()
+}
+
+#[test]
+fn by_default_the_pods_own_init_containers_and_sidecars_find_the_files() {
+    let policy = PolicyModule::from_file(modules::policy()).expect("run make policy.wasm first");
+    let mut managers = BTreeSet::new();
+    for vector in vectors() {
+        let fetches = ["AWS", "GCP", "Azure", "Embedded"].contains(vector.managers().last().unwrap());
+        if !vector.name.contains("mutate/pods/") || !vector.name.ends_with("/native-sidecar") || !fetches {
+            continue;
+        }
+        let mut settings = vector.settings();
+        settings.as_object_mut().unwrap().remove("initContainers");
+        let Outcome::Admitted(pod) = vector.policy_with(&policy, &settings, &vector.pod) else {
+            panic!("{}: rejected", vector.name);
+        };
+        let init_containers = pod["spec"]["initContainers"].as_array().unwrap();
+        let own: Vec<bool> = init_containers
+            .iter()
+            .map(|container| vector.own_container(container).is_some())
+            .collect();
+        assert!(
+            own.is_sorted() && own.starts_with(&[false]) && own.ends_with(&[true]),
+            "{}: {own:?}",
+            vector.name
+        );
+        managers.extend(vector.managers().last().map(|manager| (*manager).to_owned()));
+    }
+    assert_eq!(managers.len(), 4, "{managers:?}");
 }

@@ -8,7 +8,7 @@ use e2e_tests::capabilities::Host;
 use e2e_tests::host::PolicyModule;
 use e2e_tests::{modules, yaml};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -36,4 +36,62 @@ fn settings_are_checked() {
         }
     }
     assert!(failures.is_empty(), "{}", failures.join("\n\n"));
+}
+
+/// What a manager's settings need beside its type, so that they are read to the end.
+const REQUIRED: [(&str, &str); 3] = [
+    (
+        "confidant",
+        r#"{"url": "https://c", "authKey": "k", "region": "r", "image": "i", "authContext": {"to": "t"}}"#,
+    ),
+    ("template", r#"{"env": [{"name": "{envVar}", "value": "{key}"}]}"#),
+    ("csi", "{}"),
+];
+
+#[test]
+fn every_setting_is_documented() {
+    let policy = PolicyModule::from_file(modules::policy()).expect("run make policy.wasm first");
+    let text = fs::read_to_string(modules::repository().join("docs/settings.md")).unwrap();
+    let known_here = |settings: Value| -> Vec<String> {
+        let answer = policy.validate_settings(&Host::isolated(), &settings).unwrap();
+        let message = answer.message.unwrap_or_default();
+        let (_, known) = message.split_once("known here are ").unwrap_or_else(|| panic!("{settings}: {message}"));
+        known.split(", ").map(str::to_owned).collect()
+    };
+    let section = |title: &str| -> &str {
+        let start = text.find(&format!("\n## {title}\n")).unwrap_or_else(|| panic!("no section {title}"));
+        let rest = &text[start + 1..];
+        rest.find("\n## ").map_or(rest, |end| &rest[..end])
+    };
+    let mut missing = Vec::new();
+    let mut check = |place: &str, names: Vec<String>| {
+        assert!(!names.is_empty());
+        for name in names {
+            if !place.contains(&format!("| `{name}` |")) {
+                missing.push(name);
+            }
+        }
+    };
+    check(section("All Pods"), known_here(json!({"unknown": 1})));
+    check(section("`access`"), known_here(json!({"access": [{"unknown": 1}]})));
+    let nested = known_here(json!({"managers": [{"type": "kubernetes", "match": {"unknown": 1}}]}));
+    check(section("Every manager"), nested.iter().map(|name| format!("match.{name}")).collect());
+    let mut types = 0;
+    for kind in ["kubernetes", "global", "vault", "aws", "gcp", "azure", "confidant", "csi", "flyte", "template"] {
+        let required = REQUIRED.iter().find(|(name, _)| *name == kind).map_or("{}", |(_, settings)| settings);
+        let mut manager: Value = serde_json::from_str(required).unwrap();
+        manager["type"] = json!(kind);
+        manager["unknown"] = json!(1);
+        let title = match kind {
+            "gcp" | "azure" => "`gcp`, `azure`".to_owned(),
+            _ => format!("`{kind}`"),
+        };
+        let shared = [section("Every manager"), section("Managers with init containers"), section(&title)].concat();
+        check(&shared, known_here(json!({"managers": [manager]})));
+        types += 1;
+    }
+    assert!(missing.is_empty(), "docs/settings.md lacks {missing:?}");
+    let message = policy.validate_settings(&Host::isolated(), &json!({"managers": [{}]})).unwrap().message;
+    let all = message.unwrap_or_default().split("choose one of ").nth(1).map_or(0, |names| names.split(", ").count());
+    assert_eq!(all, types, "a manager has no section");
 }

@@ -166,24 +166,6 @@ pub fn suggestion(request: &SecretRequest, namespace: &str, secret: &str, contex
     near.map_or_else(String::new, |(_, key)| format!("; did you mean key {key:?}?"))
 }
 
-/// `template` with the values of its placeholders, which look like `{name}`. A value is not searched for placeholders.
-///
-/// # Errors
-/// What stands where a placeholder should: an unknown one, or a lone brace.
-pub fn expand<'t>(template: &'t str, values: &[(&str, &str)]) -> Result<String, &'t str> {
-    let mut expanded = String::with_capacity(template.len());
-    let mut rest = template;
-    while let Some((before, from)) = rest.split_once('{') {
-        let (name, after) = from.split_once('}').ok_or(from)?;
-        let (_, value) = values.iter().find(|(known, _)| *known == name).ok_or(name)?;
-        expanded.push_str(before);
-        expanded.push_str(value);
-        rest = after;
-    }
-    expanded.push_str(rest);
-    Ok(expanded)
-}
-
 /// Who has to be allowed to read a Secret that a manager hands out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Authorize {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::injection::Injection;
 use crate::managers::fetching::{self, ContainerSettings, Layout};
-use crate::managers::{ContainerName, Context, Fetch, FetchContainer, Manager, Miss, common};
+use crate::managers::{ContainerName, Context, Fetch, FetchContainer, Manager, Miss, placeholders};
 use crate::requests::SecretRequest;
 use crate::settings::fields::{Fields, SettingsError};
 
@@ -63,12 +63,7 @@ impl Confidant {
         )?;
         let region = required(fields, "region", "the AWS region of the authKey, such as us-east-1")?;
         let service = optional(fields, "service", "{namespace}")?;
-        if names(&service, "namespace", "account").is_err() {
-            return Err(fields.invalid(
-                "service",
-                "has a placeholder that is not known: use {namespace} and {serviceAccount}",
-            ));
-        }
+        service_name(&service, "namespace", "account").map_err(|problem| fields.invalid("service", &problem))?;
         let Some(mut auth) = fields.nested("authContext")? else {
             return Err(fields.invalid(
                 "authContext",
@@ -81,9 +76,7 @@ impl Confidant {
             "the server's AUTH_CONTEXT, such as confidant-production",
         )?;
         let from = optional(&mut auth, "from", "{service}")?;
-        if context_name(&from, "service").is_err() {
-            return Err(auth.invalid("from", "has a placeholder that is not known: use {service}"));
-        }
+        context_name(&from, "service").map_err(|problem| auth.invalid("from", &problem))?;
         let user_type = optional(&mut auth, "userType", "service")?;
         auth.finish()?;
         let retries = fields.take("retries")?.unwrap_or(3);
@@ -140,7 +133,7 @@ impl Manager for Confidant {
                 "it gives the newest revision of a credential only; leave the group's version out".to_owned(),
             ));
         }
-        let service = names(&self.service, context.namespace, context.service_account).unwrap_or_default();
+        let service = service_name(&self.service, context.namespace, context.service_account).unwrap_or_default();
         if !is_service(&service) {
             return Err(Miss::NotHere(format!(
                 "{service:?} cannot be a Confidant service (letters, digits, '-', '_' and '.')"
@@ -197,16 +190,19 @@ impl Manager for Confidant {
 }
 
 /// The service's name by its template.
-fn names<'t>(template: &'t str, namespace: &str, service_account: &str) -> Result<String, &'t str> {
-    common::expand(
+fn service_name(template: &str, namespace: &str, service_account: &str) -> Result<String, String> {
+    placeholders::expand(
         template,
-        &[("namespace", namespace), ("serviceAccount", service_account)],
+        &[
+            ("namespace", namespace.to_owned()),
+            ("serviceAccount", service_account.to_owned()),
+        ],
     )
 }
 
 /// Who the client says it is, by its template.
-fn context_name<'t>(template: &'t str, service: &str) -> Result<String, &'t str> {
-    common::expand(template, &[("service", service)])
+fn context_name(template: &str, service: &str) -> Result<String, String> {
+    placeholders::expand(template, &[("service", service.to_owned())])
 }
 
 /// Whether `name` can stand in the path of a URL as it is, so that it cannot lead to another page of Confidant's API.

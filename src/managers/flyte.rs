@@ -14,7 +14,7 @@ use crate::base64;
 use crate::cluster::ClusterError;
 use crate::injection::{EnvValue, EnvVar, FileOrigin, Injection, RelativePath, SecretFile};
 use crate::managers::fetching::{ContainerSettings, Layout};
-use crate::managers::{ContainerName, Context, Fetch, FetchContainer, Manager, Miss, common};
+use crate::managers::{ContainerName, Context, Fetch, FetchContainer, Manager, Miss, common, placeholders};
 use crate::names;
 use crate::requests::{MountRequirement, SecretRequest};
 use crate::settings::Settings;
@@ -67,14 +67,21 @@ impl Flyte {
         let pod_namespace = fields
             .take::<String>("podNamespace")?
             .or_else(|| (!unbound).then(|| "{project}-{domain}".to_owned()));
-        if let Some(template) = &pod_namespace
-            && (Labels::default().expand(template).is_err() || !template.contains('{'))
-        {
-            return Err(fields.invalid(
-                "podNamespace",
-                "has to hold {project}, {domain} or {organization}, and nothing else in braces, or be null to turn the \
-                 check off",
-            ));
+        if let Some(template) = &pod_namespace {
+            let sample = Labels {
+                organization: "a",
+                domain: "a",
+                project: "a",
+            };
+            let namespace = sample
+                .expand(template)
+                .map_err(|problem| fields.invalid("podNamespace", &problem))?;
+            if namespace == *template || !names::is_dns_label(&namespace) {
+                return Err(fields.invalid(
+                    "podNamespace",
+                    "is not a namespace's name with {project}, {domain} or {organization} in it; null turns the check off",
+                ));
+            }
         }
         // Whoever may run Pods in a namespace may mount its Secrets, and `podNamespace` keeps out whoever may not.
         // `serviceAccount` would deny the Pods that Flyte starts: their service accounts have no RBAC for Secrets.
@@ -101,6 +108,7 @@ impl Flyte {
         let Some(template) = &self.pod_namespace else {
             return Ok(());
         };
+        // The settings are checked: every placeholder is known.
         let expected = labels.expand(template).unwrap_or_default();
         if expected == context.namespace {
             return Ok(());
@@ -351,13 +359,13 @@ impl<'l> Labels<'l> {
         })
     }
 
-    fn expand<'t>(&self, template: &'t str) -> Result<String, &'t str> {
-        common::expand(
+    fn expand(&self, template: &str) -> Result<String, String> {
+        placeholders::expand(
             template,
             &[
-                ("organization", self.organization),
-                ("domain", self.domain),
-                ("project", self.project),
+                ("organization", self.organization.to_owned()),
+                ("domain", self.domain.to_owned()),
+                ("project", self.project.to_owned()),
             ],
         )
     }

@@ -671,34 +671,45 @@ fn add_mount(
     request: &str,
 ) -> Result<(), PodError> {
     let existing = container.list_mut("volumeMounts")?;
-    let at_path = existing.iter().find(|own| {
-        own.text("mountPath")
-            .is_some_and(|path| path.trim_end_matches('/') == mount.path)
+    let below = |own: &Node<'_>| {
+        let path = own.text("mountPath")?.trim_end_matches('/').strip_prefix(&mount.path)?.to_owned();
+        (path.is_empty() || path.starts_with('/')).then_some(path)
+    };
+    let is_ours = |own: &Node<'_>| {
+        let sub_path = own.get("subPath").and_then(|path| path.to_value().as_str().map(str::to_owned));
+        own.text("name") == Some(volume) && sub_path == mount.sub_path && own.get("subPathExpr").is_none()
+    };
+    let there = existing.iter().any(|own| below(own).is_some_and(|path| path.is_empty()) && is_ours(own));
+    // A mount below a new one of ours would hide files, and its directory cannot be made in a read-only volume.
+    let in_the_way = existing.iter().find(|own| match below(own) {
+        Some(path) if path.is_empty() => !is_ours(own),
+        Some(_) => !there,
+        None => false,
     });
-    match at_path.map(|own| own.text("name").unwrap_or_default()) {
-        Some(own) if own == volume => Ok(()),
-        Some(own) => Err(PodError::MountClash {
+    if let Some(own) = in_the_way {
+        return Err(PodError::MountClash {
             container: container_name.to_owned(),
-            volume: own.to_owned(),
-            path: mount.path.clone(),
+            volume: own.text("name").unwrap_or_default().to_owned(),
+            path: own.text("mountPath").unwrap_or_default().to_owned(),
             request: request.to_owned(),
-        }),
-        None => {
-            let mut fields = vec![
-                (Cow::Borrowed("name"), Node::Text(Cow::Owned(volume.to_owned()))),
-                (
-                    Cow::Borrowed("readOnly"),
-                    Node::made(&true).map_err(|_| PodError::Unwritable)?,
-                ),
-                (Cow::Borrowed("mountPath"), Node::Text(Cow::Owned(mount.path.clone()))),
-            ];
-            if let Some(sub_path) = &mount.sub_path {
-                fields.push((Cow::Borrowed("subPath"), Node::Text(Cow::Owned(sub_path.clone()))));
-            }
-            existing.push(Node::Object(fields));
-            Ok(())
-        }
+        });
     }
+    if there {
+        return Ok(());
+    }
+    let mut fields = vec![
+        (Cow::Borrowed("name"), Node::Text(Cow::Owned(volume.to_owned()))),
+        (
+            Cow::Borrowed("readOnly"),
+            Node::made(&true).map_err(|_| PodError::Unwritable)?,
+        ),
+        (Cow::Borrowed("mountPath"), Node::Text(Cow::Owned(mount.path.clone()))),
+    ];
+    if let Some(sub_path) = &mount.sub_path {
+        fields.push((Cow::Borrowed("subPath"), Node::Text(Cow::Owned(sub_path.clone()))));
+    }
+    existing.push(Node::Object(fields));
+    Ok(())
 }
 
 /// The container's spec with the mounts of its volumes.

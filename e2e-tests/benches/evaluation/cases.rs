@@ -89,8 +89,8 @@ fn case(task: &Value, described: Description) -> Result<Case> {
         annotations.insert(format!("{ANNOTATION_PREFIX}{number}"), request.encode().into());
     }
     fill(&mut pod, described.kibibytes * 1024)?;
-    let objects = described.cluster.iter().map(Value::to_string).collect::<Vec<_>>();
-    let cluster = Cluster::from_yaml(&objects.join("\n---\n"))?;
+    let objects: String = described.cluster.iter().map(|object| format!("---\n{object}\n")).collect();
+    let cluster = Cluster::from_yaml(&objects)?;
     let grants = Grants::new([("v1", "Secret")], ["kubernetes/get_resource", "kubernetes/can_i"])?;
     Ok(Case {
         name: described.name,

@@ -14,9 +14,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use e2e_tests::{
     capabilities::{Answer, Grants, Host},
     cluster::Cluster,
+    flyte_config::{self, FlyteVersion},
     host::{Evaluation, PolicyModule},
     render::{self, Color},
-    requests,
+    requests, resolver,
     review::Review,
     session::{Recorder, Replay},
     settings, yaml,
@@ -89,6 +90,39 @@ enum Command {
         #[arg(required = true)]
         inputs: Vec<String>,
     },
+    /// Shows what a container finds: its variables, command and mounts, in JSON; volumes become directories
+    ///
+    /// The Pod is taken as it is: `preview POD --settings FILE --output yaml | preview resolve - …` resolves one as admitted.
+    Resolve {
+        /// The Pod, as it was admitted, in YAML or JSON; `-` is standard input
+        pod: PathBuf,
+        /// The container, or init container
+        #[arg(long, value_name = "NAME")]
+        container: String,
+        /// The cluster: Kubernetes objects in one YAML file
+        #[arg(long, value_name = "FILE")]
+        cluster: Option<PathBuf>,
+        /// Where the volumes are written, as DIRECTORY/volumes/NAME; an emptyDir that is there keeps its files
+        #[arg(long, value_name = "DIRECTORY")]
+        root: PathBuf,
+    },
+    /// Turns the configuration of Flyte's webhook into the policy's settings, with notes on what they do not say
+    SettingsFromFlyte {
+        /// Flyte's configuration with the sections webhook and secrets, in YAML or JSON, or the ConfigMap that holds it
+        #[arg(default_value = "-")]
+        config: PathBuf,
+        /// Whose defaults apply [default: guessed from the fields, or else 2]
+        #[arg(long, value_enum, value_name = "VERSION")]
+        flyte_version: Option<Version>,
+    },
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Version {
+    #[value(name = "1")]
+    One,
+    #[value(name = "2")]
+    Two,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -129,6 +163,16 @@ fn main() -> ExitCode {
     let result = match (cli.command, cli.preview) {
         (Some(Command::Encode { requests }), _) => encode(&requests),
         (Some(Command::Decode { inputs }), _) => decode(&inputs),
+        (
+            Some(Command::Resolve {
+                pod,
+                container,
+                cluster,
+                root,
+            }),
+            _,
+        ) => resolve(&pod, &container, cluster.as_deref(), &root),
+        (Some(Command::SettingsFromFlyte { config, flyte_version }), _) => settings_from_flyte(&config, flyte_version),
         (None, Some(preview)) => preview.run(),
         (None, None) => unreachable!("clap asks for one of them"),
     };
@@ -249,6 +293,24 @@ fn decode(inputs: &[String]) -> Result<ExitCode> {
         }
     }
     print!("{}", yaml::to_text(&json!(decoded), None)?);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn resolve(pod: &Path, container: &str, cluster: Option<&Path>, root: &Path) -> Result<ExitCode> {
+    let review = Review::from_text(&read(pod)?)?;
+    let cluster = cluster.map(Cluster::from_file).transpose()?.unwrap_or_default();
+    let pod = review.request.object.unwrap_or_default();
+    let resolved = resolver::resolve(&pod, container, &cluster, root)?;
+    println!("{}", serde_json::to_string_pretty(&resolved)?);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn settings_from_flyte(path: &Path, version: Option<Version>) -> Result<ExitCode> {
+    let version = version.map(|version| match version {
+        Version::One => FlyteVersion::V1,
+        Version::Two => FlyteVersion::V2,
+    });
+    print!("{}", flyte_config::from_text(&read(path)?, version)?.to_yaml()?);
     Ok(ExitCode::SUCCESS)
 }
 

@@ -19,17 +19,14 @@ pub(super) fn global(secrets: &Map<String, Value>) -> Note {
         "secrets",
         format!(
             "Flyte takes global secrets from its webhook's own variables and files; a policy has neither. The manager \
-             global takes them\n\
-             from Secrets in the namespace {GLOBAL_NAMESPACE}: one for each group, with that name. Move each secret there, \
-             in the spelling in which tasks ask for it:\n  \
+             global takes them from Secrets in the namespace {GLOBAL_NAMESPACE}: one for each group, with that name. Move \
+             each secret there, in the spelling in which tasks ask for it, from the variable {prefix}GROUP_KEY or from \
+             its file:\n  \
              kubectl create namespace {GLOBAL_NAMESPACE}\n  \
-             kubectl create secret generic GROUP --namespace {GLOBAL_NAMESPACE} --from-literal=KEY=VALUE            \
-             # was the variable {prefix}GROUP_KEY\n  \
-             kubectl create secret generic GROUP --namespace {GLOBAL_NAMESPACE} --from-file=KEY={directory}/group/key \
-             # was a file\n\
+             kubectl create secret generic GROUP --namespace {GLOBAL_NAMESPACE} --from-literal=KEY=VALUE\n  \
+             kubectl create secret generic GROUP --namespace {GLOBAL_NAMESPACE} --from-file=KEY={directory}/group/key\n\
              A Pod gets one only when its service account may \"get\" that Secret; authorize: none lets every Pod have \
-             all, as Flyte does.\n\
-             Without global secrets, leave the manager out: it asks the API server for each request."
+             all, as Flyte does. Without global secrets, leave the manager out: it asks the API server for each request."
         ),
     )
 }
@@ -39,9 +36,20 @@ pub(super) fn sidecar(section: &str) -> Vec<Note> {
     vec![note(
         &format!("webhook.{section}"),
         "Flyte runs its containers behind the Pod's own init containers, this policy in front of them (initContainers: \
-         last is Flyte's order),\nand gives them a security context and a pull policy, which Flyte does not \
+         last is Flyte's order), and gives them a security context and a pull policy, which Flyte does not \
          (securityContext: {} leaves the former out).",
     )]
+}
+
+/// A directory of Vault's files that is none of the policy's.
+pub(super) fn vault_path(directory: &Value) -> Note {
+    note(
+        "webhook.vaultSecretManager.annotations",
+        format!(
+            "moves Vault's files to {directory}, where Flyte's clients do not look. Set mountPath, which moves all files and \
+             tells the clients; it goes for all managers."
+        ),
+    )
 }
 
 /// A store of Flyte 2's own secrets that a policy cannot read.
@@ -55,8 +63,8 @@ pub(super) fn embedded_store(store: &str) -> Note {
         "webhook.embeddedSecretManagerConfig.type",
         format!(
             "is {store}: Flyte's webhook reads that store with credentials of its own, which a policy does not have. No \
-             manager was made of it.\nEither let External Secrets put the secrets into the Pods' namespaces and use the \
-             manager flyte with literal: false,\nor use the manager {instead}, with which tasks ask for {secrets}."
+             manager was made of it. Either let External Secrets put the secrets into the Pods' namespaces and use the \
+             manager flyte with literal: false, or use the manager {instead}, with which tasks ask for {secrets}."
         ),
     )
 }
@@ -67,7 +75,7 @@ pub(super) fn embedded(namespace: &str, container: &Value, pull_secrets: bool) -
         "webhook.embeddedSecretManagerConfig",
         format!(
             "literal: true puts values from the namespace {namespace} into the Pod, as Flyte does. Where the Secrets are \
-             in the Pod's own namespace, leave it out:\nno value is in the Pod then. The labels that say project and \
+             in the Pod's own namespace, leave it out: no value is in the Pod then. The labels that say project and \
              domain have to fit the Pod's namespace; podNamespace: null turns that off, as in Flyte."
         ),
     )];
@@ -82,7 +90,7 @@ pub(super) fn embedded(namespace: &str, container: &Value, pull_secrets: bool) -
         notes.push(note(
             "webhook.embeddedSecretManagerConfig.imagePullSecrets",
             "Flyte copies a missing Secret into the Pod's namespace. A policy cannot create objects: copy it yourself, or \
-             let External Secrets do it;\nthe Pod gets a warning with its name while it is missing.",
+             let External Secrets do it; the Pod gets a warning with its name while it is missing.",
         ));
     }
     notes
@@ -115,7 +123,7 @@ pub(super) fn host(field: &str, value: &Value) -> Option<Note> {
     let name = field.strip_prefix("webhook.")?;
     let text = match name {
         "certDir" | "localCert" | "secretName" => {
-            "the policy server makes, keeps and renews its certificates. Flyte's init-certs Job and this Secret can go."
+            "the policy server makes, keeps and renews its certificates. Flyte's init-certs Job and the Secret of its certificates can go."
                 .to_owned()
         }
         "listenPort" => "the policy server listens; its port is no setting of a policy.".to_owned(),

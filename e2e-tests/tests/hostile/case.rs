@@ -19,7 +19,7 @@ pub const SECRET_VALUE: &str = "v4lu3-$(HOME)-of-a-secret";
 const NAMESPACE: &str = "flytesnacks-development";
 
 /// What the policy gets.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Case {
     /// The Pod.
     pub pod: Value,
@@ -27,6 +27,12 @@ pub struct Case {
     pub requests: Vec<Value>,
     /// The policy's settings, valid.
     pub settings: Value,
+}
+
+impl std::fmt::Debug for Case {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "settings: {}\npod: {}", self.settings, self.pod)
+    }
 }
 
 impl Case {
@@ -39,8 +45,8 @@ impl Case {
 
     fn take(source: &mut Unstructured<'_>) -> Result<Self> {
         let settings = settings(source)?;
-        let mut pod = pod(source)?;
         let requests = many(source, 5, request)?;
+        let mut pod = pod(source)?;
         annotate(source, &mut pod, &requests)?;
         Ok(Self {
             pod,
@@ -58,7 +64,13 @@ impl Case {
     pub fn cluster() -> MemoryCluster {
         let value = SECRET_VALUE.as_bytes();
         let account = format!("system:serviceaccount:{NAMESPACE}:default");
+        // As Flyte 2 names them: the MD5 of the key in them.
+        let project = ("4035abad4df3a29ae34a2d21ca9c9faf", "u__org__org__domain__development__project__flytesnacks__key__password");
+        let domain = ("9180b3820b93d5d58b5fed2d1baec9a5", "u__org__org__domain__development__project____key__key");
         MemoryCluster::default()
+            .with_secret(NAMESPACE, project.0, &[(project.1, value)])
+            .with_secret("flyte", domain.0, &[(domain.1, value)])
+            .with_permission(&account, "flyte", domain.0)
             .with_secret("flyte-secrets", "db", &[("password", value), ("token", b"\xff")])
             .with_secret("flyte-secrets", "group", &[("key", value)])
             .with_secret(NAMESPACE, "db", &[("password", value), ("KEY", value)])
@@ -140,7 +152,14 @@ fn manager(source: &mut Unstructured<'_>) -> Result<Value> {
         json!({"type": "aws", "client": "cli", "resources": {}, "securityContext": {}}),
         json!({"type": "gcp"}),
         json!({"type": "azure"}),
-        json!({"type": "confidant"}),
+        json!({
+            "type": "confidant",
+            "image": "confidant",
+            "url": "https://confidant.example.com",
+            "authKey": "alias/auth",
+            "authContext": {"to": "confidant"},
+            "region": "us-east-1",
+        }),
         json!({"type": "csi"}),
         json!({"type": "csi", "secretProviderClass": "all", "secretName": "db"}),
         json!({"type": "flyte"}),
@@ -230,7 +249,7 @@ fn pod(source: &mut Unstructured<'_>) -> Result<Value> {
         unknown(source, pod.pointer_mut(place))?;
     }
     if source.ratio(1, 2)? {
-        pod["metadata"]["labels"] = json!({"organization": "", "project": "flytesnacks", "domain": "development"});
+        pod["metadata"]["labels"] = json!({"organization": "org", "project": "flytesnacks", "domain": "development"});
     }
     Ok(pod)
 }

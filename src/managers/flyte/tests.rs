@@ -351,6 +351,7 @@ fn settings_that_are_refused() {
     for (settings, problem) in [
         (json!({"podNamespace": "{project}-{cluster}"}), "podNamespace"),
         (json!({"podNamespace": "fixed"}), "podNamespace"),
+        (json!({"podNamespace": "{project}-{domain"}), "podNamespace"),
         (json!({"namespace": "Flyte"}), "namespace"),
         (json!({"authorize": "maybe"}), "authorize"),
         (json!({"literal": "yes"}), "literal"),
