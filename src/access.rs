@@ -55,7 +55,11 @@ fn globs(fields: &mut Fields<'_>, name: &'static str) -> Result<Vec<Glob>, Setti
 /// Pod may ask for everything.
 pub fn allows(rules: Option<&[Rule]>, group: &str, key: &str, namespace: &str, service_account: &str) -> bool {
     let secret = format!("{group}/{key}");
-    rules.is_none_or(|rules| rules.iter().any(|rule| rule.allows(namespace, service_account, &secret)))
+    rules.is_none_or(|rules| {
+        rules
+            .iter()
+            .any(|rule| rule.allows(namespace, service_account, &secret))
+    })
 }
 
 /// Why a request that [`allows`] does not let through is rejected, and what can be done about it.

@@ -190,7 +190,7 @@ fn admit<'a>(payload: &'a [u8], cluster: &dyn Cluster) -> Result<Option<Response
     let mut pod = Pod::new(node);
     let requests::Requests { requests, mut warnings } = requests::from_annotations(pod.annotations())?;
     if requests.is_empty() {
-        return Ok((!warnings.is_empty()).then(|| Response {
+        return Ok((!warnings.is_empty()).then_some(Response {
             accepted: true,
             message: None,
             code: None,

@@ -6,12 +6,15 @@
 
 #![forbid(unsafe_code)]
 
+mod writer;
+
+pub use writer::Writer;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::rc::Rc;
 
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde::ser::{Error as _, Serialize, SerializeMap, SerializeSeq, Serializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
@@ -38,7 +41,7 @@ pub enum Node<'a> {
     /// A part that nobody looks at, as its text.
     Closed(&'a RawValue),
     /// A part that was made here; shared, as the same variable goes into many containers.
-    Made(Rc<RawValue>),
+    Made(Rc<str>),
     /// A string.
     Text(Cow<'a, str>),
     /// An object, its fields in their order.
@@ -63,11 +66,8 @@ impl<'a> Node<'a> {
     }
 
     /// A part made of `value`.
-    ///
-    /// # Errors
-    /// When `value` has no JSON form.
-    pub fn made(value: &impl Serialize) -> serde_json::Result<Self> {
-        Ok(Self::Made(serde_json::value::to_raw_value(value)?.into()))
+    pub fn made(value: &Value) -> Self {
+        Self::Made(value.to_string().into())
     }
 
     /// The field `name`, when this is an object that has it and it is not `null`.
@@ -162,12 +162,43 @@ impl<'a> Node<'a> {
         Ok(value)
     }
 
+    /// Adds the document to `writer`.
+    ///
+    /// # Errors
+    /// Why it cannot be written: it holds an [`Invalid`](Self::Invalid) part.
+    pub fn write(&self, writer: &mut Writer) -> Result<(), &'static str> {
+        match self {
+            Self::Null => writer.raw("null"),
+            Self::Closed(raw) => writer.raw(raw.get()),
+            Self::Made(text) => writer.raw(text),
+            Self::Text(text) => writer.text(text),
+            Self::Object(fields) => {
+                writer.raw("{");
+                for (name, value) in fields {
+                    writer.field(name);
+                    value.write(writer)?;
+                }
+                writer.raw("}");
+            }
+            Self::List(items) => {
+                writer.raw("[");
+                for item in items {
+                    writer.item();
+                    item.write(writer)?;
+                }
+                writer.raw("]");
+            }
+            Self::Invalid(what) => return Err(what),
+        }
+        Ok(())
+    }
+
     /// The same as a `serde_json` tree, for comparisons. What cannot be written is `null`.
     pub fn to_value(&self) -> Value {
         match self {
             Self::Null | Self::Invalid(_) => Value::Null,
             Self::Closed(raw) => serde_json::from_str(raw.get()).unwrap_or(Value::Null),
-            Self::Made(raw) => serde_json::from_str(raw.get()).unwrap_or(Value::Null),
+            Self::Made(text) => serde_json::from_str(text).unwrap_or(Value::Null),
             Self::Text(text) => Value::String(text.clone().into_owned()),
             Self::Object(fields) => Value::Object(
                 fields
@@ -201,32 +232,6 @@ pub fn covers(existing: &Value, ours: &Value) -> bool {
             existing.len() == ours.len() && existing.iter().zip(ours).all(|(found, value)| covers(found, value))
         }
         _ => existing == ours,
-    }
-}
-
-impl Serialize for Node<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Null => serializer.serialize_unit(),
-            Self::Closed(raw) => raw.serialize(serializer),
-            Self::Made(raw) => raw.as_ref().serialize(serializer),
-            Self::Text(text) => serializer.serialize_str(text),
-            Self::Object(fields) => {
-                let mut map = serializer.serialize_map(Some(fields.len()))?;
-                for (name, value) in fields {
-                    map.serialize_entry(name, value)?;
-                }
-                map.end()
-            }
-            Self::List(items) => {
-                let mut list = serializer.serialize_seq(Some(items.len()))?;
-                for item in items {
-                    list.serialize_element(item)?;
-                }
-                list.end()
-            }
-            Self::Invalid(what) => Err(S::Error::custom(what)),
-        }
     }
 }
 

@@ -93,7 +93,13 @@ pub struct User<'a> {
 impl<'a> Context<'a> {
     /// Whether the settings' `access` lets the Pod ask for the key `key` of `group`.
     pub fn may_ask(&self, group: &str, key: &str) -> bool {
-        access::allows(self.settings.access.as_deref(), group, key, self.namespace, self.service_account)
+        access::allows(
+            self.settings.access.as_deref(),
+            group,
+            key,
+            self.namespace,
+            self.service_account,
+        )
     }
 
     /// The value of the Pod's label `key`.

@@ -135,7 +135,15 @@ pub fn distance(one: &str, other: &str) -> Option<usize> {
     const SLIP: usize = 2;
     const LONGEST: usize = 64;
     let plain = |name: &str| -> Vec<u8> {
-        name.bytes().map(|byte| if matches!(byte, b'_' | b'.') { b'-' } else { byte.to_ascii_lowercase() }).collect()
+        name.bytes()
+            .map(|byte| {
+                if matches!(byte, b'_' | b'.') {
+                    b'-'
+                } else {
+                    byte.to_ascii_lowercase()
+                }
+            })
+            .collect()
     };
     let (one, other) = (plain(one), plain(other));
     if one.len() > LONGEST || other.len() > LONGEST {
@@ -151,7 +159,9 @@ pub fn distance(one: &str, other: &str) -> Option<usize> {
         }
         row = next;
     }
-    row.last().copied().filter(|distance| *distance <= SLIP && *distance < other.len())
+    row.last()
+        .copied()
+        .filter(|distance| *distance <= SLIP && *distance < other.len())
 }
 
 #[cfg(test)]

@@ -265,7 +265,8 @@ impl<'a> Pod<'a> {
             for annotation in &addition.injection.annotations {
                 let value = |injection: &Injection| {
                     let mut all = injection.annotations.iter();
-                    all.find(|other| other.key == annotation.key).map(|other| other.value.clone())
+                    all.find(|other| other.key == annotation.key)
+                        .map(|other| other.value.clone())
                 };
                 if is_new(&annotation.key, "annotation", index, additions, &mut annotations, value)? {
                     self.add_annotation(annotation, warnings)?;
@@ -388,5 +389,9 @@ fn says(existing: &Node<'_>, ours: &Value) -> bool {
 
 /// How a request is named in messages: where it stands and what it asks for.
 fn described(request: &SecretRequest) -> String {
-    format!("{} ({:?})", request.origin, format!("{}/{}", request.group, request.key))
+    format!(
+        "{} ({:?})",
+        request.origin,
+        format!("{}/{}", request.group, request.key)
+    )
 }

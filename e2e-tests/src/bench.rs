@@ -464,7 +464,10 @@ mod tests {
     use super::*;
 
     /// Criterion's directory for a run with the times given, in nanoseconds: a module's name, and its time by round.
-    fn criterion(name: &str, groups: &[(String, &[(&str, [f64; 3])])]) -> PathBuf {
+    /// A group's name, and for each module its estimates.
+    type Group<'a> = (String, &'a [(&'a str, [f64; 3])]);
+
+    fn criterion(name: &str, groups: &[Group<'_>]) -> PathBuf {
         let directory = std::env::temp_dir().join(format!("{name}-{}", std::process::id()));
         for (group, modules) in groups {
             for (module, rounds) in *modules {

@@ -171,7 +171,8 @@ impl Resolver<'_> {
                 None => Some(expansion::expand(variable["value"].as_str().unwrap_or_default(), &env)),
                 Some(from) => {
                     let (kind, reference) = from.iter().next().ok_or_else(|| failed(name, "empty".to_owned()))?;
-                    self.referenced(kind, reference).map_err(|reason| failed(name, reason))?
+                    self.referenced(kind, reference)
+                        .map_err(|reason| failed(name, reason))?
                 }
             };
             if let Some(value) = value {

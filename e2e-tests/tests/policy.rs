@@ -77,7 +77,13 @@ fn cases() {
             failures.push(format!("{file}: {name}\n{problem}"));
         }
     }
-    assert!(failures.is_empty(), "{} of {} cases fail:\n\n{}", failures.len(), cases.len(), failures.join("\n\n"));
+    assert!(
+        failures.is_empty(),
+        "{} of {} cases fail:\n\n{}",
+        failures.len(),
+        cases.len(),
+        failures.join("\n\n")
+    );
 }
 
 /// What stands in every Secret: as it is, in base64, and as base64 that is none.
@@ -116,7 +122,10 @@ fn no_value_of_a_secret_leaves_the_policy_but_into_the_pods_spec() {
             }
         }
     }
-    assert!(evaluations > 100 && reads > 30, "{evaluations} evaluations, {reads} calls to the host");
+    assert!(
+        evaluations > 100 && reads > 30,
+        "{evaluations} evaluations, {reads} calls to the host"
+    );
 }
 
 /// Puts `canary` under every key of a Secret.
@@ -155,13 +164,25 @@ fn check(policy: &PolicyModule, case: &Case) -> Result<(), String> {
     let host = host(case)?;
     let request = request(case)?;
     let settings = settings(case);
-    let valid = policy.validate_settings(&host, &settings).map_err(|error| error.to_string())?;
+    let valid = policy
+        .validate_settings(&host, &settings)
+        .map_err(|error| error.to_string())?;
     if !valid.valid {
-        return Err(format!("the settings are not valid: {}", valid.message.unwrap_or_default()));
+        return Err(format!(
+            "the settings are not valid: {}",
+            valid.message.unwrap_or_default()
+        ));
     }
     let evaluation = policy.validate(&host, &request, &settings);
     let response = &evaluation.response;
-    let got = || format!("got: allowed {}, code {:?}, {}", response.allowed, response.code(), response.message());
+    let got = || {
+        format!(
+            "got: allowed {}, code {:?}, {}",
+            response.allowed,
+            response.code(),
+            response.message()
+        )
+    };
     if let Some(failure) = &evaluation.failure {
         return Err(format!("the policy failed: {failure}"));
     }
@@ -187,7 +208,11 @@ fn check(policy: &PolicyModule, case: &Case) -> Result<(), String> {
     }
     let object = request.object.clone().unwrap_or_default();
     let out = response.patched(&object).map_err(|error| error.to_string())?;
-    let expected = if case.expect.unchanged { Some(&object) } else { case.expect.pod.as_ref() };
+    let expected = if case.expect.unchanged {
+        Some(&object)
+    } else {
+        case.expect.pod.as_ref()
+    };
     if let Some(expected) = expected
         && out != *expected
     {
@@ -205,9 +230,16 @@ fn check(policy: &PolicyModule, case: &Case) -> Result<(), String> {
     }
     let warnings: Vec<&str> = response.warnings.iter().flatten().map(String::as_str).collect();
     if warnings.len() != case.expect.warnings.len()
-        || case.expect.warnings.iter().any(|part| !warnings.iter().any(|warning| warning.contains(part.as_str())))
+        || case
+            .expect
+            .warnings
+            .iter()
+            .any(|part| !warnings.iter().any(|warning| warning.contains(part.as_str())))
     {
-        return Err(format!("expected the warnings {:?}, got {warnings:#?}", case.expect.warnings));
+        return Err(format!(
+            "expected the warnings {:?}, got {warnings:#?}",
+            case.expect.warnings
+        ));
     }
     if let Some(calls) = case.expect.host_calls
         && evaluation.calls.len() != calls
@@ -215,12 +247,24 @@ fn check(policy: &PolicyModule, case: &Case) -> Result<(), String> {
         return Err(format!("expected {calls} host calls, got {:#?}", evaluation.calls));
     }
     if response.allowed && evaluation.mutated_object.is_some() {
-        let again = AdmissionRequest { object: Some(out.clone()), ..request };
+        let again = AdmissionRequest {
+            object: Some(out.clone()),
+            ..request
+        };
         let second = policy.validate(&host, &again, &settings).response;
         if !second.allowed || second.patched(&out).map_err(|error| error.to_string())? != out {
-            return Err(format!("the second time: {:?} {}", second.json_patch(), second.message()));
+            return Err(format!(
+                "the second time: {:?} {}",
+                second.json_patch(),
+                second.message()
+            ));
         }
-        if let Some(warning) = second.warnings.iter().flatten().find(|warning| warning.contains("replace")) {
+        if let Some(warning) = second
+            .warnings
+            .iter()
+            .flatten()
+            .find(|warning| warning.contains("replace"))
+        {
             return Err(format!("the second time there is the warning {warning:?}"));
         }
     }
@@ -247,7 +291,11 @@ fn request(case: &Case) -> Result<AdmissionRequest, String> {
 }
 
 fn settings(case: &Case) -> Value {
-    let mut settings = if case.settings.is_null() { json!({}) } else { case.settings.clone() };
+    let mut settings = if case.settings.is_null() {
+        json!({})
+    } else {
+        case.settings.clone()
+    };
     if settings.get("statusAnnotation").is_none() {
         settings["statusAnnotation"] = json!(false);
     }

@@ -43,7 +43,9 @@ fn cases_reach_every_manager() {
         let answer = hostile::case::answer(&admission::validate(&case.payload(&case.pod), &cluster));
         let injected = answer["audit_annotations"]["injected"].as_str().unwrap_or("[]");
         for entry in serde_json::from_str::<Vec<Value>>(injected).expect("a list") {
-            *seen.entry(entry["manager"].as_str().expect("a name").to_owned()).or_default() += 1;
+            *seen
+                .entry(entry["manager"].as_str().expect("a name").to_owned())
+                .or_default() += 1;
         }
         let outcome = match (answer["accepted"].as_bool(), answer.get("mutated_object")) {
             (Some(true), Some(_)) => "mutated".to_owned(),
@@ -53,8 +55,21 @@ fn cases_reach_every_manager() {
         *seen.entry(outcome).or_default() += 1;
     }
     for wanted in [
-        "mutated", "left alone", "rejected 403", "rejected 422", "kubernetes", "global", "vault", "aws", "gcp", "azure",
-        "confidant", "csi", "flyte", "template", "bank-vaults",
+        "mutated",
+        "left alone",
+        "rejected 403",
+        "rejected 422",
+        "kubernetes",
+        "global",
+        "vault",
+        "aws",
+        "gcp",
+        "azure",
+        "confidant",
+        "csi",
+        "flyte",
+        "template",
+        "bank-vaults",
     ] {
         assert!(seen.get(wanted).is_some_and(|count| *count >= 5), "{wanted}: {seen:#?}");
     }
@@ -65,10 +80,16 @@ fn cases_reach_every_manager() {
 fn hold_for_the_module() {
     let policy = PolicyModule::from_file(modules::policy()).expect("run make policy.wasm first");
     let host = Host::new(Cluster::from_yaml("").expect("an empty cluster"), Grants::none());
-    let config = ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() };
+    let config = ProptestConfig {
+        cases: 100,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    };
     let outcome = TestRunner::new(config).run(&cases(), |case| {
         laws::check(&case, &mut |payload| {
-            policy.call(&host, "validate", payload).expect("an answer of the module")
+            policy
+                .call(&host, "validate", payload)
+                .expect("an answer of the module")
         });
         Ok(())
     });

@@ -24,14 +24,21 @@ fn settings_are_checked() {
     let mut failures = Vec::new();
     for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/settings")).unwrap() {
         let text = fs::read_to_string(entry.unwrap().path()).unwrap();
-        let document = yaml::documents(&text).unwrap().into_iter().next().expect("a list of settings");
+        let document = yaml::documents(&text)
+            .unwrap()
+            .into_iter()
+            .next()
+            .expect("a list of settings");
         let cases: Vec<Case> = serde_json::from_value(yaml::to_json(&document).unwrap()).unwrap();
         assert!(!cases.is_empty());
         for case in cases {
             let answer = policy.validate_settings(&Host::isolated(), &case.settings).unwrap();
             let message = answer.message.unwrap_or_default();
             if answer.valid != case.invalid.is_empty() || case.invalid.iter().any(|part| !message.contains(part)) {
-                failures.push(format!("{}\nexpected {:?}, got {message:?}", case.settings, case.invalid));
+                failures.push(format!(
+                    "{}\nexpected {:?}, got {message:?}",
+                    case.settings, case.invalid
+                ));
             }
         }
     }
@@ -55,11 +62,15 @@ fn every_setting_is_documented() {
     let known_here = |settings: Value| -> Vec<String> {
         let answer = policy.validate_settings(&Host::isolated(), &settings).unwrap();
         let message = answer.message.unwrap_or_default();
-        let (_, known) = message.split_once("known here are ").unwrap_or_else(|| panic!("{settings}: {message}"));
+        let (_, known) = message
+            .split_once("known here are ")
+            .unwrap_or_else(|| panic!("{settings}: {message}"));
         known.split(", ").map(str::to_owned).collect()
     };
     let section = |title: &str| -> &str {
-        let start = text.find(&format!("\n## {title}\n")).unwrap_or_else(|| panic!("no section {title}"));
+        let start = text
+            .find(&format!("\n## {title}\n"))
+            .unwrap_or_else(|| panic!("no section {title}"));
         let rest = &text[start + 1..];
         rest.find("\n## ").map_or(rest, |end| &rest[..end])
     };
@@ -75,10 +86,27 @@ fn every_setting_is_documented() {
     check(section("All Pods"), known_here(json!({"unknown": 1})));
     check(section("`access`"), known_here(json!({"access": [{"unknown": 1}]})));
     let nested = known_here(json!({"managers": [{"type": "kubernetes", "match": {"unknown": 1}}]}));
-    check(section("Every manager"), nested.iter().map(|name| format!("match.{name}")).collect());
+    check(
+        section("Every manager"),
+        nested.iter().map(|name| format!("match.{name}")).collect(),
+    );
     let mut types = 0;
-    for kind in ["kubernetes", "global", "vault", "aws", "gcp", "azure", "confidant", "csi", "flyte", "template"] {
-        let required = REQUIRED.iter().find(|(name, _)| *name == kind).map_or("{}", |(_, settings)| settings);
+    for kind in [
+        "kubernetes",
+        "global",
+        "vault",
+        "aws",
+        "gcp",
+        "azure",
+        "confidant",
+        "csi",
+        "flyte",
+        "template",
+    ] {
+        let required = REQUIRED
+            .iter()
+            .find(|(name, _)| *name == kind)
+            .map_or("{}", |(_, settings)| settings);
         let mut manager: Value = serde_json::from_str(required).unwrap();
         manager["type"] = json!(kind);
         manager["unknown"] = json!(1);
@@ -86,12 +114,24 @@ fn every_setting_is_documented() {
             "gcp" | "azure" => "`gcp`, `azure`".to_owned(),
             _ => format!("`{kind}`"),
         };
-        let shared = [section("Every manager"), section("Managers with init containers"), section(&title)].concat();
+        let shared = [
+            section("Every manager"),
+            section("Managers with init containers"),
+            section(&title),
+        ]
+        .concat();
         check(&shared, known_here(json!({"managers": [manager]})));
         types += 1;
     }
     assert!(missing.is_empty(), "docs/settings.md lacks {missing:?}");
-    let message = policy.validate_settings(&Host::isolated(), &json!({"managers": [{}]})).unwrap().message;
-    let all = message.unwrap_or_default().split("choose one of ").nth(1).map_or(0, |names| names.split(", ").count());
+    let message = policy
+        .validate_settings(&Host::isolated(), &json!({"managers": [{}]}))
+        .unwrap()
+        .message;
+    let all = message
+        .unwrap_or_default()
+        .split("choose one of ")
+        .nth(1)
+        .map_or(0, |names| names.split(", ").count());
     assert_eq!(all, types, "a manager has no section");
 }

@@ -135,22 +135,19 @@ pub enum Found {
 ///
 /// # Errors
 /// [`Miss::Failed`] when the cluster could not be asked.
-pub fn look_up(
-    request: &SecretRequest,
-    namespace: &str,
-    secret: &str,
-    context: &Context<'_>,
-) -> Result<Found, Miss> {
+pub fn look_up(request: &SecretRequest, namespace: &str, secret: &str, context: &Context<'_>) -> Result<Found, Miss> {
     if !names::is_dns_subdomain(secret) {
         return Ok(Found::NoSecret);
     }
     let keys = keys_of_group(context, &request.group);
     match context.cluster.secret(namespace, secret, &keys) {
-        Ok(data) => Ok(data.get(&request.key).map_or(Found::NoKey, |value| Found::Value(value.to_vec()))),
+        Ok(data) => Ok(data
+            .get(&request.key)
+            .map_or(Found::NoKey, |value| Found::Value(value.to_vec()))),
         Err(ClusterError::NotFound) => Ok(Found::NoSecret),
-        Err(error) => {
-            Err(Miss::Failed(format!("the Secret {secret:?} in the namespace {namespace:?} could not be read: {error}")))
-        }
+        Err(error) => Err(Miss::Failed(format!(
+            "the Secret {secret:?} in the namespace {namespace:?} could not be read: {error}"
+        ))),
     }
 }
 

@@ -101,9 +101,9 @@ fn verify(request: &SecretRequest, secret: &str, context: &Context<'_>) -> Resul
     let namespace = context.namespace;
     match common::look_up(request, namespace, secret, context)? {
         Found::Value(_) => Ok(()),
-        Found::NoSecret => {
-            Err(Miss::NotHere(format!("there is no Secret {secret:?} in the namespace {namespace:?}")))
-        }
+        Found::NoSecret => Err(Miss::NotHere(format!(
+            "there is no Secret {secret:?} in the namespace {namespace:?}"
+        ))),
         Found::NoKey => Err(Miss::NotHere(format!(
             "the Secret {secret:?} in the namespace {namespace:?} has no key {:?}{}",
             request.key,

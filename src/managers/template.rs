@@ -88,7 +88,7 @@ impl Template {
             annotations: texts(fields, "annotations", &sample, |key, _| {
                 (!names::is_metadata_key(key)).then_some("key of an annotation")
             })?,
-            labels: texts(fields, "labels", &sample, |key, value| label_problem(key, value))?,
+            labels: texts(fields, "labels", &sample, label_problem)?,
             env: objects(fields, ENV, &sample)?,
             volumes: objects(fields, VOLUMES, &sample)?,
             mounts: objects(fields, MOUNTS, &sample)?,

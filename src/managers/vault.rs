@@ -168,7 +168,7 @@ impl Manager for Vault {
         }
         let engine = self.engine(request);
         // Vault Agent's default template holds the path without any quoting.
-        if engine == Engine::Database && !request.group.chars().all(|character| is_plain(character)) {
+        if engine == Engine::Database && !request.group.chars().all(is_plain) {
             return Err(Miss::NotHere(format!(
                 "{:?} cannot be the path of a database role: it may hold letters, digits, '-', '_', '.' and '/'",
                 request.group
@@ -268,4 +268,107 @@ fn quoted(text: &str) -> String {
     }
     quoted.push('"');
     quoted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn templates_name_the_field_where_the_engine_keeps_it() {
+        for (engine, group, key, expected) in [
+            (
+                Engine::Kv1,
+                "kv/app",
+                "password",
+                r#"{{- with secret "kv/app" -}}{{ .Data.password }}{{- end -}}"#,
+            ),
+            (
+                Engine::Kv2,
+                "größe/x_y-z.1",
+                "schlüssel_1",
+                r#"{{- with secret "größe/x_y-z.1" -}}{{ .Data.data.schlüssel_1 }}{{- end -}}"#,
+            ),
+            (
+                Engine::Kv1,
+                "a",
+                "db-password",
+                r#"{{- with secret "a" -}}{{ index .Data "db-password" }}{{- end -}}"#,
+            ),
+            (
+                Engine::Kv2,
+                "a",
+                "1a",
+                r#"{{- with secret "a" -}}{{ index .Data.data "1a" }}{{- end -}}"#,
+            ),
+            (
+                Engine::Kv2,
+                "a",
+                "a.b",
+                r#"{{- with secret "a" -}}{{ index .Data.data "a.b" }}{{- end -}}"#,
+            ),
+            (
+                Engine::Kv2,
+                "a",
+                "密码",
+                r#"{{- with secret "a" -}}{{ index .Data.data "\U00005bc6\U00007801" }}{{- end -}}"#,
+            ),
+        ] {
+            assert_eq!(template(engine, group, key).as_deref(), Some(expected));
+        }
+        assert_eq!(template(Engine::Database, "database/creds/app", "creds"), None);
+    }
+
+    /// Reads a string of Go's grammar as its scanner does: to the first quote that no backslash escapes.
+    fn unquoted(text: &str) -> Option<(String, &str)> {
+        let mut rest = text.strip_prefix('"')?;
+        let mut value = String::new();
+        loop {
+            let character = rest.chars().next()?;
+            rest = rest.strip_prefix(character)?;
+            match character {
+                '"' => return Some((value, rest)),
+                '\n' => return None,
+                '\\' => {
+                    let digits = rest.strip_prefix('U')?.get(..8)?;
+                    value.push(char::from_u32(u32::from_str_radix(digits, 16).ok()?)?);
+                    rest = rest.get(9..)?;
+                }
+                other => value.push(other),
+            }
+        }
+    }
+
+    #[test]
+    fn every_character_stays_within_its_string() {
+        let all: String = (0..=0x2fff)
+            .chain(0x1_f600..0x1_f640)
+            .filter_map(char::from_u32)
+            .collect();
+        for text in [
+            "",
+            r#"\"#,
+            r#"""#,
+            r#"" }}{{ env "HOME" }}"#,
+            "a\nb",
+            "`${x}`",
+            "\u{2028}",
+            all.as_str(),
+        ] {
+            let quoted = quoted(text);
+            assert_eq!(unquoted(&quoted), Some((text.to_owned(), "")), "{quoted}");
+            for delimiter in ["{{", "}}", "${", "\n", "`"] {
+                assert!(!quoted.contains(delimiter), "{quoted}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_annotations_names_fit() {
+        let id = common::identity(&["group", "kv2", "key"]);
+        for name in [AGENT_INJECT_SECRET, AGENT_INJECT_FILE, AGENT_INJECT_TEMPLATE] {
+            assert!(names::is_metadata_key(&format!("{PREFIX}{name}{id}")));
+        }
+        assert_ne!(common::identity(&["a", "bc"]), common::identity(&["ab", "c"]));
+    }
 }

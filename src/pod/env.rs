@@ -86,14 +86,21 @@ fn variables<'v>(
             .is_some_and(|(known, _): &(&EnvVar, _)| known.value == variable.value);
         if !same {
             let request = |owner: usize| {
-                additions.get(owner).map_or_else(String::new, |addition| described(addition.request))
+                additions
+                    .get(owner)
+                    .map_or_else(String::new, |addition| described(addition.request))
             };
             let variable = variable.name.clone();
             return Err(match owners.get(*position) {
-                Some(other) if other != owner => {
-                    PodError::VariableClash { variable, first: request(*owner), second: request(*other) }
-                }
-                _ => PodError::ReservedVariable { variable, request: request(*owner) },
+                Some(other) if other != owner => PodError::VariableClash {
+                    variable,
+                    first: request(*owner),
+                    second: request(*other),
+                },
+                _ => PodError::ReservedVariable {
+                    variable,
+                    request: request(*owner),
+                },
             });
         }
     }

@@ -654,10 +654,7 @@ fn shortened(name: &str) -> String {
 fn volume_node<'a>(name: &str, source: &Value) -> Result<Node<'a>, PodError> {
     let mut fields = vec![(Cow::Borrowed("name"), Node::Text(Cow::Owned(name.to_owned())))];
     for (field, value) in source.as_object().into_iter().flatten() {
-        fields.push((
-            Cow::Owned(field.clone()),
-            Node::made(value).map_err(|_| PodError::Unwritable)?,
-        ));
+        fields.push((Cow::Owned(field.clone()), Node::made(value)));
     }
     Ok(Node::Object(fields))
 }
@@ -672,14 +669,22 @@ fn add_mount(
 ) -> Result<(), PodError> {
     let existing = container.list_mut("volumeMounts")?;
     let below = |own: &Node<'_>| {
-        let path = own.text("mountPath")?.trim_end_matches('/').strip_prefix(&mount.path)?.to_owned();
+        let path = own
+            .text("mountPath")?
+            .trim_end_matches('/')
+            .strip_prefix(&mount.path)?
+            .to_owned();
         (path.is_empty() || path.starts_with('/')).then_some(path)
     };
     let is_ours = |own: &Node<'_>| {
-        let sub_path = own.get("subPath").and_then(|path| path.to_value().as_str().map(str::to_owned));
+        let sub_path = own
+            .get("subPath")
+            .and_then(|path| path.to_value().as_str().map(str::to_owned));
         own.text("name") == Some(volume) && sub_path == mount.sub_path && own.get("subPathExpr").is_none()
     };
-    let there = existing.iter().any(|own| below(own).is_some_and(|path| path.is_empty()) && is_ours(own));
+    let there = existing
+        .iter()
+        .any(|own| below(own).is_some_and(|path| path.is_empty()) && is_ours(own));
     // A mount below a new one of ours would hide files, and its directory cannot be made in a read-only volume.
     let in_the_way = existing.iter().find(|own| match below(own) {
         Some(path) if path.is_empty() => !is_ours(own),
@@ -699,10 +704,7 @@ fn add_mount(
     }
     let mut fields = vec![
         (Cow::Borrowed("name"), Node::Text(Cow::Owned(volume.to_owned()))),
-        (
-            Cow::Borrowed("readOnly"),
-            Node::made(&true).map_err(|_| PodError::Unwritable)?,
-        ),
+        (Cow::Borrowed("readOnly"), Node::made(&Value::Bool(true))),
         (Cow::Borrowed("mountPath"), Node::Text(Cow::Owned(mount.path.clone()))),
     ];
     if let Some(sub_path) = &mount.sub_path {
@@ -731,7 +733,7 @@ fn container_node<'a>(name: &str, spec: Value) -> Result<Node<'a>, PodError> {
     let mut node = object([("name", Node::Text(Cow::Owned(name.to_owned())))]);
     if let (Node::Object(fields), Value::Object(spec)) = (&mut node, spec) {
         for (field, value) in spec {
-            fields.push((Cow::Owned(field), Node::made(&value).map_err(|_| PodError::Unwritable)?));
+            fields.push((Cow::Owned(field), Node::made(&value)));
         }
     }
     Ok(node)

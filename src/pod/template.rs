@@ -173,7 +173,7 @@ fn node<'a>(value: &Value) -> Result<Node<'a>, PodError> {
     let fields = fields.iter().map(|(name, value)| {
         let value = match value {
             Value::String(text) => Node::Text(text.clone().into()),
-            other => Node::made(other).map_err(|_| PodError::Unwritable)?,
+            other => Node::made(other),
         };
         Ok((name.clone().into(), value))
     });

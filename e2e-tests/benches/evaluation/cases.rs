@@ -89,7 +89,11 @@ fn case(task: &Value, described: Description) -> Result<Case> {
         annotations.insert(format!("{ANNOTATION_PREFIX}{number}"), request.encode().into());
     }
     fill(&mut pod, described.kibibytes * 1024)?;
-    let objects: String = described.cluster.iter().map(|object| format!("---\n{object}\n")).collect();
+    let objects: String = described
+        .cluster
+        .iter()
+        .map(|object| format!("---\n{object}\n"))
+        .collect();
     let cluster = Cluster::from_yaml(&objects)?;
     let grants = Grants::new([("v1", "Secret")], ["kubernetes/get_resource", "kubernetes/can_i"])?;
     Ok(Case {

@@ -65,8 +65,14 @@ impl Case {
         let value = SECRET_VALUE.as_bytes();
         let account = format!("system:serviceaccount:{NAMESPACE}:default");
         // As Flyte 2 names them: the MD5 of the key in them.
-        let project = ("4035abad4df3a29ae34a2d21ca9c9faf", "u__org__org__domain__development__project__flytesnacks__key__password");
-        let domain = ("9180b3820b93d5d58b5fed2d1baec9a5", "u__org__org__domain__development__project____key__key");
+        let project = (
+            "4035abad4df3a29ae34a2d21ca9c9faf",
+            "u__org__org__domain__development__project__flytesnacks__key__password",
+        );
+        let domain = (
+            "9180b3820b93d5d58b5fed2d1baec9a5",
+            "u__org__org__domain__development__project____key__key",
+        );
         MemoryCluster::default()
             .with_secret(NAMESPACE, project.0, &[(project.1, value)])
             .with_secret("flyte", domain.0, &[(domain.1, value)])
@@ -99,12 +105,48 @@ pub fn answer(bytes: &[u8]) -> Value {
     serde_json::from_str(&text.replace(NUMBER, NUMBER_MARK)).expect("an answer in JSON")
 }
 
-const GROUPS: &[&str] = &["db", "group", "g-1", "My.Group_2", "DB", "", "..", "a/b", "日本 \u{202e}\"{{", "secret/data/app"];
+const GROUPS: &[&str] = &[
+    "db",
+    "group",
+    "g-1",
+    "My.Group_2",
+    "DB",
+    "",
+    "..",
+    "a/b",
+    "日本 \u{202e}\"{{",
+    "secret/data/app",
+];
 const VERSIONS: &[&str] = &["", "1", "kv2", "AWSCURRENT", "../x"];
-const KEYS: &[&str] = &["password", "key", "token", "KEY", "k.e-y", "", "..", "a/b", "\u{0}\u{1f511}`$(X)"];
-const VARIABLES: &[&str] = &["TOKEN", "_UNION_DB_PASSWORD", "FLYTE_SECRETS_DEFAULT_DIR", "HOME", "DB-1.x", "_UNION_GROUP_KEY"];
-const CONTAINERS: &[&str] =
-    &["main", "proxy", "Main", "aws-pull-secret-0", "gcp-pull-secret-0", "azure-pull-secret-0", "fetch-secrets", "init"];
+const KEYS: &[&str] = &[
+    "password",
+    "key",
+    "token",
+    "KEY",
+    "k.e-y",
+    "",
+    "..",
+    "a/b",
+    "\u{0}\u{1f511}`$(X)",
+];
+const VARIABLES: &[&str] = &[
+    "TOKEN",
+    "_UNION_DB_PASSWORD",
+    "FLYTE_SECRETS_DEFAULT_DIR",
+    "HOME",
+    "DB-1.x",
+    "_UNION_GROUP_KEY",
+];
+const CONTAINERS: &[&str] = &[
+    "main",
+    "proxy",
+    "Main",
+    "aws-pull-secret-0",
+    "gcp-pull-secret-0",
+    "azure-pull-secret-0",
+    "fetch-secrets",
+    "init",
+];
 const PATHS: &[&str] = &[
     "/data",
     "/etc/flyte/secrets",
@@ -199,13 +241,24 @@ fn request(source: &mut Unstructured<'_>) -> Result<Value> {
 /// One of the first three as a rule, so that requests and Pods mostly make sense.
 fn likely<'c>(source: &mut Unstructured<'_>, choices: &'c [&'c str]) -> Result<&'c str> {
     let few = choices.get(..3).unwrap_or(choices);
-    Ok(if source.ratio(3, 4)? { source.choose(few)? } else { source.choose(choices)? })
+    Ok(if source.ratio(3, 4)? {
+        source.choose(few)?
+    } else {
+        source.choose(choices)?
+    })
 }
 
 fn pod(source: &mut Unstructured<'_>) -> Result<Value> {
     let mut volumes = Vec::new();
     let kubernetes_volume = base32::encode(b"db_");
-    let names = ["data", "secrets", &kubernetes_volume, "secrets-env", "agent", "aws-secret-vol"];
+    let names = [
+        "data",
+        "secrets",
+        &kubernetes_volume,
+        "secrets-env",
+        "agent",
+        "aws-secret-vol",
+    ];
     for name in names {
         if source.ratio(1, 4)? {
             let sources = [
@@ -242,7 +295,12 @@ fn pod(source: &mut Unstructured<'_>) -> Result<Value> {
     list(source, spec, "volumes", volumes)?;
     list(source, spec, "initContainers", init_containers)?;
     if source.ratio(1, 4)? {
-        list(source, spec, "imagePullSecrets", vec![json!({"name": "registry", "futureField": 1})])?;
+        list(
+            source,
+            spec,
+            "imagePullSecrets",
+            vec![json!({"name": "registry", "futureField": 1})],
+        )?;
     }
     let places = ["/metadata", "/spec", ""];
     for place in places {
@@ -351,7 +409,10 @@ fn annotate(source: &mut Unstructured<'_>, pod: &mut Value, requests: &[Value]) 
     let mut readable = Vec::new();
     for (index, request) in requests.iter().enumerate() {
         if source.ratio(1, 2)? {
-            annotations.insert(format!("{FLYTE_PREFIX}{index}"), json!(base32::encode(text_format(request).as_bytes())));
+            annotations.insert(
+                format!("{FLYTE_PREFIX}{index}"),
+                json!(base32::encode(text_format(request).as_bytes())),
+            );
         } else {
             let mut request = request.clone();
             if source.ratio(1, 4)? {
@@ -383,13 +444,19 @@ fn annotate(source: &mut Unstructured<'_>, pod: &mut Value, requests: &[Value]) 
 
 fn text_format(request: &Value) -> String {
     let mut text = String::new();
-    for (name, field) in
-        [("group", "group"), ("group_version", "groupVersion"), ("key", "key"), ("env_var", "envVar")]
-    {
+    for (name, field) in [
+        ("group", "group"),
+        ("group_version", "groupVersion"),
+        ("key", "key"),
+        ("env_var", "envVar"),
+    ] {
         let value = request[field].as_str().unwrap_or_default();
         let escaped: String = value.bytes().map(|byte| format!("\\{byte:03o}")).collect();
         text.push_str(&format!("{name}: \"{escaped}\"\n"));
     }
-    text.push_str(&format!("mount_requirement: {}", request["mountRequirement"].as_str().unwrap_or_default()));
+    text.push_str(&format!(
+        "mount_requirement: {}",
+        request["mountRequirement"].as_str().unwrap_or_default()
+    ));
     text
 }

@@ -15,7 +15,11 @@ const CODES: [u64; 4] = [400, 403, 422, 503];
 const CONTAINER_LISTS: [&str; 2] = ["initContainers", "containers"];
 
 /// Variables that are the same for every secret; the audit annotation leaves them out.
-const COMMON_VARIABLES: [&str; 3] = ["FLYTE_SECRETS_DEFAULT_DIR", "FLYTE_SECRETS_FILE_PREFIX", "FLYTE_SECRETS_ENV_PREFIX"];
+const COMMON_VARIABLES: [&str; 3] = [
+    "FLYTE_SECRETS_DEFAULT_DIR",
+    "FLYTE_SECRETS_FILE_PREFIX",
+    "FLYTE_SECRETS_ENV_PREFIX",
+];
 
 /// Checks `case` against all laws; `policy` is `validate`, from payload to answer.
 pub fn check(case: &Case, policy: &mut dyn FnMut(&[u8]) -> Vec<u8>) {
@@ -37,12 +41,27 @@ pub fn check(case: &Case, policy: &mut dyn FnMut(&[u8]) -> Vec<u8>) {
         assert!(case.requests.is_empty(), "requests are passed over: {answer}");
         return;
     };
-    assert!(!case.requests.is_empty(), "nothing is asked for, but the Pod is mutated");
+    assert!(
+        !case.requests.is_empty(),
+        "nothing is asked for, but the Pod is mutated"
+    );
     let requests = requests_of(&case.pod);
-    let warnings: Vec<&str> = answer["warnings"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let warnings: Vec<&str> = answer["warnings"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
     let audit = Audit::of(&answer);
-    assert_eq!(audit.injected.len() + audit.unserved, requests.len(), "a request is dropped: {answer}");
-    let told = warnings.iter().filter(|warning| warning.starts_with("the Pod goes without a secret")).count();
+    assert_eq!(
+        audit.injected.len() + audit.unserved,
+        requests.len(),
+        "a request is dropped: {answer}"
+    );
+    let told = warnings
+        .iter()
+        .filter(|warning| warning.starts_with("the Pod goes without a secret"))
+        .count();
     assert_eq!(told, audit.unserved, "a request is not warned about: {answer}");
 
     let additions = added(&case.pod, pod, "", &warnings).unwrap_or_else(|lost| panic!("lost: {lost}\n{answer}"));
@@ -80,7 +99,10 @@ fn keeps_values_secret(answer: &Value) {
 fn idempotent(case: &Case, pod: &Value, policy: &mut dyn FnMut(&[u8]) -> Vec<u8>) {
     let again = answer(&policy(&case.payload(pod)));
     assert_eq!(again["accepted"], json!(true), "the second time: {again}");
-    assert_eq!(&again["mutated_object"], pod, "the second time, the Pod is changed again");
+    assert_eq!(
+        &again["mutated_object"], pod,
+        "the second time, the Pod is changed again"
+    );
     let warnings = again["warnings"].to_string();
     assert!(!warnings.contains("replace"), "the second time: {warnings}");
 }
@@ -97,7 +119,9 @@ fn first_manager_wins(
         return;
     };
     let name = |manager: &Value| manager["name"].as_str().or(manager["type"].as_str()).map(str::to_owned);
-    let served = managers.iter().position(|manager| name(manager).as_deref() == entry["manager"].as_str());
+    let served = managers
+        .iter()
+        .position(|manager| name(manager).as_deref() == entry["manager"].as_str());
     let served = served.expect("a manager of the settings");
     if served == 0 {
         return;
@@ -114,7 +138,12 @@ fn first_manager_wins(
         "envVar": request.env_var,
     }]).to_string()});
     let alone = answer(&policy(&super::case::payload(&pod, &settings)));
-    assert_eq!(alone["accepted"], json!(false), "a manager before {} serves {request:?}: {alone}", entry["manager"]);
+    assert_eq!(
+        alone["accepted"],
+        json!(false),
+        "a manager before {} serves {request:?}: {alone}",
+        entry["manager"]
+    );
     assert_eq!(alone["code"], json!(422), "{alone}");
 }
 
@@ -131,7 +160,11 @@ impl<'a> Audit<'a> {
         let unserved = text("unserved");
         Self {
             injected: serde_json::from_str(text("injected")).expect("a list in the audit annotation"),
-            unserved: if unserved.is_empty() { 0 } else { unserved.split("; ").count() },
+            unserved: if unserved.is_empty() {
+                0
+            } else {
+                unserved.split("; ").count()
+            },
             status: answer["mutated_object"]["metadata"]["annotations"].get("secret-injector/status"),
         }
     }
@@ -142,18 +175,27 @@ impl<'a> Audit<'a> {
             let name = format!("annotation {}", entry["request"].as_str().unwrap_or_default());
             requests.iter().find(|request| request.origin.to_string() == name)
         };
-        self.injected.iter().map(|entry| (entry, request(entry).expect("the entry's request"))).collect()
+        self.injected
+            .iter()
+            .map(|entry| (entry, request(entry).expect("the entry's request")))
+            .collect()
     }
 
     /// Fails unless what was added at `place` follows from what the audit annotation says.
     fn explains(&self, place: &str, value: &Value) {
-        let says = |field: &str, wanted: &str| self.injected.iter().any(|entry| match &entry[field] {
-            Value::String(text) => text == wanted,
-            Value::Array(items) => items.iter().any(|item| item.as_str() == Some(wanted)),
-            _ => false,
-        });
+        let says = |field: &str, wanted: &str| {
+            self.injected.iter().any(|entry| match &entry[field] {
+                Value::String(text) => text == wanted,
+                Value::Array(items) => items.iter().any(|item| item.as_str() == Some(wanted)),
+                _ => false,
+            })
+        };
         let managed = |managers: &[&str]| {
-            let known = |entry: &Value| entry["manager"].as_str().is_some_and(|manager| managers.contains(&manager));
+            let known = |entry: &Value| {
+                entry["manager"]
+                    .as_str()
+                    .is_some_and(|manager| managers.contains(&manager))
+            };
             self.injected.iter().any(known)
         };
         let name = value["name"].as_str().unwrap_or_default();
@@ -165,7 +207,9 @@ impl<'a> Audit<'a> {
                 let path = value["mountPath"].as_str().unwrap_or_default();
                 managed(&["template"])
                     || self.injected.iter().any(|entry| {
-                        entry["file"].as_str().is_some_and(|file| file == path || file.starts_with(&format!("{path}/")))
+                        entry["file"]
+                            .as_str()
+                            .is_some_and(|file| file == path || file.starts_with(&format!("{path}/")))
                     })
                     || managed(&["csi"])
             }
@@ -175,7 +219,11 @@ impl<'a> Audit<'a> {
             "/metadata/annotations" => managed(&["vault", "template"]) || Some(value) == self.status,
             _ => false,
         };
-        assert!(explained, "the audit annotation does not explain {place}: {value}\n{:?}", self.injected);
+        assert!(
+            explained,
+            "the audit annotation does not explain {place}: {value}\n{:?}",
+            self.injected
+        );
     }
 }
 
@@ -215,10 +263,17 @@ fn added(before: &Value, after: &Value, place: &str, warnings: &[&str]) -> Resul
 }
 
 fn is_list(place: &str) -> bool {
-    let spec = ["/spec/volumes", "/spec/initContainers", "/spec/containers", "/spec/imagePullSecrets"];
+    let spec = [
+        "/spec/volumes",
+        "/spec/initContainers",
+        "/spec/containers",
+        "/spec/imagePullSecrets",
+    ];
     let container = |place: &str| matches!(place, "/spec/initContainers/*" | "/spec/containers/*");
     spec.contains(&place)
-        || ["/env", "/volumeMounts"].iter().any(|list| place.strip_suffix(list).is_some_and(container))
+        || ["/env", "/volumeMounts"]
+            .iter()
+            .any(|list| place.strip_suffix(list).is_some_and(container))
 }
 
 /// The Pod's own items keep their order; others may stand between them.
@@ -246,7 +301,11 @@ fn added_items(before: &[Value], after: &[Value], place: &str, warnings: &[&str]
 fn added_variables(before: &[Value], after: &[Value], place: &str, warnings: &[&str]) -> Result<Additions, String> {
     for own in before {
         let name = own["name"].as_str().unwrap_or_default();
-        let warned = || warnings.iter().any(|warning| warning.contains(&format!("sets the variable {name:?} itself")));
+        let warned = || {
+            warnings
+                .iter()
+                .any(|warning| warning.contains(&format!("sets the variable {name:?} itself")))
+        };
         if !after.contains(own) && !warned() {
             return Err(format!("{place}: {own}"));
         }
@@ -258,7 +317,11 @@ fn added_variables(before: &[Value], after: &[Value], place: &str, warnings: &[&
     if !moved && kept != own_order {
         return Err(format!("{place}: the order of {own_order:?}"));
     }
-    Ok(after.iter().filter(|variable| !before.contains(variable)).map(|variable| (place.to_owned(), variable.clone())).collect())
+    Ok(after
+        .iter()
+        .filter(|variable| !before.contains(variable))
+        .map(|variable| (place.to_owned(), variable.clone()))
+        .collect())
 }
 
 fn added_annotations(
@@ -269,7 +332,9 @@ fn added_annotations(
 ) -> Result<Additions, String> {
     for (key, own) in before {
         let replaced = key == "secret-injector/status"
-            || warnings.iter().any(|warning| warning.starts_with(&format!("the Pod's annotation {key} was replaced")));
+            || warnings
+                .iter()
+                .any(|warning| warning.starts_with(&format!("the Pod's annotation {key} was replaced")));
         if after.get(key) != Some(own) && !replaced {
             return Err(format!("{place}/{key}"));
         }
@@ -291,7 +356,10 @@ fn problems(pod: &Value) -> Vec<String> {
         if !volumes.insert(name.clone()) {
             problems.push(format!("two volumes {name:?}"));
         }
-        for item in [&volume["secret"], &volume["configMap"]].into_iter().flat_map(|source| items(source, "items")) {
+        for item in [&volume["secret"], &volume["configMap"]]
+            .into_iter()
+            .flat_map(|source| items(source, "items"))
+        {
             let path = item["path"].as_str().unwrap_or_default();
             if path.is_empty() || path.starts_with('/') || path.split('/').any(|part| part == "..") {
                 problems.push(format!("the path {path:?} in the volume {name:?}"));
@@ -327,7 +395,10 @@ fn problems(pod: &Value) -> Vec<String> {
                 }
                 let source = &variable["valueFrom"];
                 if variable.get("value").is_some_and(|value| value != "") && source.is_object() {
-                    problems.push(format!("{name}: the variable {} has value and valueFrom", variable["name"]));
+                    problems.push(format!(
+                        "{name}: the variable {} has value and valueFrom",
+                        variable["name"]
+                    ));
                 }
                 if let Some(volume) = source["fileKeyRef"]["volumeName"].as_str()
                     && !volumes.contains(volume)
@@ -354,7 +425,9 @@ fn reaches(entry: &Value, request: &SecretRequest, before: &Value, after: &Value
                 continue;
             }
             let containers = after["spec"][list].as_array().into_iter().flatten();
-            let container = containers.into_iter().find(|container| container["name"] == own["name"]);
+            let container = containers
+                .into_iter()
+                .find(|container| container["name"] == own["name"]);
             let container = container.expect("the Pod's own container");
             for variable in entry["env"].as_array().into_iter().flatten() {
                 let has = |known: &Value| known["name"] == *variable;
@@ -364,7 +437,10 @@ fn reaches(entry: &Value, request: &SecretRequest, before: &Value, after: &Value
                 );
             }
             if let (Some(file), Some("kubernetes")) = (entry["file"].as_str(), entry["manager"].as_str()) {
-                assert!(shows(container, &after["spec"], file), "{name} has no file {file}: {entry}\n{container}");
+                assert!(
+                    shows(container, &after["spec"], file),
+                    "{name} has no file {file}: {entry}\n{container}"
+                );
             }
         }
     }
@@ -372,13 +448,22 @@ fn reaches(entry: &Value, request: &SecretRequest, before: &Value, after: &Value
 
 /// Whether the container finds a key of a Secret in `file`: the mount closest to it has that file.
 fn shows(container: &Value, spec: &Value, file: &str) -> bool {
-    let path = |mount: &Value| mount["mountPath"].as_str().unwrap_or_default().trim_end_matches('/').to_owned();
+    let path = |mount: &Value| {
+        mount["mountPath"]
+            .as_str()
+            .unwrap_or_default()
+            .trim_end_matches('/')
+            .to_owned()
+    };
     let below = |mount: &&Value| file == path(mount) || file.starts_with(&format!("{}/", path(mount)));
     let mounts = container["volumeMounts"].as_array().into_iter().flatten().filter(below);
     let Some(mount) = mounts.max_by_key(|mount| path(mount).len()) else {
         return false;
     };
-    let inside = file.strip_prefix(&path(mount)).unwrap_or_default().trim_start_matches('/');
+    let inside = file
+        .strip_prefix(&path(mount))
+        .unwrap_or_default()
+        .trim_start_matches('/');
     let inside = match mount["subPath"].as_str() {
         Some(sub_path) if inside.is_empty() => sub_path.to_owned(),
         Some(sub_path) => format!("{sub_path}/{inside}"),
@@ -388,7 +473,11 @@ fn shows(container: &Value, spec: &Value, file: &str) -> bool {
     let Some(volume) = volumes.into_iter().find(|volume| volume["name"] == mount["name"]) else {
         return false;
     };
-    let projected = volume["projected"]["sources"].as_array().into_iter().flatten().map(|source| &source["secret"]);
+    let projected = volume["projected"]["sources"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|source| &source["secret"]);
     let has = |secret: &Value| {
         let items = secret["items"].as_array().into_iter().flatten();
         items.into_iter().any(|item| item["path"].as_str() == Some(&inside))
