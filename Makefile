@@ -78,6 +78,30 @@ validate-pods: policy.wasm $(VENV)/validate ## Check every Pod that the tests mu
 	@MUTATED_PODS=$(CURDIR)/target/mutated-pods cargo test --quiet -p e2e-tests
 	@$(VENV)/validate/bin/python e2e-tests/schema/validate.py target/mutated-pods
 
+.PHONY: e2e-tests
+e2e-tests: annotated-policy.wasm ## Run the cases on the real kwctl (needs kwctl, bats and jq)
+	@for tool in kwctl bats jq; do \
+	  command -v $$tool >/dev/null || { echo "$$tool is not installed; 'make test' runs the same cases on the embedded host" >&2; exit 1; }; \
+	done
+	@bats e2e-tests/kwctl.bats
+
+.PHONY: sessions
+sessions: policy.wasm ## Record the session files for kwctl anew
+	@UPDATE_SESSIONS=1 cargo test -p e2e-tests --test kwctl sessions_are
+
+.PHONY: bench
+bench: policy.wasm ## Measure the policy beside the baselines (QUICK=1: one round)
+	@QUICK=$(QUICK) cargo bench -p e2e-tests --bench evaluation
+
+.PHONY: clients-confidant
+clients-confidant: policy.wasm ## Run the injected Confidant init container against a real Confidant server
+	@cargo build --quiet -p e2e-tests --bin preview
+	@e2e-tests/confidant/run.sh
+
+.PHONY: push
+push: annotated-policy.wasm ## Push the policy to a registry (OCI_ADDRESS=…, needs kwctl)
+	@kwctl push annotated-policy.wasm $(OCI_ADDRESS)
+
 .PHONY: clean
 clean: ## Remove what was built
 	@cargo clean

@@ -2,16 +2,12 @@
 
 #![forbid(unsafe_code)]
 
-use std::borrow::Cow;
 use std::fmt::Write as _;
-
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 
 use crate::access;
 use crate::cluster::Cluster;
 use crate::injection::{FileOrigin, Injection};
-use crate::json::{Node, Open};
+use crate::json::{Node, Shape, Writer};
 use crate::managers::{self, Context, Severity, Unserved, User};
 use crate::pod::{self, Addition, Pod, PodError};
 use crate::requests::{self, FLYTE_PREFIX, JSON_ANNOTATION, SecretRequest};
@@ -20,28 +16,52 @@ use crate::settings::{OnUnserved, Settings};
 /// The policy's answer, in the form that the host reads
 /// ([ValidationResponse](https://docs.rs/kubewarden-policy-sdk/latest/kubewarden_policy_sdk/response/struct.ValidationResponse.html),
 /// with the Pod as it is instead of a tree made of it).
-#[derive(Debug, Serialize)]
-pub struct Response<'a> {
+#[derive(Default)]
+struct Response<'a> {
     accepted: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    code: Option<u16>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    code: u16,
     mutated_object: Option<Node<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    audit_annotations: Option<AuditAnnotations>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    /// What was injected, for the audit log; a JSON list.
+    injected: String,
+    /// What was asked for in vain, for the audit log.
+    unserved: String,
     warnings: Vec<String>,
 }
 
-/// The audit annotations: what was injected, and what was asked for in vain.
-#[derive(Debug, Default, Serialize)]
-struct AuditAnnotations {
-    #[serde(skip_serializing_if = "String::is_empty")]
-    injected: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    unserved: String,
+impl Response<'_> {
+    /// The response as JSON, of about `size` bytes.
+    fn to_json(&self, size: usize) -> Result<Vec<u8>, &'static str> {
+        let mut writer = Writer::with_capacity(size);
+        writer.raw("{");
+        writer.field("accepted");
+        writer.raw(if self.accepted { "true" } else { "false" });
+        if let Some(message) = &self.message {
+            writer.field("message");
+            writer.text(message);
+            writer.field("code");
+            writer.raw(&self.code.to_string());
+        }
+        if let Some(object) = &self.mutated_object {
+            writer.field("mutated_object");
+            object.write(&mut writer)?;
+            writer.field("audit_annotations");
+            writer.raw("{");
+            for (key, value) in [("injected", &self.injected), ("unserved", &self.unserved)] {
+                if !value.is_empty() {
+                    writer.field(key);
+                    writer.text(value);
+                }
+            }
+            writer.raw("}");
+        }
+        if !self.warnings.is_empty() {
+            writer.field("warnings");
+            writer.texts(self.warnings.iter().map(String::as_str));
+        }
+        writer.raw("}");
+        Ok(writer.into_bytes())
+    }
 }
 
 /// The answer for a request that is none of the policy's business.
@@ -88,62 +108,46 @@ impl Rejection {
     }
 }
 
-/// What the host sends, opened as far as it is needed.
-#[derive(Deserialize)]
-struct Payload<'a> {
-    #[serde(borrow)]
-    request: Request<'a>,
-    #[serde(borrow, default)]
-    settings: Option<&'a RawValue>,
+const USER: Shape = Shape::Fields(&[("username", Shape::Text), ("groups", Shape::ListOf(&Shape::Text))]);
+
+/// What of the payload is opened
+/// ([ValidationRequest](https://docs.rs/kubewarden-policy-sdk/latest/kubewarden_policy_sdk/request/struct.ValidationRequest.html)).
+/// Some hosts write fields in snake_case.
+const PAYLOAD: Shape = Shape::Fields(&[
+    (
+        "request",
+        Shape::Fields(&[
+            ("kind", Shape::Fields(&[("group", Shape::Text), ("kind", Shape::Text)])),
+            ("operation", Shape::Text),
+            ("subResource", Shape::Text),
+            ("sub_resource", Shape::Text),
+            ("namespace", Shape::Text),
+            ("userInfo", USER),
+            ("user_info", USER),
+            ("object", pod::SHAPE),
+        ]),
+    ),
+    ("settings", Shape::Closed),
+]);
+
+const NOT_A_REQUEST: Rejection = Rejection::Unreadable("it is not the JSON that the host sends");
+
+/// Whether `request` is for the creation of a Pod, and of nothing below it.
+fn creates_a_pod(request: &Node<'_>) -> Result<bool, Rejection> {
+    let kind = request.get("kind");
+    Ok(text(Some(request), "operation")? == "CREATE"
+        && text(Some(request), "subResource")?.is_empty()
+        && text(Some(request), "sub_resource")?.is_empty()
+        && text(kind, "group")?.is_empty()
+        && text(kind, "kind")? == "Pod")
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Request<'a> {
-    #[serde(borrow, default)]
-    kind: Option<Kind<'a>>,
-    #[serde(borrow, default)]
-    operation: Option<Cow<'a, str>>,
-    #[serde(borrow, default, alias = "sub_resource")]
-    sub_resource: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
-    namespace: Option<Cow<'a, str>>,
-    #[serde(borrow, default, alias = "user_info")]
-    user_info: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "open_pod")]
-    object: Option<Node<'a>>,
-}
-
-#[derive(Deserialize)]
-struct Kind<'a> {
-    #[serde(borrow, default)]
-    group: Cow<'a, str>,
-    #[serde(borrow, default)]
-    kind: Cow<'a, str>,
-}
-
-#[derive(Default, Deserialize)]
-struct UserInfo<'a> {
-    #[serde(borrow, default)]
-    username: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
-    groups: Option<Vec<Cow<'a, str>>>,
-}
-
-fn open_pod<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Node<'de>>, D::Error> {
-    use serde::de::DeserializeSeed;
-    Open(pod::SHAPE).deserialize(deserializer).map(Some)
-}
-
-impl Request<'_> {
-    /// Whether this is the creation of a Pod, and of nothing below it.
-    fn creates_a_pod(&self) -> bool {
-        self.operation.as_deref() == Some("CREATE")
-            && self.sub_resource.as_deref().unwrap_or_default().is_empty()
-            && self
-                .kind
-                .as_ref()
-                .is_some_and(|kind| kind.group.is_empty() && kind.kind == "Pod")
+/// The string in the field `name`; empty where there is none.
+fn text<'n>(node: Option<&'n Node<'_>>, name: &str) -> Result<&'n str, Rejection> {
+    match node.map(|node| (node, node.get(name))) {
+        None | Some((Node::Object(_), None)) => Ok(""),
+        Some((_, Some(Node::Text(text)))) => Ok(text),
+        Some(_) => Err(NOT_A_REQUEST),
     }
 }
 
@@ -156,15 +160,14 @@ pub fn validate(payload: &[u8], cluster: &dyn Cluster) -> Vec<u8> {
         Ok(None) => return ACCEPTED.to_vec(),
         Ok(Some(response)) => response,
         Err(rejection) => Response {
-            accepted: false,
             message: Some(rejection.to_string()),
-            code: Some(rejection.code()),
-            mutated_object: None,
-            audit_annotations: None,
-            warnings: Vec::new(),
+            code: rejection.code(),
+            ..Response::default()
         },
     };
-    serde_json::to_vec(&response).unwrap_or_else(|_| {
+    // The Pod, what is added to it, and twice the summary in strings, where each quotation mark takes two bytes.
+    let size = payload.len() + 4 * response.injected.len();
+    response.to_json(size).unwrap_or_else(|_| {
         br#"{"accepted":false,"code":400,"message":"the Pod is not valid: a field holds something else than Kubernetes says"}"#.to_vec()
     })
 }
@@ -174,17 +177,28 @@ pub fn validate(payload: &[u8], cluster: &dyn Cluster) -> Vec<u8> {
 ///
 /// JSON may hide a character of a name behind `\/` or a `\u` escape. Where the payload has one, it is read.
 fn may_ask(payload: &[u8]) -> bool {
-    let has = |needle: &[u8]| memchr::memmem::find(payload, needle).is_some();
-    has(FLYTE_PREFIX.as_bytes()) || has(JSON_ANNOTATION.as_bytes()) || has(br"\u") || has(br"\/")
+    let key_around = |slash: usize| {
+        [FLYTE_PREFIX, JSON_ANNOTATION].iter().any(|key| {
+            let start = key.find('/').and_then(|place| slash.checked_sub(place));
+            start.and_then(|start| payload.get(start..)).is_some_and(|rest| rest.starts_with(key.as_bytes()))
+        })
+    };
+    memchr::memchr2_iter(b'/', b'\\', payload).any(|place| match payload.get(place..) {
+        Some([b'\\', escaped, ..]) => matches!(escaped, b'u' | b'/'),
+        _ => key_around(place),
+    })
 }
 
 fn admit<'a>(payload: &'a [u8], cluster: &dyn Cluster) -> Result<Option<Response<'a>>, Rejection> {
-    let Payload { request, settings } =
-        serde_json::from_slice(payload).map_err(|_| Rejection::Unreadable("it is not the JSON that the host sends"))?;
-    if !request.creates_a_pod() {
+    let text = std::str::from_utf8(payload).map_err(|_| NOT_A_REQUEST)?;
+    let mut document = Node::parse(text, PAYLOAD).map_err(|_| NOT_A_REQUEST)?;
+    let Some(mut request @ Node::Object(_)) = document.take("request") else {
+        return Err(NOT_A_REQUEST);
+    };
+    if !creates_a_pod(&request)? {
         return Ok(None);
     }
-    let Some(node @ Node::Object(_)) = request.object else {
+    let Some(node @ Node::Object(_)) = request.take("object") else {
         return Err(Rejection::Unreadable("its object is no Pod"));
     };
     let mut pod = Pod::new(node);
@@ -192,19 +206,17 @@ fn admit<'a>(payload: &'a [u8], cluster: &dyn Cluster) -> Result<Option<Response
     if requests.is_empty() {
         return Ok((!warnings.is_empty()).then_some(Response {
             accepted: true,
-            message: None,
-            code: None,
-            mutated_object: None,
-            audit_annotations: None,
             warnings,
+            ..Response::default()
         }));
     }
-    let settings = Settings::from_raw(settings)?;
-    let user: UserInfo<'_> = request
-        .user_info
-        .and_then(|raw| serde_json::from_str(raw.get()).ok())
-        .unwrap_or_default();
-    let groups: Vec<&str> = user.groups.iter().flatten().map(AsRef::as_ref).collect();
+    let settings = match document.get("settings") {
+        Some(Node::Closed(raw)) => Settings::from_raw(Some(raw)),
+        _ => Settings::from_raw(None),
+    }?;
+    let user = request.get("userInfo").or_else(|| request.get("user_info"));
+    let groups = user.map_or(&[][..], |user| user.items("groups"));
+    let groups: Vec<&str> = groups.iter().filter_map(Node::as_text).collect();
     let service_account = pod.service_account().to_owned();
     let labels: Vec<(String, String)> = pod
         .labels()
@@ -216,10 +228,10 @@ fn admit<'a>(payload: &'a [u8], cluster: &dyn Cluster) -> Result<Option<Response
         .collect();
     let context = Context {
         settings: &settings,
-        namespace: request.namespace.as_deref().unwrap_or_default(),
+        namespace: self::text(Some(&request), "namespace")?,
         service_account: &service_account,
         user: User {
-            name: user.username.as_deref().unwrap_or_default(),
+            name: user.and_then(|user| user.text("username")).unwrap_or_default(),
             groups: &groups,
         },
         labels: &labels,
@@ -259,18 +271,15 @@ fn admit<'a>(payload: &'a [u8], cluster: &dyn Cluster) -> Result<Option<Response
     }
     Ok(Some(Response {
         accepted: true,
-        message: None,
-        code: None,
         mutated_object: Some(pod.into_node()),
-        audit_annotations: Some(AuditAnnotations {
-            injected: summary(&additions, &settings, Detail::Full),
-            unserved: unserved
-                .iter()
-                .map(|request| request.origin.to_string())
-                .collect::<Vec<_>>()
-                .join("; "),
-        }),
+        injected: summary(&additions, &settings, Detail::Full),
+        unserved: unserved
+            .iter()
+            .map(|request| request.origin.to_string())
+            .collect::<Vec<_>>()
+            .join("; "),
         warnings,
+        ..Response::default()
     }))
 }
 
@@ -315,38 +324,39 @@ enum Detail {
     Full,
 }
 
-#[derive(Serialize)]
-struct Entry<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    request: Option<String>,
-    secret: String,
-    manager: &'a str,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    env: Vec<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    file: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    source: Option<&'a str>,
-}
-
 /// Which secret went in, by which manager, as what: names, never values.
 fn summary(additions: &[Addition<'_>], settings: &Settings, detail: Detail) -> String {
-    let entries: Vec<Entry<'_>> = additions
-        .iter()
-        .map(|addition| Entry {
-            request: (detail == Detail::Full).then(|| request_name(addition.request)),
-            secret: secret_name(addition.request),
-            manager: settings
-                .managers
-                .get(addition.manager)
-                .map_or("", |entry| entry.name.as_str()),
-            env: secret_variables(&addition.injection),
-            file: visible_file(&addition.injection, settings),
-            source: (detail == Detail::Full && !addition.injection.source.is_empty())
-                .then_some(addition.injection.source.as_str()),
-        })
-        .collect();
-    serde_json::to_string(&entries).unwrap_or_default()
+    let mut writer = Writer::default();
+    writer.raw("[");
+    for addition in additions {
+        let manager = settings.managers.get(addition.manager);
+        let injection = &addition.injection;
+        writer.item();
+        writer.raw("{");
+        if detail == Detail::Full {
+            writer.field("request");
+            writer.text(&request_name(addition.request));
+        }
+        writer.field("secret");
+        writer.text(&secret_name(addition.request));
+        writer.field("manager");
+        writer.text(manager.map_or("", |entry| &entry.name));
+        if secret_variables(injection).next().is_some() {
+            writer.field("env");
+            writer.texts(secret_variables(injection));
+        }
+        if let Some(path) = visible_file(injection, settings) {
+            writer.field("file");
+            writer.text(&path);
+        }
+        if detail == Detail::Full && !injection.source.is_empty() {
+            writer.field("source");
+            writer.text(&injection.source);
+        }
+        writer.raw("}");
+    }
+    writer.raw("]");
+    writer.into_string()
 }
 
 fn request_name(request: &SecretRequest) -> String {
@@ -355,13 +365,12 @@ fn request_name(request: &SecretRequest) -> String {
 }
 
 /// The variables that hold the secret or its path, without those that are the same for every secret.
-fn secret_variables(injection: &Injection) -> Vec<&str> {
+fn secret_variables(injection: &Injection) -> impl Iterator<Item = &str> {
     injection
         .env
         .iter()
         .map(|variable| variable.name.as_str())
         .filter(|name| !name.starts_with("FLYTE_SECRETS_"))
-        .collect()
 }
 
 fn visible_file(injection: &Injection, settings: &Settings) -> Option<String> {

@@ -6,8 +6,9 @@
 
 #![forbid(unsafe_code)]
 
-use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::Value;
+
+use crate::json::Writer;
 
 /// What one manager adds to a Pod for one secret.
 #[derive(Debug, Default, Clone, PartialEq)]
@@ -197,35 +198,54 @@ impl EnvVar {
     }
 }
 
-impl Serialize for EnvVar {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("name", &self.name)?;
+impl EnvVar {
+    /// The variable as an item of a container's `env`.
+    pub fn to_json(&self) -> String {
+        let mut writer = Writer::default();
+        writer.raw("{");
+        writer.field("name");
+        writer.text(&self.name);
         match &self.value {
             EnvValue::Literal(value) if value.is_empty() => {}
-            EnvValue::Literal(value) => map.serialize_entry("value", &unexpanded(value))?,
+            EnvValue::Literal(value) => {
+                writer.field("value");
+                writer.text(&unexpanded(value));
+            }
             EnvValue::SecretKey { secret, key, optional } => {
-                map.serialize_entry(
-                    "valueFrom",
-                    &SecretKeyRef {
-                        secret,
-                        key,
-                        optional: *optional,
-                    },
-                )?;
+                let fields = [("name", secret), ("key", key)];
+                write_value_from(&mut writer, "secretKeyRef", &fields, *optional);
             }
             EnvValue::FileKey { volume, path, key } => {
-                map.serialize_entry("valueFrom", &FileKeyRef { volume, path, key })?;
+                let fields = [("volumeName", volume), ("path", path), ("key", key)];
+                write_value_from(&mut writer, "fileKeyRef", &fields, false);
             }
             EnvValue::Template(Value::Object(fields)) => {
                 for (name, value) in fields {
-                    map.serialize_entry(name, value)?;
+                    writer.field(name);
+                    writer.value(value);
                 }
             }
             EnvValue::Fetched { .. } | EnvValue::Template(_) => {}
         }
-        map.end()
+        writer.raw("}");
+        writer.into_string()
     }
+}
+
+fn write_value_from(writer: &mut Writer, kind: &str, fields: &[(&str, &String)], optional: bool) {
+    writer.field("valueFrom");
+    writer.raw("{");
+    writer.field(kind);
+    writer.raw("{");
+    for (name, value) in fields {
+        writer.field(name);
+        writer.text(value);
+    }
+    if optional {
+        writer.field("optional");
+        writer.raw("true");
+    }
+    writer.raw("}}");
 }
 
 /// `value` such that the kubelet's expansion gives it back: it turns `$$` into `$` and replaces `$(NAME)`
@@ -243,58 +263,4 @@ pub fn unexpanded(value: &str) -> std::borrow::Cow<'_, str> {
         }
     }
     escaped.into()
-}
-
-struct FileKeyRef<'a> {
-    volume: &'a str,
-    path: &'a str,
-    key: &'a str,
-}
-
-impl Serialize for FileKeyRef<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        #[derive(serde::Serialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Selector<'a> {
-            volume_name: &'a str,
-            path: &'a str,
-            key: &'a str,
-        }
-        let mut map = serializer.serialize_map(Some(1))?;
-        let selector = Selector {
-            volume_name: self.volume,
-            path: self.path,
-            key: self.key,
-        };
-        map.serialize_entry("fileKeyRef", &selector)?;
-        map.end()
-    }
-}
-
-struct SecretKeyRef<'a> {
-    secret: &'a str,
-    key: &'a str,
-    optional: bool,
-}
-
-impl Serialize for SecretKeyRef<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        #[derive(serde::Serialize)]
-        struct Selector<'a> {
-            name: &'a str,
-            key: &'a str,
-            #[serde(skip_serializing_if = "std::ops::Not::not")]
-            optional: bool,
-        }
-        let mut map = serializer.serialize_map(Some(1))?;
-        map.serialize_entry(
-            "secretKeyRef",
-            &Selector {
-                name: self.secret,
-                key: self.key,
-                optional: self.optional,
-            },
-        )?;
-        map.end()
-    }
 }

@@ -67,7 +67,9 @@ impl<'a> Node<'a> {
 
     /// A part made of `value`.
     pub fn made(value: &Value) -> Self {
-        Self::Made(value.to_string().into())
+        let mut writer = Writer::default();
+        writer.value(value);
+        Self::Made(writer.into_string().into())
     }
 
     /// The field `name`, when this is an object that has it and it is not `null`.
@@ -79,6 +81,15 @@ impl<'a> Node<'a> {
             .iter()
             .find(|(key, value)| key == name && !matches!(value, Self::Null))
             .map(|(_, value)| value)
+    }
+
+    /// Takes the field `name` out of an object; `null` stays in its place.
+    pub fn take(&mut self, name: &str) -> Option<Self> {
+        let Self::Object(fields) = self else {
+            return None;
+        };
+        let (_, value) = fields.iter_mut().find(|(key, _)| key == name)?;
+        Some(std::mem::replace(value, Self::Null))
     }
 
     /// The string, when this is one.

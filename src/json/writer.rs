@@ -6,6 +6,8 @@
 
 #![forbid(unsafe_code)]
 
+use serde_json::Value;
+
 /// JSON text in the making.
 #[derive(Debug, Default)]
 pub struct Writer(Vec<u8>);
@@ -60,6 +62,33 @@ impl Writer {
         self.raw("]");
     }
 
+    /// Adds a tree.
+    pub fn value(&mut self, value: &Value) {
+        match value {
+            Value::Null => self.raw("null"),
+            Value::Bool(true) => self.raw("true"),
+            Value::Bool(false) => self.raw("false"),
+            Value::Number(number) => self.raw(&number.to_string()),
+            Value::String(text) => self.text(text),
+            Value::Array(items) => {
+                self.raw("[");
+                for item in items {
+                    self.item();
+                    self.value(item);
+                }
+                self.raw("]");
+            }
+            Value::Object(fields) => {
+                self.raw("{");
+                for (name, value) in fields {
+                    self.field(name);
+                    self.value(value);
+                }
+                self.raw("}");
+            }
+        }
+    }
+
     fn control(&mut self, byte: u8) {
         let digit = |value: u8| if value < 10 { b'0' + value } else { b'a' - 10 + value };
         match byte {
@@ -87,7 +116,7 @@ impl Writer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     #[test]
     fn what_is_written_is_read_back() {
@@ -100,6 +129,14 @@ mod tests {
             writer.text(text);
             assert_eq!(serde_json::from_str::<String>(&writer.into_string()).unwrap(), text);
         }
+    }
+
+    #[test]
+    fn trees_are_read_back() {
+        let tree = json!({"a": [], "b": [1, -2, 2.5, 1e300, u64::MAX, null, true, false], "c": {"": {}, "d\"": "e"}});
+        let mut writer = Writer::default();
+        writer.value(&tree);
+        assert_eq!(serde_json::from_str::<Value>(&writer.into_string()).unwrap(), tree);
     }
 
     #[test]

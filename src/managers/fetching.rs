@@ -323,3 +323,6 @@ pub fn script_arguments(items: &[FetchItem<'_>], layout: &Layout) -> Vec<String>
     }
     arguments
 }
+
+#[cfg(test)]
+mod tests;

@@ -77,7 +77,7 @@ fn variables<'v>(
         }
         let Some(position) = positions.get(variable.name.as_str()) else {
             positions.insert(&variable.name, ordered.len());
-            ordered.push((variable, Node::made(variable).map_err(|_| PodError::Unwritable)?));
+            ordered.push((variable, Node::Made(variable.to_json().into())));
             owners.push(*owner);
             continue;
         };

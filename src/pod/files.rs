@@ -364,7 +364,7 @@ impl Plan {
                 number += 1;
             };
             if add {
-                volumes.push(volume_node(&name, &volume.source)?);
+                volumes.push(volume_node(&name, &volume.source));
             }
             names.push(name);
         }
@@ -440,7 +440,7 @@ impl Plan {
                     || app_containers.iter().any(|known| known == name)
             };
             let name = container.name.free(&mut number, taken);
-            added.push(container_node(&name, spec)?);
+            added.push(container_node(&name, spec));
         }
         let count = added.len();
         if stands_first(context.settings) {
@@ -651,12 +651,12 @@ fn shortened(name: &str) -> String {
     }
 }
 
-fn volume_node<'a>(name: &str, source: &Value) -> Result<Node<'a>, PodError> {
+fn volume_node<'a>(name: &str, source: &Value) -> Node<'a> {
     let mut fields = vec![(Cow::Borrowed("name"), Node::Text(Cow::Owned(name.to_owned())))];
     for (field, value) in source.as_object().into_iter().flatten() {
         fields.push((Cow::Owned(field.clone()), Node::made(value)));
     }
-    Ok(Node::Object(fields))
+    Node::Object(fields)
 }
 
 /// Adds a mount to a container that does not have it yet.
@@ -729,12 +729,12 @@ fn with_mounts(container: &FetchContainer, names: &[String]) -> Value {
 }
 
 /// An init container of ours. Its name and mounts are opened, as those of the Pod's own are.
-fn container_node<'a>(name: &str, spec: Value) -> Result<Node<'a>, PodError> {
+fn container_node<'a>(name: &str, spec: Value) -> Node<'a> {
     let mut node = object([("name", Node::Text(Cow::Owned(name.to_owned())))]);
     if let (Node::Object(fields), Value::Object(spec)) = (&mut node, spec) {
         for (field, value) in spec {
             fields.push((Cow::Owned(field), Node::made(&value)));
         }
     }
-    Ok(node)
+    node
 }

@@ -5,6 +5,10 @@ const LONGEST: usize = 40;
 
 /// The start of `text` with everything but printable ASCII escaped, and `…` where it was cut.
 pub(super) fn excerpt(text: &str) -> String {
+    let plain = |byte: u8| (byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\'' | b'\\')) || byte == b' ';
+    if text.len() <= LONGEST && text.bytes().all(plain) {
+        return text.to_owned();
+    }
     let mut shown = String::new();
     for character in text.chars() {
         let escaped = character.escape_default();

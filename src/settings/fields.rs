@@ -184,6 +184,8 @@ fn named(place: &str) -> &str {
 }
 
 fn join(place: &str, name: &str) -> String {
+    // A field may be called nothing at all; the message still says which one.
+    let name = if name.is_empty() { "\"\"" } else { name };
     if place.is_empty() {
         name.to_owned()
     } else {
@@ -195,4 +197,20 @@ fn join(place: &str, name: &str) -> String {
 fn without_position(error: &serde_json::Error) -> String {
     let text = error.to_string();
     text.split(" at line ").next().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Fields;
+
+    #[test]
+    fn errors_name_fields_without_a_name() {
+        for (text, message) in [
+            (r#"{"": 1}"#, r#""" is not a setting; known here are "#),
+            (r#"{"": 1, "": 2}"#, r#""" is given twice"#),
+        ] {
+            let error = Fields::parse(text, "").and_then(Fields::finish).unwrap_err();
+            assert_eq!(error.to_string(), message);
+        }
+    }
 }

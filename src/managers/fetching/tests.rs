@@ -1,0 +1,215 @@
+//! What `aws`, `gcp` and `azure` make of a request, in the Pod. That the containers fetch it, `e2e-tests/tests/scripts.rs`
+//! shows.
+
+use serde_json::{Value, json};
+
+use crate::admission;
+use crate::cluster::MemoryCluster;
+use crate::settings::Settings;
+
+/// The policy's answer for a Pod with a container `app` that makes one request.
+fn answer(settings: &Value, request: &Value) -> Value {
+    let review = json!({
+        "settings": settings,
+        "request": {
+            "kind": {"group": "", "version": "v1", "kind": "Pod"},
+            "operation": "CREATE",
+            "namespace": "team-a",
+            "object": {
+                "metadata": {"annotations": {"secret-injector/requests": json!([request]).to_string()}},
+                "spec": {"containers": [{"name": "app", "image": "img"}]},
+            },
+        },
+    });
+    let answer = admission::validate(review.to_string().as_bytes(), &MemoryCluster::default());
+    serde_json::from_slice(&answer).unwrap()
+}
+
+/// The variables of a container: their values, or the names in the files of variables.
+fn variables(container: &Value) -> Value {
+    let variables = container["env"].as_array().into_iter().flatten();
+    variables
+        .map(|variable| {
+            let name = variable["name"].as_str().unwrap().to_owned();
+            let key = &variable["valueFrom"]["fileKeyRef"]["key"];
+            let value = if key.is_null() { &variable["value"] } else { key };
+            (name, value.clone())
+        })
+        .collect::<serde_json::Map<_, _>>()
+        .into()
+}
+
+#[test]
+fn a_request_becomes_arguments_a_file_and_variables() {
+    let gcp = json!({"type": "gcp"});
+    let azure = json!({"type": "azure"});
+    let cli = json!({"type": "aws", "client": "cli"});
+    let file = "/etc/flyte/secrets";
+    for (manager, request, arguments, path) in [
+        (
+            &gcp,
+            json!({"group": "Db", "groupVersion": "V2"}),
+            ["Db", "V2"],
+            "db/v2",
+        ),
+        (
+            &gcp,
+            json!({"group": "projects/1/secrets/Db/", "groupVersion": "latest", "key": "unused"}),
+            ["projects/1/secrets/Db", "latest"],
+            "projects/1/secrets/db/latest",
+        ),
+        (
+            &azure,
+            json!({"group": "https://V.vault.azure.net/secrets/Db//"}),
+            ["https://V.vault.azure.net/secrets/Db", ""],
+            "db",
+        ),
+        (
+            &azure,
+            json!({"group": "https://v/secrets/a%20b", "groupVersion": "1"}),
+            ["https://v/secrets/a%20b", "1"],
+            "a%20b/1",
+        ),
+        (
+            &cli,
+            json!({"group": "arn:x:::", "key": "::My/Db"}),
+            ["arn:x:My/Db", ""],
+            "arn:x:::/::my/db",
+        ),
+        (
+            &cli,
+            json!({"group": "arn:x", "key": "db", "groupVersion": "AWSPREVIOUS"}),
+            ["arn:x:db", "AWSPREVIOUS"],
+            "arn:x/awsprevious/db",
+        ),
+    ] {
+        let mut request = request;
+        request["envVar"] = json!("DB_FILE");
+        let pod = answer(&json!({"managers": [manager]}), &request)["mutated_object"].clone();
+        let spec = &pod["spec"];
+        let fetch = &spec["initContainers"][0];
+        let expected = json!([file, arguments[0], arguments[1], format!("{file}/{path}"), ""]);
+        assert_eq!(fetch["args"], expected, "{request}");
+        let expected = json!({
+            "FLYTE_SECRETS_DEFAULT_DIR": file, "FLYTE_SECRETS_FILE_PREFIX": null, "DB_FILE": format!("{file}/{path}"),
+        });
+        assert_eq!(variables(&spec["containers"][0]), expected, "{request}");
+        assert_eq!(fetch["env"], Value::Null);
+        assert_eq!(fetch["securityContext"]["runAsNonRoot"], true);
+    }
+}
+
+#[test]
+fn the_image_of_aws_takes_one_file_a_container() {
+    let request = json!({"group": "arn:x:", "key": "My/Db", "groupVersion": "AWSPREVIOUS"});
+    let answer = answer(&json!({"managers": [{"type": "aws"}]}), &request);
+    let fetch = &answer["mutated_object"]["spec"]["initContainers"][0];
+    let expected = json!({"SECRET_ARN": "arn:x:My/Db", "SECRET_FILENAME": "/arn:x:/my/db"});
+    assert_eq!(variables(fetch), expected);
+    assert_eq!(
+        fetch["volumeMounts"],
+        json!([{"name": "aws-secret-vol", "mountPath": "/tmp"}])
+    );
+    assert_eq!(fetch["command"], Value::Null);
+    let warning = answer["warnings"][0].as_str().unwrap();
+    assert!(
+        warning.contains("\"AWSPREVIOUS\"") && warning.contains("client: cli"),
+        "{warning}"
+    );
+}
+
+#[test]
+fn variables_get_the_name_that_flytekit_looks_for_and_the_one_that_is_asked_for() {
+    for (request, names) in [
+        (json!({"group": "db", "groupVersion": "1"}), vec!["_UNION_DB_1"]),
+        (
+            json!({"group": "db", "groupVersion": "1", "key": "pw", "envVar": "PGPASSWORD"}),
+            vec!["PGPASSWORD", "_UNION_DB_1_PW"],
+        ),
+        (
+            json!({"group": "projects/1/secrets/db", "groupVersion": "1", "envVar": "PGPASSWORD"}),
+            vec!["PGPASSWORD"],
+        ),
+        (
+            json!({"group": "db", "groupVersion": "1", "envVar": "_UNION_DB_1"}),
+            vec!["_UNION_DB_1"],
+        ),
+    ] {
+        let mut request = request;
+        request["mountRequirement"] = json!("ENV_VAR");
+        let settings = json!({"envFiles": true, "managers": [{"type": "gcp"}]});
+        let pod = answer(&settings, &request)["mutated_object"].clone();
+        let found = variables(&pod["spec"]["containers"][0]);
+        let mut expected: Vec<&str> = names;
+        expected.push("FLYTE_SECRETS_ENV_PREFIX");
+        expected.sort_unstable();
+        assert_eq!(
+            found.as_object().unwrap().keys().collect::<Vec<_>>(),
+            expected,
+            "{request}"
+        );
+        // All have the value of one line.
+        let lines = found.as_object().unwrap().values().filter(|value| **value != "_UNION_");
+        let args = pod["spec"]["initContainers"][0]["args"].as_array().unwrap();
+        assert!(lines.into_iter().all(|line| line == args.last().unwrap()), "{request}");
+    }
+}
+
+#[test]
+fn what_cannot_be_served_is_left_to_others_with_a_reason() {
+    let both = json!({"group": "g", "groupVersion": "1", "key": "k", "mountRequirement": "ENV_VAR"});
+    let with = |field: &str, value: &str| {
+        let mut request = both.clone();
+        request[field] = json!(value);
+        request
+    };
+    let plain = |manager: Value| json!({"managers": [manager]});
+    let env_files = |manager: Value| json!({"envFiles": true, "managers": [manager]});
+    for (settings, request, reason) in [
+        (plain(json!({"type": "gcp"})), &both, "envFiles: true"),
+        (plain(json!({"type": "azure"})), &both, "envFiles: true"),
+        (plain(json!({"type": "aws", "client": "cli"})), &both, "envFiles: true"),
+        (env_files(json!({"type": "aws"})), &both, "client: cli"),
+        (
+            env_files(json!({"type": "gcp"})),
+            &with("group", "a b"),
+            "name one with env_var",
+        ),
+        (
+            env_files(json!({"type": "gcp"})),
+            &with("envVar", "-a"),
+            "start with a letter",
+        ),
+        (
+            env_files(json!({"type": "gcp"})),
+            &with("envVar", "1a"),
+            "cannot be a variable's name",
+        ),
+    ] {
+        let answer = answer(&settings, request);
+        assert_eq!(answer["accepted"], false, "{settings} {request}");
+        let message = answer["message"].as_str().unwrap();
+        assert!(message.contains(reason), "{message}");
+    }
+}
+
+#[test]
+fn settings_that_cannot_be_are_told() {
+    for (manager, problem) in [
+        (
+            json!({"type": "aws", "client": "sdk"}),
+            "client has to be sidecar or cli",
+        ),
+        (json!({"type": "gcp", "image": ""}), "image is not an image's name"),
+        (
+            json!({"type": "azure", "resources": "small"}),
+            "resources is not an object",
+        ),
+        (json!({"type": "gcp", "client": "cli"}), "client is not a setting"),
+    ] {
+        let error = Settings::parse(&json!({"managers": [manager]}).to_string())
+            .err()
+            .unwrap();
+        assert!(error.to_string().contains(problem), "{error}");
+    }
+}
