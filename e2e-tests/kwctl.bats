@@ -99,6 +99,42 @@ check() {
   check confidant
 }
 
+@test "global: a value from the namespace of all" {
+  check global
+}
+
+@test "vault: annotations for the agent" {
+  check vault
+}
+
+@test "aws: Flyte's image" {
+  check aws
+}
+
+@test "aws: the CLI, one container for all secrets" {
+  check aws-cli
+}
+
+@test "gcp" {
+  check gcp
+}
+
+@test "azure" {
+  check azure
+}
+
+@test "csi: a volume for each SecretProviderClass" {
+  check csi
+}
+
+@test "template: variables for Bank-Vaults" {
+  check bank-vaults
+}
+
+@test "variables from files that an init container writes" {
+  check env-files
+}
+
 @test "a request that cannot be decoded is a rejection" {
   check undecodable
 }

@@ -180,7 +180,9 @@ fn may_ask(payload: &[u8]) -> bool {
     let key_around = |slash: usize| {
         [FLYTE_PREFIX, JSON_ANNOTATION].iter().any(|key| {
             let start = key.find('/').and_then(|place| slash.checked_sub(place));
-            start.and_then(|start| payload.get(start..)).is_some_and(|rest| rest.starts_with(key.as_bytes()))
+            start
+                .and_then(|start| payload.get(start..))
+                .is_some_and(|rest| rest.starts_with(key.as_bytes()))
         })
     };
     memchr::memchr2_iter(b'/', b'\\', payload).any(|place| match payload.get(place..) {

@@ -68,7 +68,7 @@ fn presets_give_the_pods_beside_them() {
             .first()
             .map(|document| yaml::to_json(document).unwrap());
         let got = yaml::to_text(&pod, None).unwrap();
-        assert_eq!(Some(&pod), expected.as_ref(), "{} gives\n{got}", directory.display());
+        assert!(Some(&pod) == expected.as_ref(), "{} gives\n{got}", directory.display());
         // Only this Pod tries to be its own operator.
         let tries = usize::from(directory.ends_with("bank-vaults"));
         assert_eq!(warnings.len(), tries, "{}: {warnings:?}", directory.display());
