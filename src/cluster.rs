@@ -75,12 +75,15 @@ pub enum ClusterError {
 const GRANT_SECRETS: &str =
     "add \"- {apiVersion: v1, kind: Secret}\" to spec.contextAwareResources of the ClusterAdmissionPolicy";
 
-/// What an operator adds so that the policy may use the host's `get_resource`.
-const GRANT_GET_RESOURCE: &str =
-    "add \"- kubernetes/get_resource\" to spec.hostCapabilities of the ClusterAdmissionPolicy";
+/// What an operator adds so that the policy may use the host's `get_resource`. A ClusterAdmissionPolicy has no such field:
+/// the Kubewarden controller grants it all that it asks for in its metadata, and an AdmissionPolicy what its PolicyServer
+/// says.
+const GRANT_GET_RESOURCE: &str = "add \"- kubernetes/get_resource\" to the policy's hostCapabilities, or, for an \
+    AdmissionPolicy, to spec.namespacedPoliciesCapabilities of its PolicyServer";
 
 /// What an operator adds so that the policy may use the host's `can_i`.
-const GRANT_CAN_I: &str = "add \"- kubernetes/can_i\" to spec.hostCapabilities of the ClusterAdmissionPolicy";
+const GRANT_CAN_I: &str = "add \"- kubernetes/can_i\" to the policy's hostCapabilities, or, for an AdmissionPolicy, to \
+    spec.namespacedPoliciesCapabilities of its PolicyServer";
 
 /// The cluster behind the host, each question asked once.
 #[derive(Default)]

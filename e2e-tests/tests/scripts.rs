@@ -346,7 +346,11 @@ fn names_that_no_file_or_client_can_take_are_rejected() {
         (aws("sidecar", "..", "../b"), "cannot be a file's name"),
         (aws("sidecar", "a", ""), "it needs a group and a key"),
     ] {
-        let answer = mutate(&[request.clone()], &["app"], &json!({"managers": [manager]}));
+        let answer = mutate(
+            std::slice::from_ref(&request),
+            &["app"],
+            &json!({"managers": [manager]}),
+        );
         let message = answer.expect_err(&request.to_string());
         assert!(message.contains(reason), "{request}: {message}");
     }

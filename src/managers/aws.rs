@@ -12,7 +12,7 @@ use crate::managers::{ContainerName, Context, Copy, Fetch, FetchContainer, Manag
 use crate::requests::{MountRequirement, SecretRequest};
 use crate::settings::fields::{Fields, SettingsError};
 
-const SCRIPT: &str = fetching::script!("scripts/aws.sh");
+const SCRIPT: &str = include_str!("scripts/aws.sh");
 
 /// Flyte's image; its makers have archived it.
 const SIDECAR_IMAGE: &str = "docker.io/amazon/aws-secrets-manager-secret-sidecar:v0.1.4";

@@ -13,7 +13,7 @@ use crate::managers::{Context, Fetch, FetchContainer, Manager, Miss};
 use crate::requests::SecretRequest;
 use crate::settings::fields::{Fields, SettingsError};
 
-const SCRIPT: &str = fetching::script!("scripts/azure.sh");
+const SCRIPT: &str = include_str!("scripts/azure.sh");
 
 const IMAGE: &str = "mcr.microsoft.com/azure-cli:cbl-mariner2.0";
 

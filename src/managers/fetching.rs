@@ -11,18 +11,10 @@ use crate::requests::{MountRequirement, SecretRequest};
 use crate::settings::Settings;
 use crate::settings::fields::{Fields, SettingsError};
 
-/// The script of a manager whose client is a command: what such scripts share, then the manager's own part, which
-/// defines `prepare` and `fetch` and calls `fetch_all`.
-macro_rules! script {
-    ($file:literal) => {
-        concat!(
-            include_str!("scripts/write_env.sh"),
-            include_str!("scripts/fetch.sh"),
-            include_str!($file)
-        )
-    };
-}
-pub(super) use script;
+/// What the scripts share that fetch one secret after the other.
+const FETCH: &str = include_str!("scripts/fetch.sh");
+/// What they need for a file of variables.
+const WRITE_ENV: &str = include_str!("scripts/write_env.sh");
 
 /// The user and group that our init containers run as unless settings say otherwise: nobody's.
 const NOBODY: u32 = 65534;
@@ -248,7 +240,10 @@ pub fn path_parts<'t>(texts: &[&'t str]) -> Result<Vec<&'t str>, Miss> {
     Ok(parts)
 }
 
-/// The init container that runs a [`script!`] for all secrets of a manager; `label` is its name in messages.
+/// The init container that fetches all secrets of a manager whose client is a command.
+///
+/// `script` is the manager's own part, which defines `prepare` and `fetch` and calls `fetch_all`; `label` is the
+/// manager's name in messages.
 pub fn scripted(
     fetch: &Fetch<'_>,
     settings: &ContainerSettings,
@@ -259,7 +254,13 @@ pub fn scripted(
     let layout = Layout::new(fetch, &fetch.settings.mount_path);
     let mut args = vec![layout.first().to_owned()];
     args.extend(script_arguments(fetch.items, &layout));
-    let mut spec = settings.container(&["sh", "-ec", script, label], &args, &[]);
+    let variables = fetch
+        .items
+        .iter()
+        .flat_map(|item| &item.copies)
+        .any(|copy| copy.variable.is_some());
+    let script = [if variables { WRITE_ENV } else { "" }, FETCH, script].concat();
+    let mut spec = settings.container(&["sh", "-ec", &script, label], &args, &[]);
     if let Value::Object(fields) = &mut spec {
         // `kubectl describe pod` then says which secret is missing.
         fields.insert("terminationMessagePolicy".to_owned(), json!("FallbackToLogsOnError"));

@@ -12,7 +12,7 @@ use crate::managers::{Context, Fetch, FetchContainer, Manager, Miss};
 use crate::requests::SecretRequest;
 use crate::settings::fields::{Fields, SettingsError};
 
-const SCRIPT: &str = fetching::script!("scripts/gcp.sh");
+const SCRIPT: &str = include_str!("scripts/gcp.sh");
 
 const IMAGE: &str = "gcr.io/google.com/cloudsdktool/cloud-sdk:alpine";
 

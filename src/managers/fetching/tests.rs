@@ -95,6 +95,8 @@ fn a_request_becomes_arguments_a_file_and_variables() {
         });
         assert_eq!(variables(&spec["containers"][0]), expected, "{request}");
         assert_eq!(fetch["env"], Value::Null);
+        let script = fetch["command"][2].as_str().unwrap();
+        assert!(!script.contains("write_env() ("), "it writes no variables");
         assert_eq!(fetch["securityContext"]["runAsNonRoot"], true);
     }
 }
@@ -150,6 +152,8 @@ fn variables_get_the_name_that_flytekit_looks_for_and_the_one_that_is_asked_for(
         );
         // All have the value of one line.
         let lines = found.as_object().unwrap().values().filter(|value| **value != "_UNION_");
+        let script = &pod["spec"]["initContainers"][0]["command"][2];
+        assert!(script.as_str().unwrap().contains("write_env() ("));
         let args = pod["spec"]["initContainers"][0]["args"].as_array().unwrap();
         assert!(lines.into_iter().all(|line| line == args.last().unwrap()), "{request}");
     }
