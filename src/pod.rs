@@ -159,6 +159,18 @@ pub enum PodError {
         /// The request.
         request: String,
     },
+    /// The Pod uses up the names that are wanted for volumes or init containers.
+    #[error("{name:?} and a thousand names like it are taken in the Pod; rename its own volumes or containers")]
+    NoFreeName {
+        /// The name.
+        name: String,
+    },
+    /// There is more to add than anybody could store.
+    #[error(
+        "the secrets that the Pod asks for would add more to it than Kubernetes can store (4 MiB, and etcd takes 1.5 MiB \
+         in all); let each request name the containers that need it in secret-injector/requests, or make several Pods"
+    )]
+    TooLarge,
     /// Something that was made here has no JSON form.
     #[error("what is to be added cannot be written as JSON")]
     Unwritable,
@@ -167,6 +179,29 @@ pub enum PodError {
 /// The longest list of warnings: the API server passes on
 /// [4 KiB in all](https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/#response).
 const MOST_WARNINGS: usize = 30;
+
+/// How much may be added to a Pod, in bytes of JSON. Secrets and containers multiply, so that a small request could make
+/// a Pod of hundreds of MiB.
+///
+/// [etcd takes 1.5 MiB](https://etcd.io/docs/latest/dev-guide/limit/) unless it is told otherwise, and Pods are stored as
+/// protobuf, which takes more than a third of their JSON.
+const MOST_ADDED: usize = 4 * 1024 * 1024;
+
+/// How many pairs of a container and a secret are looked at.
+const MOST_PAIRS: usize = 1_000_000;
+
+/// What a mount takes at least, beside its path and its volume's name.
+const MOUNT_BYTES: usize = 40;
+
+/// What is left of [`MOST_ADDED`].
+struct Room(usize);
+
+impl Room {
+    fn take(&mut self, bytes: usize) -> Result<(), PodError> {
+        self.0 = self.0.checked_sub(bytes).ok_or(PodError::TooLarge)?;
+        Ok(())
+    }
+}
 
 impl<'a> Pod<'a> {
     /// Takes a document of the [`SHAPE`].
@@ -225,8 +260,9 @@ impl<'a> Pod<'a> {
             .iter()
             .flat_map(|addition| addition.injection.warnings.iter().cloned())
             .collect();
-        let files = files::add(self, additions, context)?;
-        env::add(self, additions, &files, &mut warnings)?;
+        let mut room = Room(MOST_ADDED);
+        let files = files::add(self, additions, context, &mut room)?;
+        env::add(self, additions, &files, &mut room, &mut warnings)?;
         self.add_metadata(additions, &mut warnings)?;
         self.add_pull_secrets(additions)?;
         warnings.sort_unstable();
@@ -239,19 +275,27 @@ impl<'a> Pod<'a> {
     }
 
     fn check_targets(&self, additions: &[Addition<'_>]) -> Result<(), PodError> {
+        let mut existing: Vec<&str> = Vec::new();
+        let mut containers = 0_usize;
+        for container in CONTAINER_LISTS.iter().flat_map(|list| self.spec_items(list)) {
+            containers = containers.saturating_add(1);
+            existing.extend(container.text("name"));
+        }
+        if containers.saturating_mul(additions.len()) > MOST_PAIRS {
+            return Err(PodError::TooLarge);
+        }
+        let mut sorted = existing.clone();
+        sorted.sort_unstable();
         for addition in additions {
             let Containers::Named(names) = &addition.request.containers else {
                 continue;
             };
-            let mut existing = CONTAINER_LISTS
-                .iter()
-                .flat_map(|list| self.spec_items(list))
-                .filter_map(|item| item.text("name"));
-            if let Some(name) = names.iter().find(|name| !existing.clone().any(|known| known == *name)) {
+            if let Some(name) = names.iter().find(|name| sorted.binary_search(&name.as_str()).is_err()) {
+                existing.truncate(20);
                 return Err(PodError::NoSuchContainer {
                     request: addition.request.origin.to_string(),
                     name: name.clone(),
-                    existing: existing.by_ref().take(20).collect::<Vec<_>>().join(", "),
+                    existing: existing.join(", "),
                 });
             }
         }

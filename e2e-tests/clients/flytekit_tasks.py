@@ -20,13 +20,9 @@ import pod
 
 ENV_VAR, FILE, ANY = Secret.MountType.ENV_VAR, Secret.MountType.FILE, Secret.MountType.ANY
 
-# Each name for variables and directory for files that an operator may choose. The first is the policy's default.
-SETTINGS = [
-    {},
-    {"envPrefix": "_FSEC_"},
-    {"envPrefix": "_FSEC_", "mountPath": "/etc/secrets"},
-    {"mountPath": "/var/run/flyte/secrets"},
-]
+# Names for variables and directories for files that an operator may choose: the policy's default, and Flyte 1's prefix
+# with a directory that is neither the policy's nor flytekit's default.
+SETTINGS = [{}, {"envPrefix": "_FSEC_", "mountPath": "/var/run/flyte/secrets"}]
 
 CLUSTER = {
     "shop-production/db": {"password": "s3cr3t", "ca.crt": "-----BEGIN\ncertificate\n"},

@@ -5,6 +5,7 @@ What Flyte's backend, the API server, the policy, the kubelet and the secret man
 """
 
 import base64
+import concurrent.futures
 import dataclasses
 import json
 import os
@@ -194,13 +195,20 @@ def output(command):
 
 def main(tests):
     """Runs `tests`, functions without arguments by their titles; the exit code says whether all of them passed."""
-    failed = 0
-    for title, test in tests.items():
-        try:
-            test()
-            print(f"ok      {title}", flush=True)
-        except Exception as error:
-            failed += 1
-            print(f"FAILED  {title}\n{error if isinstance(error, Failure) else traceback.format_exc()}", flush=True)
-    print(f"{len(tests) - failed} passed, {failed} failed")
-    return 1 if failed or not tests else 0
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        errors = list(pool.map(attempt, tests, tests.values()))
+    failed = sum(errors)
+    print(f"{len(errors) - failed} passed, {failed} failed")
+    return 1 if failed or not errors else 0
+
+
+def attempt(title, test):
+    """Whether the test fails."""
+    try:
+        test()
+    except Exception as error:
+        reason = error if isinstance(error, Failure) else traceback.format_exc()
+        print(f"FAILED  {title}\n{reason}", flush=True)
+        return True
+    print(f"ok      {title}", flush=True)
+    return False

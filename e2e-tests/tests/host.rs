@@ -231,7 +231,8 @@ fn failures_of_the_guest_are_rejections_with_code_500() {
         let said = evaluation.response.message();
         assert!(said.starts_with(message), "{name}: {said}");
         assert!(evaluation.failure.is_some(), "{name}");
-        assert!(started.elapsed() < 3 * DEADLINE, "{name}");
+        // Far more than the deadline: a busy machine is no failure, an endless loop is.
+        assert!(started.elapsed() < 15 * DEADLINE, "{name}");
     }
 }
 

@@ -21,15 +21,28 @@ fn the_fuzz_corpora() {
     let mut count = 0;
     for directory in fs::read_dir(corpora).expect("fuzz/corpus") {
         let directory = directory.expect("a directory").path();
-        let target = directory.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
+        let target = directory
+            .file_name()
+            .and_then(|name| name.to_str())
+            .unwrap_or_default()
+            .to_owned();
         for file in fs::read_dir(&directory).expect("a corpus") {
             let file = file.expect("a file").path();
             let bytes = fs::read(&file).expect("a file");
             for (operation, payload) in payloads(&target, &bytes) {
                 let answer = policy.call(&host, operation, &payload);
                 let answer = answer.unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-                let field: &[u8] = if operation == "validate" { b"{\"accepted\":" } else { b"{\"valid\":" };
-                assert!(answer.starts_with(field), "{}: {}", file.display(), String::from_utf8_lossy(&answer));
+                let field: &[u8] = if operation == "validate" {
+                    b"{\"accepted\":"
+                } else {
+                    b"{\"valid\":"
+                };
+                assert!(
+                    answer.starts_with(field),
+                    "{}: {}",
+                    file.display(),
+                    String::from_utf8_lossy(&answer)
+                );
                 count += 1;
             }
         }
@@ -52,7 +65,10 @@ fn payloads(target: &str, bytes: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
             let mut payloads = vec![("validate_settings", bytes.to_vec())];
             if let Ok(settings) = serde_json::from_slice::<Value>(bytes) {
                 let annotations = json!({JSON_ANNOTATION: r#"[{"group":"g","key":"k"}]"#});
-                payloads.push(("validate", payload(&json!({"metadata": {"annotations": annotations}}), &settings)));
+                payloads.push((
+                    "validate",
+                    payload(&json!({"metadata": {"annotations": annotations}}), &settings),
+                ));
             }
             payloads
         }

@@ -10,6 +10,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use e2e_tests::mutated;
 use secret_injector_policy::admission;
 use secret_injector_policy::cluster::MemoryCluster;
 use serde_json::{Value, json};
@@ -396,7 +397,10 @@ fn mutate(requests: &[Value], containers: &[&str], settings: &Value) -> Result<V
     let answer = admission::validate(payload.to_string().as_bytes(), &MemoryCluster::default());
     let answer: Value = serde_json::from_slice(&answer).expect("an answer");
     match answer["accepted"].as_bool() {
-        Some(true) => Ok(answer["mutated_object"].clone()),
+        Some(true) => {
+            mutated::keep(&payload["request"]["object"], &answer["mutated_object"]);
+            Ok(answer["mutated_object"].clone())
+        }
         _ => Err(answer["message"].as_str().unwrap_or_default().to_owned()),
     }
 }

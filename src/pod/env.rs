@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use super::files::Files;
-use super::{Addition, CONTAINER_LISTS, Pod, PodError, described, says};
+use super::{Addition, CONTAINER_LISTS, Pod, PodError, Room, described, says};
 use crate::injection::{EnvValue, EnvVar};
 use crate::json::Node;
 
@@ -16,6 +16,8 @@ use crate::json::Node;
 struct Variables<'v> {
     ordered: Vec<(&'v EnvVar, Node<'static>)>,
     positions: BTreeMap<&'v str, usize>,
+    /// How long they are together as JSON.
+    bytes: usize,
 }
 
 /// Adds the variables of all additions.
@@ -23,6 +25,7 @@ pub(super) fn add(
     pod: &mut Pod<'_>,
     additions: &[Addition<'_>],
     files: &Files,
+    room: &mut Room,
     warnings: &mut Vec<String>,
 ) -> Result<(), PodError> {
     let resolved: Vec<(usize, EnvVar)> = additions
@@ -54,6 +57,7 @@ pub(super) fn add(
             if let Some((_, variables)) = known.get(position)
                 && !variables.ordered.is_empty()
             {
+                room.take(variables.bytes)?;
                 merge(container, &name, variables, warnings)?;
             }
         }
@@ -70,6 +74,7 @@ fn variables<'v>(
     let mut ordered = Vec::new();
     let mut owners: Vec<usize> = Vec::new();
     let mut positions: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut bytes = 0_usize;
     // Each variable is put in front of those before it, so the last one stands first.
     for (owner, variable) in resolved.iter().rev() {
         if !reached.get(*owner).is_some_and(|reached| *reached) {
@@ -77,7 +82,9 @@ fn variables<'v>(
         }
         let Some(position) = positions.get(variable.name.as_str()) else {
             positions.insert(&variable.name, ordered.len());
-            ordered.push((variable, Node::Made(variable.to_json().into())));
+            let json = variable.to_json();
+            bytes = json.len().saturating_add(bytes);
+            ordered.push((variable, Node::Made(json.into())));
             owners.push(*owner);
             continue;
         };
@@ -104,7 +111,11 @@ fn variables<'v>(
             });
         }
     }
-    Ok(Variables { ordered, positions })
+    Ok(Variables {
+        ordered,
+        positions,
+        bytes,
+    })
 }
 
 /// Puts `variables` in front of the container's own.

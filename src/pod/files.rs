@@ -11,15 +11,21 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{Addition, CONTAINER_LISTS, Pod, PodError, described, object, says};
+use super::{Addition, CONTAINER_LISTS, MOST_ADDED, MOUNT_BYTES, Pod, PodError, Room, described, object, says};
 use crate::injection::{EnvValue, EnvVar, FileOrigin, SecretFile};
-use crate::json::Node;
+use crate::json::{Node, covers};
 use crate::managers::{ContainerName, Context, Copy, Fetch, FetchContainer, FetchItem, stands_first};
 use crate::names::{DNS_LABEL_LENGTH, short_hash};
 
 /// How much a memory volume may hold: more than all Secrets that fit one Pod, which the API server limits to
 /// [1 MiB each](https://kubernetes.io/docs/concepts/configuration/secret/#restriction-data-size).
 const MEMORY_LIMIT: &str = "64Mi";
+
+/// What a file takes at least, in a volume's list or an init container's arguments, beside its path.
+const FILE_BYTES: usize = 24;
+
+/// What a volume counts as: this bounds their number to 2,048, as each is compared with each.
+const VOLUME_BYTES: usize = 2048;
 
 /// The field of a Pod's spec that holds the containers that run first.
 const INIT_CONTAINERS: &str = "initContainers";
@@ -60,6 +66,8 @@ impl Files {
 struct Volume {
     name: String,
     source: Value,
+    /// The name that was wanted for it.
+    wanted: String,
 }
 
 /// A mount that a container gets.
@@ -73,8 +81,9 @@ struct Mount {
 }
 
 /// What is to be added, before anything is.
-#[derive(Default)]
 struct Plan {
+    /// What the files in volumes and the arguments of init containers may still take.
+    room: Room,
     volumes: Vec<Volume>,
     /// Which mounts the containers of a set get.
     sets: Vec<(Vec<usize>, Vec<Mount>)>,
@@ -84,7 +93,12 @@ struct Plan {
 }
 
 /// Adds the files of all additions.
-pub(super) fn add(pod: &mut Pod<'_>, additions: &[Addition<'_>], context: &Context<'_>) -> Result<Files, PodError> {
+pub(super) fn add(
+    pod: &mut Pod<'_>,
+    additions: &[Addition<'_>],
+    context: &Context<'_>,
+    room: &mut Room,
+) -> Result<Files, PodError> {
     let templates = additions.iter().any(|addition| {
         let injection = &addition.injection;
         !injection.volumes.is_empty() || !injection.mounts.is_empty() || !injection.init_containers.is_empty()
@@ -103,7 +117,7 @@ pub(super) fn add(pod: &mut Pod<'_>, additions: &[Addition<'_>], context: &Conte
         }
     }
     let names = plan.add_volumes(pod)?;
-    plan.add_mounts(pod, additions, &names, &ours)?;
+    plan.add_mounts(pod, additions, &names, &ours, room)?;
     let ours = plan.add_containers(pod, context, &names, ours)?;
     let env_files = plan
         .env_files
@@ -111,13 +125,19 @@ pub(super) fn add(pod: &mut Pod<'_>, additions: &[Addition<'_>], context: &Conte
         .filter_map(|(addition, (volume, path))| Some((*addition, (names.get(*volume)?.clone(), path.clone()))))
         .collect();
     let mut files = Files { env_files, ours };
-    super::template::add(pod, additions, &mut files.ours, stands_first(context.settings))?;
+    super::template::add(pod, additions, &mut files.ours, stands_first(context.settings), room)?;
     Ok(files)
 }
 
 impl Plan {
     fn new(pod: &Pod<'_>, additions: &[Addition<'_>], context: &Context<'_>, ours: &[usize]) -> Result<Self, PodError> {
-        let mut plan = Self::default();
+        let mut plan = Self {
+            room: Room(MOST_ADDED),
+            volumes: Vec::new(),
+            sets: Vec::new(),
+            containers: Vec::new(),
+            env_files: BTreeMap::new(),
+        };
         for list in CONTAINER_LISTS {
             for (index, container) in pod.spec_items(list).iter().enumerate() {
                 if list == INIT_CONTAINERS && ours.contains(&index) {
@@ -153,6 +173,10 @@ impl Plan {
             .iter()
             .filter_map(|index| Some((*index, additions.get(*index)?.injection.file.as_ref()?)))
             .collect();
+        let bytes = files
+            .iter()
+            .map(|(_, file)| file.path.as_str().len().saturating_add(FILE_BYTES));
+        self.room.take(bytes.sum())?;
         let files = without_copies(files, additions, context)?;
         let mount_path = &context.settings.mount_path;
         let mut mounts = Vec::new();
@@ -176,7 +200,7 @@ impl Plan {
                 .get(*owner)
                 .and_then(|addition| context.settings.managers.get(addition.manager))
                 .map_or("secrets", |entry| entry.manager.files_volume());
-            let volume = self.volume(name, memory());
+            let volume = self.volume(name, memory())?;
             for (index, file) in &fetched {
                 let copy = Copy {
                     volume,
@@ -212,7 +236,7 @@ impl Plan {
                 ));
             }
             let (name, source) = directory_volume(directory, &files, first, mount_path, additions)?;
-            let volume = self.volume(&name, source);
+            let volume = self.volume(&name, source)?;
             if directory.is_empty() && !alone {
                 // As with the memory volume: nothing can be mounted inside of this one.
                 mount_parts(&files, volume, mount_path, &mut mounts);
@@ -267,6 +291,7 @@ impl Plan {
                 self.volumes.push(Volume {
                     name: format!("{files}-env"),
                     source: memory(),
+                    wanted: String::new(),
                 });
                 self.volumes.len() - 1
             });
@@ -307,38 +332,56 @@ impl Plan {
     }
 
     /// The number of a volume, one that is there already where it is the same.
-    fn volume(&mut self, name: &str, source: Value) -> usize {
+    fn volume(&mut self, name: &str, source: Value) -> Result<usize, PodError> {
         let shared = |volume: &Volume| {
             // Memory volumes of different sets hold different files.
-            volume.source.get("emptyDir").is_none() && volume.source == source
+            volume.wanted == name && volume.source.get("emptyDir").is_none() && volume.source == source
         };
         if let Some(position) = self.volumes.iter().position(shared) {
-            return position;
+            return Ok(position);
         }
+        self.room.take(VOLUME_BYTES)?;
         let mut unique = name.to_owned();
-        let mut number = 2_u32;
+        // Sets mostly want the same names.
+        let mut number = self
+            .volumes
+            .iter()
+            .filter(|volume| volume.wanted == name)
+            .count()
+            .max(1);
         while self.volumes.iter().any(|volume| volume.name == unique) {
+            number = number.saturating_add(1);
             unique = format!("{name}-{number}");
-            number += 1;
         }
-        self.volumes.push(Volume { name: unique, source });
-        self.volumes.len() - 1
+        self.volumes.push(Volume {
+            name: unique,
+            source,
+            wanted: name.to_owned(),
+        });
+        Ok(self.volumes.len().saturating_sub(1))
     }
 
     /// The positions of init containers that run what ours run.
     fn recognised(&self, pod: &Pod<'_>) -> Vec<usize> {
-        let same = |container: &Node<'_>, ours: &FetchContainer| {
+        let same = |container: &Node<'_>| {
+            let name = container.text("name").unwrap_or_default();
+            // A container of the Pod's may be large: it is read once, and only if it has such a name.
+            let mut fitting = self.containers.iter().filter(|ours| ours.name.fits(name)).peekable();
+            if fitting.peek().is_none() {
+                return false;
+            }
             let existing = container.to_value();
-            ours.name.fits(container.text("name").unwrap_or_default())
-                && ["image", "command"].iter().all(|field| match ours.spec.get(field) {
+            fitting.any(|ours| {
+                ["image", "command"].iter().all(|field| match ours.spec.get(field) {
                     Some(wanted) => existing.get(field) == Some(wanted),
                     None => true,
                 })
+            })
         };
         pod.spec_items(INIT_CONTAINERS)
             .iter()
             .enumerate()
-            .filter(|(_, container)| self.containers.iter().any(|ours| same(container, ours)))
+            .filter(|(_, container)| same(container))
             .map(|(index, _)| index)
             .collect()
     }
@@ -361,7 +404,7 @@ impl Plan {
                     _ => {}
                 }
                 name = shortened(&format!("{}-{number}", volume.name));
-                number += 1;
+                number = another(number, &volume.name)?;
             };
             if add {
                 volumes.push(volume_node(&name, &volume.source));
@@ -377,6 +420,7 @@ impl Plan {
         additions: &[Addition<'_>],
         names: &[String],
         ours: &[usize],
+        room: &mut Room,
     ) -> Result<(), PodError> {
         for list in CONTAINER_LISTS {
             if pod.spec_items(list).is_empty() {
@@ -396,6 +440,8 @@ impl Plan {
                         continue;
                     };
                     let owner = additions.get(mount.owner).map(|addition| described(addition.request));
+                    let bytes = mount.path.len().saturating_add(volume.len());
+                    room.take(bytes.saturating_add(MOUNT_BYTES))?;
                     add_mount(container, &container_name, mount, volume, &owner.unwrap_or_default())?;
                 }
             }
@@ -420,16 +466,17 @@ impl Plan {
             .filter_map(|item| Some(item.text("name")?.to_owned()))
             .collect();
         let existing = pod.spec_list(INIT_CONTAINERS)?;
-        let mut used = Vec::new();
+        // Each is read once, however many it is compared with.
+        let mut known: Vec<Value> = recognised
+            .iter()
+            .filter_map(|index| Some(existing.get(*index)?.to_value()))
+            .collect();
         let mut added: Vec<Node<'_>> = Vec::new();
         let mut number = existing.len().saturating_sub(recognised.len());
         for container in &self.containers {
             let spec = with_mounts(container, names);
-            let there = recognised.iter().copied().find(|index| {
-                !used.contains(index) && existing.get(*index).is_some_and(|existing| says(existing, &spec))
-            });
-            if let Some(index) = there {
-                used.push(index);
+            if let Some(there) = known.iter().position(|existing| covers(existing, &spec)) {
+                known.remove(there);
                 continue;
             }
             let taken = |name: &str| {
@@ -439,7 +486,7 @@ impl Plan {
                     .any(|item| item.text("name") == Some(name))
                     || app_containers.iter().any(|known| known == name)
             };
-            let name = container.name.free(&mut number, taken);
+            let name = container.name.free(&mut number, taken)?;
             added.push(container_node(&name, spec));
         }
         let count = added.len();
@@ -464,19 +511,21 @@ impl ContainerName {
         }
     }
 
-    fn free(self, number: &mut usize, taken: impl Fn(&str) -> bool) -> String {
+    fn free(self, number: &mut usize, taken: impl Fn(&str) -> bool) -> Result<String, PodError> {
         if let Self::Exact(name) = self
             && !taken(name)
         {
-            return name.to_owned();
+            return Ok(name.to_owned());
         }
+        let mut tries = 1;
         let (Self::Exact(prefix) | Self::Numbered(prefix)) = self;
         loop {
             let name = format!("{prefix}-{number}");
-            *number += 1;
+            *number = number.saturating_add(1);
             if !taken(&name) {
-                return name;
+                return Ok(name);
             }
+            tries = another(tries, prefix)?;
         }
     }
 }
@@ -640,6 +689,15 @@ fn with_optional(mut source: Value, optional: bool) -> Value {
         fields.insert("optional".to_owned(), Value::Bool(true));
     }
     source
+}
+
+/// The number of the next try to find a free name.
+fn another(number: u32, name: &str) -> Result<u32, PodError> {
+    const MOST: u32 = 1_000;
+    if number == MOST {
+        return Err(PodError::NoFreeName { name: name.to_owned() });
+    }
+    Ok(number.saturating_add(1))
 }
 
 /// A name of at most 63 characters: itself, or one that stands for it.

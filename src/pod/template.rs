@@ -7,7 +7,7 @@
 
 use serde_json::Value;
 
-use super::{Addition, CONTAINER_LISTS, Pod, PodError, described, says};
+use super::{Addition, CONTAINER_LISTS, MOUNT_BYTES, Pod, PodError, Room, described, says};
 use crate::json::{Node, covers};
 
 /// The init containers of templates that the Pod has already, by their positions.
@@ -35,6 +35,7 @@ pub(super) fn add(
     additions: &[Addition<'_>],
     ours: &mut Vec<usize>,
     first: bool,
+    room: &mut Room,
 ) -> Result<(), PodError> {
     let mut inserted = 0;
     for addition in additions {
@@ -54,13 +55,13 @@ pub(super) fn add(
                 Some(_) => return Err(clash(addition, "the volume", volume)),
             }
         }
-        add_mounts(pod, addition, ours)?;
+        add_mounts(pod, addition, ours, room)?;
     }
     Ok(())
 }
 
 /// Adds the mounts of one request to the containers that it reaches.
-fn add_mounts(pod: &mut Pod<'_>, addition: &Addition<'_>, ours: &[usize]) -> Result<(), PodError> {
+fn add_mounts(pod: &mut Pod<'_>, addition: &Addition<'_>, ours: &[usize], room: &mut Room) -> Result<(), PodError> {
     if addition.injection.mounts.is_empty() {
         return Ok(());
     }
@@ -81,7 +82,10 @@ fn add_mounts(pod: &mut Pod<'_>, addition: &Addition<'_>, ours: &[usize]) -> Res
                     .iter()
                     .find(|existing| existing.text("mountPath").map(without_slash) == Some(without_slash(path)));
                 match there {
-                    None => mounts.push(node(mount)?),
+                    None => {
+                        room.take(MOUNT_BYTES.saturating_add(path.len()))?;
+                        mounts.push(node(mount)?);
+                    }
                     Some(existing) if says(existing, mount) => {}
                     Some(existing) => {
                         return Err(PodError::MountClash {

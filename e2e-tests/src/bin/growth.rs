@@ -73,8 +73,9 @@ fn outcome(answer: &[u8]) -> String {
 
 /// A Pod whose every container gets every secret, half of them as variables.
 fn pod(containers: usize, secrets: usize) -> Value {
-    let containers: Vec<Value> =
-        (0..containers).map(|number| json!({"name": format!("c{number}"), "image": "busybox"})).collect();
+    let containers: Vec<Value> = (0..containers)
+        .map(|number| json!({"name": format!("c{number}"), "image": "busybox"}))
+        .collect();
     let requests: Vec<Value> = (0..secrets)
         .map(|number| {
             let mount = if number % 2 == 0 { "ENV_VAR" } else { "FILE" };
