@@ -72,10 +72,10 @@ $(VENV)/validate: e2e-tests/schema/requirements.txt
 	@touch $@
 
 .PHONY: validate-pods
-validate-pods: policy.wasm $(VENV)/validate ## Check every Pod that the tests mutate against the Kubernetes schemas
+validate-pods: policy.wasm $(VENV)/validate ## Check the Pods that the policy has mutated against the Kubernetes schemas
 	@echo "==> Collecting the mutated Pods"
 	@rm -rf target/mutated-pods
-	@MUTATED_PODS=$(CURDIR)/target/mutated-pods cargo test --quiet -p e2e-tests
+	@MUTATED_PODS=$(CURDIR)/target/mutated-pods cargo test --quiet -p e2e-tests --test policy --test presets --test kwctl --test golden
 	@$(VENV)/validate/bin/python e2e-tests/schema/validate.py target/mutated-pods
 
 .PHONY: e2e-tests

@@ -26,6 +26,8 @@ def problems(pod, version):
     except kubernetes_validate.ValidationError as error:
         path = ".".join(str(part) for part in error.path)
         return [f"{path}: {error.message.splitlines()[0][:200]}"]
+    except (KeyError, TypeError, AttributeError):
+        return ["no apiVersion and kind that Kubernetes knows"]
     found = []
     spec = pod.get("spec") or {}
     volumes = [volume["name"] for volume in spec.get("volumes") or []]
