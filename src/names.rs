@@ -192,9 +192,7 @@ mod tests {
 
     #[test]
     fn a_hostile_glob_takes_no_exponential_time() {
-        assert!(
-            !Glob::new(&"*a".repeat(200)).fits(&"a".repeat(199).repeat(5).replace('a', "ab")[..600].replace('a', "c"))
-        );
+        assert!(!Glob::new(&format!("{}b", "*a".repeat(200))).fits(&"a".repeat(2000)));
     }
 
     #[test]

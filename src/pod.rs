@@ -354,13 +354,13 @@ impl<'a> Pod<'a> {
         Ok(())
     }
 
-    /// Writes the status annotation; what it held is of no interest.
+    /// Writes the status annotation, a JSON string; what it held is of no interest.
     ///
     /// # Errors
     /// [`PodError::WrongType`]
     pub fn set_status(&mut self, status: String) -> Result<(), PodError> {
         let annotations = self.metadata_mut("annotations")?;
-        let status = Node::Text(Cow::Owned(status));
+        let status = Node::Made(status.into());
         match annotations.iter_mut().find(|(key, _)| key == STATUS_ANNOTATION) {
             Some((_, value)) => *value = status,
             None => annotations.push((Cow::Borrowed(STATUS_ANNOTATION), status)),

@@ -435,15 +435,33 @@ impl Plan {
                 let Some((_, mounts)) = self.sets.iter().find(|(set, _)| *set == wanted) else {
                     continue;
                 };
+                if mounts.is_empty() {
+                    continue;
+                }
+                for mount in mounts {
+                    room.take(mount.path.len().saturating_add(MOUNT_BYTES))?;
+                }
+                let container_mounts = container.list_mut("volumeMounts")?;
+                let mut added = Vec::with_capacity(mounts.len());
                 for mount in mounts {
                     let Some(volume) = names.get(mount.volume) else {
                         continue;
                     };
-                    let owner = additions.get(mount.owner).map(|addition| described(addition.request));
-                    let bytes = mount.path.len().saturating_add(volume.len());
-                    room.take(bytes.saturating_add(MOUNT_BYTES))?;
-                    add_mount(container, &container_name, mount, volume, &owner.unwrap_or_default())?;
+                    match missing(container_mounts, mount, volume) {
+                        Ok(false) => {}
+                        Ok(true) => added.push(mount_node(mount, volume)),
+                        Err(own) => {
+                            let owner = additions.get(mount.owner);
+                            return Err(PodError::MountClash {
+                                container: container_name,
+                                volume: own.text("name").unwrap_or_default().to_owned(),
+                                path: own.text("mountPath").unwrap_or_default().to_owned(),
+                                request: owner.map_or_else(String::new, |addition| described(addition.request)),
+                            });
+                        }
+                    }
                 }
+                container_mounts.append(&mut added);
             }
         }
         Ok(())
@@ -717,49 +735,38 @@ fn volume_node<'a>(name: &str, source: &Value) -> Node<'a> {
     Node::Object(fields)
 }
 
-/// Adds a mount to a container that does not have it yet.
-fn add_mount(
-    container: &mut Node<'_>,
-    container_name: &str,
-    mount: &Mount,
-    volume: &str,
-    request: &str,
-) -> Result<(), PodError> {
-    let existing = container.list_mut("volumeMounts")?;
-    let below = |own: &Node<'_>| {
-        let path = own
-            .text("mountPath")?
-            .trim_end_matches('/')
-            .strip_prefix(&mount.path)?
-            .to_owned();
-        (path.is_empty() || path.starts_with('/')).then_some(path)
-    };
-    let is_ours = |own: &Node<'_>| {
-        let sub_path = own
-            .get("subPath")
-            .and_then(|path| path.to_value().as_str().map(str::to_owned));
-        own.text("name") == Some(volume) && sub_path == mount.sub_path && own.get("subPathExpr").is_none()
-    };
-    let there = existing
-        .iter()
-        .any(|own| below(own).is_some_and(|path| path.is_empty()) && is_ours(own));
-    // A mount below a new one of ours would hide files, and its directory cannot be made in a read-only volume.
-    let in_the_way = existing.iter().find(|own| match below(own) {
-        Some(path) if path.is_empty() => !is_ours(own),
-        Some(_) => !there,
-        None => false,
-    });
-    if let Some(own) = in_the_way {
-        return Err(PodError::MountClash {
-            container: container_name.to_owned(),
-            volume: own.text("name").unwrap_or_default().to_owned(),
-            path: own.text("mountPath").unwrap_or_default().to_owned(),
-            request: request.to_owned(),
-        });
+/// Whether a container has still to get `mount`.
+///
+/// # Errors
+/// The mount of its own that is in the way: at the same path, or, where ours is new, below it. That would hide files,
+/// and its directory cannot be made in a read-only volume.
+fn missing<'m, 'a>(existing: &'m [Node<'a>], mount: &Mount, volume: &str) -> Result<bool, &'m Node<'a>> {
+    let (mut there, mut below) = (false, None);
+    for own in existing {
+        let path = own.text("mountPath").unwrap_or_default().trim_end_matches('/');
+        let Some(rest) = path.strip_prefix(&mount.path) else {
+            continue;
+        };
+        if rest.starts_with('/') {
+            below = Some(own);
+        } else if rest.is_empty() {
+            let sub_path = own.get("subPath").map(Node::to_value);
+            let same = own.text("name") == Some(volume)
+                && sub_path.as_ref().and_then(Value::as_str) == mount.sub_path.as_deref()
+                && own.get("subPathExpr").is_none();
+            if !same {
+                return Err(own);
+            }
+            there = true;
+        }
     }
-    if there {
-        return Ok(());
+    match below {
+        Some(own) if !there => Err(own),
+        _ => Ok(!there),
     }
+}
+
+fn mount_node<'a>(mount: &Mount, volume: &str) -> Node<'a> {
     let mut fields = vec![
         (Cow::Borrowed("name"), Node::Text(Cow::Owned(volume.to_owned()))),
         (Cow::Borrowed("readOnly"), Node::made(&Value::Bool(true))),
@@ -768,8 +775,7 @@ fn add_mount(
     if let Some(sub_path) = &mount.sub_path {
         fields.push((Cow::Borrowed("subPath"), Node::Text(Cow::Owned(sub_path.clone()))));
     }
-    existing.push(Node::Object(fields));
-    Ok(())
+    Node::Object(fields)
 }
 
 /// The container's spec with the mounts of its volumes.

@@ -65,31 +65,27 @@ pub fn encode(bytes: &[u8]) -> String {
 /// # Errors
 /// A character outside the alphabet; unlike in Go, a last group that is too short for a byte.
 pub fn decode(text: &str) -> Result<Vec<u8>, DecodeError> {
-    let mut values = Vec::with_capacity(text.len());
+    let mut bytes = Vec::with_capacity(text.len().div_ceil(8).saturating_mul(5));
+    let mut letters = 0_usize;
+    // The bits read last, of which the lowest `pending` are not in `bytes` yet.
+    let (mut bits, mut pending) = (0_u32, 0_u32);
     for (index, character) in text.chars().enumerate() {
         if matches!(character, '\r' | '\n') {
             continue;
         }
         let position = index.saturating_add(1);
-        values.push(value(character).ok_or(DecodeError::Character { position, character })?);
+        let value = value(character).ok_or(DecodeError::Character { position, character })?;
+        letters = letters.saturating_add(1);
+        bits = bits.wrapping_shl(5) | u32::from(value);
+        pending = pending.saturating_add(5);
+        if let Some(left) = pending.checked_sub(8) {
+            pending = left;
+            let [.., byte] = bits.wrapping_shr(left).to_be_bytes();
+            bytes.push(byte);
+        }
     }
-    let mut bytes = Vec::with_capacity(values.len().div_ceil(8).saturating_mul(5));
-    for group in values.chunks(8) {
-        let length = match group.len() {
-            2 => 1,
-            4 => 2,
-            5 => 3,
-            7 => 4,
-            8 => 5,
-            _ => {
-                return Err(DecodeError::Tail { letters: values.len() });
-            }
-        };
-        let word = group
-            .iter()
-            .zip(SHIFTS)
-            .fold(0, |word, (&value, shift)| word | u64::from(value).wrapping_shl(shift));
-        bytes.extend(word.to_be_bytes().into_iter().take(length));
+    if matches!(letters % 8, 1 | 3 | 6) {
+        return Err(DecodeError::Tail { letters });
     }
     Ok(bytes)
 }

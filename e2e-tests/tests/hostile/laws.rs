@@ -253,7 +253,9 @@ fn added(before: &Value, after: &Value, place: &str, warnings: &[&str]) -> Resul
             added_variables(before, after, place, warnings)
         }
         (Value::Array(before), Value::Array(after)) if is_list(place) => added_items(before, after, place, warnings),
-        (Value::Null, Value::Array(_)) if is_list(place) => added(&json!([]), after, place, warnings),
+        (Value::Null, Value::Array(items)) if is_list(place) && !items.is_empty() => {
+            added(&json!([]), after, place, warnings)
+        }
         (Value::Null, Value::Object(_)) if matches!(place, "/metadata/annotations" | "/metadata/labels") => {
             added(&json!({}), after, place, warnings)
         }
