@@ -3,6 +3,8 @@
 //! Times are medians. A benchmark runs in rounds; a ratio is made within each round, and reported is the median of the
 //! rounds.
 
+mod sizing;
+
 use std::{
     collections::BTreeMap,
     fmt::Write as _,
@@ -363,19 +365,12 @@ impl Report {
 
     /// Puts the report between the [`MARKS`] of a document.
     pub fn write_into(&self, document: &Path) -> Result<(), ReportError> {
-        let failed = |source| ReportError::File {
-            path: document.to_owned(),
-            source,
-        };
-        let text = fs::read_to_string(document).map_err(failed)?;
-        let (before, rest) = text
-            .split_once(MARKS.0)
-            .ok_or_else(|| ReportError::Marks(document.to_owned()))?;
-        let (_, after) = rest
-            .split_once(MARKS.1)
-            .ok_or_else(|| ReportError::Marks(document.to_owned()))?;
-        let text = format!("{before}{}\n{}{}{after}", MARKS.0, self.to_markdown(), MARKS.1);
-        fs::write(document, text).map_err(failed)
+        put_between_marks(document, &self.to_markdown())
+    }
+
+    /// Puts what follows for the size of a policy server between the [`MARKS`] of a document.
+    pub fn write_sizing_into(&self, document: &Path) -> Result<(), ReportError> {
+        put_between_marks(document, &sizing::to_markdown(self))
     }
 
     fn goals_table(&self) -> String {
@@ -435,6 +430,19 @@ impl Report {
         });
         table(&header, 1, rows)
     }
+}
+
+fn put_between_marks(document: &Path, report: &str) -> Result<(), ReportError> {
+    let failed = |source| ReportError::File {
+        path: document.to_owned(),
+        source,
+    };
+    let marks = || ReportError::Marks(document.to_owned());
+    let text = fs::read_to_string(document).map_err(failed)?;
+    let (before, rest) = text.split_once(MARKS.0).ok_or_else(marks)?;
+    let (_, after) = rest.split_once(MARKS.1).ok_or_else(marks)?;
+    let text = format!("{before}{}\n\n{report}\n{}{after}", MARKS.0, MARKS.1);
+    fs::write(document, text).map_err(failed)
 }
 
 fn microseconds(nanoseconds: f64) -> String {

@@ -18,7 +18,7 @@ use e2e_tests::{
     modules::{self, Baseline, repository},
 };
 
-/// Makes a run short: one round, and `docs/benchmarks.md` stays as it is.
+/// Makes a run short: one round, and `docs` stays as it is.
 const QUICK: &str = "QUICK";
 const ROUNDS: usize = 3;
 
@@ -69,6 +69,7 @@ fn main() -> Result<()> {
     println!("{}", report.to_markdown());
     if !quick {
         report.write_into(&repository().join("docs/benchmarks.md"))?;
+        report.write_sizing_into(&repository().join("docs/scaling.md"))?;
     }
     Ok(())
 }
