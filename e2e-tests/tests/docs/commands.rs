@@ -1,0 +1,198 @@
+//! The commands of the documentation: those for the preview tool are run as they are written, those for make name targets,
+//! and those for a cluster name files that are there.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use e2e_tests::modules;
+
+use super::markdown::{Document, blocks, code};
+
+/// Files of the reader, and what stands for them where the documentation's commands are run.
+const READERS: [(&str, &str); 6] = [
+    ("flyte-config.yaml", "e2e-tests/golden/defaults_v2.json"),
+    ("pod.yaml", "e2e-tests/examples/flyte-files/pod.yaml"),
+    ("secrets.yaml", "e2e-tests/examples/flyte-files/cluster.yaml"),
+    ("settings.yaml", "e2e-tests/examples/flyte-files/settings.yaml"),
+    ("old.wasm", "policy.wasm"),
+    ("new.wasm", "policy.wasm"),
+];
+
+const PREVIEW: &str = "target/debug/preview";
+
+#[test]
+fn commands_of_the_preview_tool_run() {
+    let mut run = 0;
+    for document in documents() {
+        let here = reader(&document.path);
+        for command in commands(&document).iter().filter(|command| command.contains(PREVIEW)) {
+            let output = Command::new("bash")
+                .args(["-euo", "pipefail", "-c", command])
+                .current_dir(&here)
+                .output()
+                .unwrap();
+            assert!(
+                output.status.success(),
+                "{}: {command}\n{}{}",
+                document.path.display(),
+                String::from_utf8_lossy(&output.stdout),
+                String::from_utf8_lossy(&output.stderr)
+            );
+            run += 1;
+        }
+        fs::remove_dir_all(here).unwrap();
+    }
+    assert!(run >= 6, "only {run} commands were found");
+}
+
+#[test]
+fn make_help_lists_every_target() {
+    let output = Command::new("make")
+        .arg("help")
+        .current_dir(modules::repository())
+        .env_remove("MAKEFLAGS")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let listed: BTreeSet<String> = text
+        .lines()
+        .map(|line| {
+            let (name, about) = line.split_once(' ').unwrap();
+            assert!(!about.trim().is_empty(), "{name} has no description");
+            name.to_owned()
+        })
+        .collect();
+    assert_eq!(listed, targets(), "make help on the left, the Makefile on the right");
+}
+
+/// In the documentation, the workflows and what CI runs.
+#[test]
+fn targets_that_are_named_exist() {
+    let targets = targets();
+    let mut named: Vec<(PathBuf, String)> = Vec::new();
+    for document in Document::all() {
+        for command in commands(&document)
+            .iter()
+            .map(String::as_str)
+            .chain(code(&document.text))
+        {
+            named.extend(of_make(command).map(|target| (document.path.clone(), target)));
+        }
+    }
+    for path in workflows() {
+        for line in fs::read_to_string(modules::repository().join(&path)).unwrap().lines() {
+            let line = line.trim().trim_start_matches("- ").trim_start_matches("run: ");
+            named.extend(of_make(line).map(|target| (path.clone(), target)));
+        }
+    }
+    assert!(named.len() > 10);
+    for (path, target) in named {
+        assert!(targets.contains(&target), "{}: make {target}", path.display());
+    }
+}
+
+/// Directories behind `-k`, files behind `-f`, and the names of what `deploy` makes.
+#[test]
+fn commands_for_a_cluster_name_what_is_there() {
+    let mut seen = 0;
+    for document in Document::all() {
+        for command in commands(&document) {
+            let words: Vec<&str> = command.split_whitespace().collect();
+            if words[0] != "kubectl" {
+                continue;
+            }
+            let place = document.path.display();
+            for pair in words.windows(2).filter(|pair| ["-k", "kustomize"].contains(&pair[0])) {
+                let path = modules::repository().join(pair[1]).join("kustomization.yaml");
+                assert!(path.exists(), "{place}: {command}");
+                seen += 1;
+            }
+            for word in &words {
+                if let Some((_, name)) = word.split_once("clusteradmissionpolicies/") {
+                    let manifest = fs::read_to_string(modules::repository().join("deploy/base/policy.yaml")).unwrap();
+                    assert!(manifest.contains(&format!("name: {name}\n")), "{place}: {command}");
+                    seen += 1;
+                }
+            }
+        }
+    }
+    assert!(seen > 3);
+}
+
+/// Where commands are run that a reader would run: not among the tools for contributors, which say themselves what they need.
+fn documents() -> Vec<Document> {
+    let all = Document::all().into_iter();
+    all.filter(|document| document.path.components().count() == 1 || document.path.starts_with("docs"))
+        .collect()
+}
+
+/// A directory that looks like the repository, with the reader's files in it.
+fn reader(document: &Path) -> PathBuf {
+    let name = document.to_string_lossy().replace('/', "-");
+    let here = std::env::temp_dir().join(format!("docs-{}-{name}", std::process::id()));
+    _ = fs::remove_dir_all(&here);
+    fs::create_dir_all(here.join("target/debug")).unwrap();
+    let root = modules::repository();
+    for entry in ["docs", "deploy", "e2e-tests", "metadata.yml"] {
+        symlink(root.join(entry), here.join(entry)).unwrap();
+    }
+    symlink(modules::policy(), here.join("policy.wasm")).unwrap();
+    symlink(env!("CARGO_BIN_EXE_preview"), here.join(PREVIEW)).unwrap();
+    for (name, source) in READERS {
+        let source = if source == "policy.wasm" {
+            modules::policy()
+        } else {
+            root.join(source)
+        };
+        fs::copy(source, here.join(name)).unwrap();
+    }
+    here
+}
+
+/// What stands behind `$ ` in blocks for the console.
+fn commands(document: &Document) -> Vec<String> {
+    blocks(&document.text)
+        .iter()
+        .filter(|block| block.language == "console")
+        .flat_map(|block| &block.lines)
+        .filter_map(|line| line.strip_prefix("$ "))
+        .map(|line| line.split("   #").next().unwrap().trim().to_owned())
+        .collect()
+}
+
+/// The targets in a command for make.
+fn of_make(command: &str) -> impl Iterator<Item = String> {
+    let arguments = command.strip_prefix("make ").unwrap_or_default();
+    let words: Vec<String> = arguments
+        .split_whitespace()
+        .filter(|word| !word.contains('=') && !word.starts_with('-') && !word.starts_with('('))
+        .map(str::to_owned)
+        .collect();
+    words.into_iter()
+}
+
+/// The targets of the Makefile that have a name of their own.
+fn targets() -> BTreeSet<String> {
+    let makefile = fs::read_to_string(modules::repository().join("Makefile")).unwrap();
+    makefile
+        .lines()
+        .filter(|line| !line.starts_with(['\t', '#', '.', ' ']) && !line.contains(":="))
+        .filter_map(|line| line.split_once(':'))
+        .map(|(target, _)| target.to_owned())
+        .filter(|target| !target.contains(['%', '$']))
+        .collect()
+}
+
+fn workflows() -> Vec<PathBuf> {
+    let directory = modules::repository().join(".github/workflows");
+    let mut files: Vec<PathBuf> = fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| PathBuf::from(".github/workflows").join(entry.unwrap().file_name()))
+        .collect();
+    files.push(PathBuf::from(".ci/run"));
+    files
+}
