@@ -1,5 +1,5 @@
-"""Flyte 2: tasks of the flyte SDK find their secrets where it promises them: in the variables that `flyte.Secret` names,
-and in files below /etc/flyte/secrets. Each task below runs in its container.
+"""Flyte 2: tasks of the flyte SDK find their secrets where it promises them: in the variables that `flyte.Secret`
+names, and in files below /etc/flyte/secrets. Each task below runs in its container.
 
     flyte_tasks.py             runs all of them
     flyte_tasks.py --run TASK  is the task's container
@@ -35,6 +35,8 @@ CLUSTER = {
     "shop-production/9d473c979ea0fcb4f569ba91f02f0b3d": {"openai-api-key": "sk-$(HOME)"},
     "shop-production/my-db": {"password": "s3cr3t", "ca.crt": "-----BEGIN\ncertificate\n"},
     "flyte-secrets/shared": {"token": "everybody's"},
+    # What a CSI driver makes of a SecretProviderClass with secretObjects.
+    "shop-production/my-db-synced": {"password": "from a driver"},
     **{f"shop-production/{name}": content for name, content in FLYTE_SECRETS.items()},
     **{f"flyte/{name}": content for name, content in FLYTE_SECRETS.items()},
 }
@@ -43,8 +45,8 @@ TASKS = {}
 
 
 def using(manager, *, secrets=(), backend=(), managers=None, agents=None, **settings):
-    """Makes a task of a function: the manager that serves it, the secrets that it asks for and those that Flyte's backend
-    adds, what the secret managers hold, and further settings of the policy."""
+    """Makes a task of a function: the manager that serves it, the secrets that it asks for and those that Flyte's
+    backend adds, what the secret managers hold, and further settings of the policy."""
 
     def mark(function):
         name = function.__name__
@@ -153,6 +155,63 @@ async def aws_variable() -> None:
     assert not MOUNT.exists()
 
 
+# The group and the key together are the secret's ARN.
+ARN = "arn:aws:secretsmanager:eu-west-1:1:secret"
+
+
+@using(
+    {"type": "aws"},
+    secrets=[flyte.Secret("db-AbCdEf", group=f"{ARN}:", mount=MOUNT)],
+    managers={f"{ARN}:db-AbCdEf": "from Amazon"},
+)
+async def aws_sidecar_file() -> None:
+    # Flyte keeps files of AWS in lower case.
+    assert (MOUNT / f"{ARN}:" / "db-abcdef").read_text() == "from Amazon"
+
+
+AZURE = "https://v.vault.azure.net/secrets/password"
+
+
+@using(
+    {"type": "azure"},
+    secrets=[flyte.Secret("any", group=AZURE, mount=MOUNT)],
+    managers={AZURE: "from Microsoft"},
+)
+async def azure_file() -> None:
+    assert (MOUNT / "password").read_text() == "from Microsoft"
+
+
+@using(
+    {"type": "azure"},
+    secrets=[flyte.Secret("any", group=AZURE, as_env_var="PASSWORD")],
+    managers={AZURE: "from Microsoft"},
+    envFiles=True,
+)
+async def azure_variable() -> None:
+    assert os.environ["PASSWORD"] == "from Microsoft"
+
+
+CONFIDANT = {
+    "type": "confidant",
+    "url": "https://confidant.example",
+    "authKey": "alias/auth",
+    "region": "us-east-1",
+    "authContext": {"to": "confidant"},
+    "image": "confidant-client:1",
+}
+LYFT = {"my-db/password": "from Lyft"}
+
+
+@using(CONFIDANT, secrets=[flyte.Secret("password", group="my-db", mount=MOUNT)], managers=LYFT)
+async def confidant_file() -> None:
+    assert (MOUNT / "my-db" / "password").read_text() == "from Lyft"
+
+
+@using(CONFIDANT, secrets=[flyte.Secret("password", group="my-db")], managers=LYFT, envFiles=True)
+async def confidant_variable() -> None:
+    assert os.environ["MY_DB_PASSWORD"] == "from Lyft"
+
+
 @using(
     {"type": "vault", "role": "r"},
     secrets=[flyte.Secret("password", group="my-db", mount=MOUNT)],
@@ -162,9 +221,44 @@ async def vault_file() -> None:
     assert (MOUNT / "my-db" / "password").read_text() == "from Vault"
 
 
-@using({"type": "csi"}, secrets=[flyte.Secret("password", group="my-db", mount=MOUNT)], agents={"my-db/password": "here"})
+@using(
+    {"type": "csi"},
+    secrets=[flyte.Secret("password", group="my-db", mount=MOUNT)],
+    agents={"my-db/password": "from a driver"},
+)
 async def csi_file() -> None:
-    assert (MOUNT / "my-db" / "password").read_text() == "here"
+    assert (MOUNT / "my-db" / "password").read_text() == "from a driver"
+
+
+@using(
+    {"type": "csi", "secretName": "{group}-synced"},
+    secrets=[flyte.Secret("password", group="my-db")],
+    agents={"my-db/password": "from a driver"},
+)
+async def csi_variable() -> None:
+    assert os.environ["MY_DB_PASSWORD"] == "from a driver"
+
+
+@using(
+    {"type": "template", "env": [{"name": "{envVar}", "value": "vault:{group}#{key}"}]},
+    secrets=[flyte.Secret("password", group="my-db")],
+    agents={"vault:my-db#password": "from Vault"},
+)
+async def template_variable() -> None:
+    assert os.environ["MY_DB_PASSWORD"] == "from Vault"
+
+
+VOLUME = {
+    "type": "template",
+    "path": "{group}/{key}",
+    "volumes": [{"name": "{group}", "secret": {"secretName": "{group}"}}],
+    "volumeMounts": [{"name": "{group}", "mountPath": "{mountPath}/{group}", "readOnly": True}],
+}
+
+
+@using(VOLUME, secrets=[flyte.Secret("password", group="my-db", mount=MOUNT)])
+async def template_file() -> None:
+    assert (MOUNT / "my-db" / "password").read_text() == "s3cr3t"
 
 
 def check(name):

@@ -28,7 +28,9 @@ CLUSTER = {
     "shop-production/db": {"password": "s3cr3t", "ca.crt": "-----BEGIN\ncertificate\n"},
     "shop-production/My-App": {"Api-Key": "Mixed-Case"},
     "shop-production/dollars": {"value": "$(HOME)$$x"},
-    "flyte-secrets/shared": {"token": "$(HOME) from everybody's namespace"},
+    # What a CSI driver makes of a SecretProviderClass with secretObjects.
+    "shop-production/db-synced": {"password": "from a driver"},
+    "flyte-secrets/shared": {"token": "$(HOME) from everybody's namespace", "other": "as well"},
     # Flyte 2 keeps `flyte create secret token` for the project shop in its domain production as these.
     "shop-production/3f32b60754c2f15a8a92f018bf6074db": {
         "u__org__acme__domain__production__project__shop__key__token": "t0k3n",
@@ -155,10 +157,16 @@ def kubernetes_missing() -> None:
 
 
 @using({"type": "global", "authorize": "none"})
-@task(secret_requests=[Secret(group="shared", key="token", mount_requirement=ENV_VAR, env_var="TOKEN")])
-def global_variable() -> None:
+@task(
+    secret_requests=[
+        Secret(group="shared", key="token", mount_requirement=ENV_VAR, env_var="TOKEN"),
+        Secret(group="shared", key="other"),
+    ]
+)
+def global_variables() -> None:
     assert secrets().get("shared", "token") == "$(HOME) from everybody's namespace"
     assert os.environ["TOKEN"] == "$(HOME) from everybody's namespace"
+    assert secrets().get("shared", "other") == "as well"
 
 
 @using({"type": "flyte"})
@@ -174,6 +182,12 @@ def flyte_file() -> None:
     assert os.environ["TOKEN_FILE"] == secrets().get_secrets_file(key="token")
 
 
+@using({"type": "flyte"})
+@task(secret_requests=[Secret(group="", key="token")])
+def flyte_any() -> None:
+    assert secrets().get(key="token") == "t0k3n"
+
+
 @using({"type": "flyte", "literal": True})
 @task(secret_requests=[Secret(group="", key="token", mount_requirement=ENV_VAR)])
 def flyte_literal_variable() -> None:
@@ -186,12 +200,18 @@ def flyte_literal_file() -> None:
     assert read_file(secrets().get_secrets_file(key="token")) == secrets().get(key="token") == "t0k3n"
 
 
-@using({"type": "gcp"}, managers={"Db/versions/latest": "from Google"})
-@task(secret_requests=[Secret(group="Db", group_version="latest", mount_requirement=FILE, env_var="DB")])
-def gcp_file() -> None:
+@using({"type": "gcp"}, managers={"Db/versions/latest": "from Google", "projects/p/secrets/Api/versions/2": "as well"})
+@task(
+    secret_requests=[
+        Secret(group="Db", group_version="latest", mount_requirement=FILE, env_var="DB"),
+        Secret(group="projects/p/secrets/Api", group_version="2"),
+    ]
+)
+def gcp_files() -> None:
     # The version is the file's name; there is no key.
     assert secrets().get("Db", group_version="latest") == "from Google"
     assert os.environ["DB"] == secrets().get_secrets_file("Db", group_version="latest")
+    assert secrets().get("projects/p/secrets/Api", group_version="2") == "as well"
 
 
 @using({"type": "gcp"}, managers={"Db/versions/latest": "from Google"}, envFiles=True)
@@ -205,10 +225,10 @@ def gcp_variable() -> None:
 @task(
     secret_requests=[
         Secret(group="db", key="password", mount_requirement=FILE),
-        Secret(group="db", group_version="old", key="user", mount_requirement=FILE),
+        Secret(group="db", group_version="old", key="user"),
     ]
 )
-def aws_file() -> None:
+def aws_files() -> None:
     assert secrets().get("db", "password") == "from Amazon"
     assert secrets().get("db", "user", group_version="old") == "before"
 
@@ -219,27 +239,135 @@ def aws_variable() -> None:
     assert secrets().get("db", "user", group_version="old") == "before"
 
 
+# The group and the key together are the secret's ARN.
+ARN = "arn:aws:secretsmanager:eu-west-1:1:secret"
+
+
+@using({"type": "aws"}, managers={f"{ARN}:db-AbCdEf": "from Amazon", f"{ARN}:api-GhIjKl": "also from Amazon"})
+@task(
+    secret_requests=[
+        Secret(group=f"{ARN}:", key="db-AbCdEf", mount_requirement=FILE, env_var="DB_FILE"),
+        Secret(group=f"{ARN}:", key="api-GhIjKl"),
+    ]
+)
+def aws_sidecar_files() -> None:
+    assert secrets().get(f"{ARN}:", "db-AbCdEf") == "from Amazon"
+    assert os.environ["DB_FILE"] == secrets().get_secrets_file(f"{ARN}:", "db-AbCdEf")
+    assert secrets().get(f"{ARN}:", "api-GhIjKl") == "also from Amazon"
+
+
 VAULT = "https://v.vault.azure.net/secrets/password"
 
 
-@using({"type": "azure"}, managers={VAULT: "from Microsoft"})
-@task(secret_requests=[Secret(group=VAULT, mount_requirement=FILE, env_var="PASSWORD_FILE")])
-def azure_file() -> None:
+@using({"type": "azure"}, managers={VAULT: "from Microsoft", "https://v.vault.azure.net/secrets/api/3": "as well"})
+@task(
+    secret_requests=[
+        Secret(group=VAULT, mount_requirement=FILE, env_var="PASSWORD_FILE"),
+        Secret(group="https://v.vault.azure.net/secrets/api", group_version="3"),
+    ]
+)
+def azure_files() -> None:
     # The group is a URL, the file is called as the secret in it.
     assert read_file(os.environ["PASSWORD_FILE"]) == secrets().get("password") == "from Microsoft"
+    assert secrets().get("api", group_version="3") == "as well"
 
 
-@using({"type": "vault", "role": "r"}, agents={"db#password": "from Vault"})
-@task(secret_requests=[Secret(group="db", key="password", mount_requirement=FILE, env_var="PASSWORD_FILE")])
-def vault_file() -> None:
-    assert secrets().get("db", "password") == "from Vault"
+@using({"type": "azure"}, managers={VAULT: "from Microsoft"}, envFiles=True)
+@task(secret_requests=[Secret(group=VAULT, mount_requirement=ENV_VAR, env_var="PASSWORD")])
+def azure_variable() -> None:
+    # A URL cannot be in a variable's name, so that flytekit itself finds none.
+    assert os.environ["PASSWORD"] == "from Microsoft"
+
+
+CONFIDANT = {
+    "type": "confidant",
+    "url": "https://confidant.example",
+    "authKey": "alias/auth",
+    "region": "us-east-1",
+    "authContext": {"to": "confidant"},
+    "image": "confidant-client:1",
+}
+
+
+@using(CONFIDANT, managers={"db/password": "from Lyft", "api/key": "as well"})
+@task(
+    secret_requests=[
+        Secret(group="db", key="password", mount_requirement=FILE, env_var="PASSWORD_FILE"),
+        Secret(group="api", key="key"),
+    ]
+)
+def confidant_files() -> None:
+    assert secrets().get("db", "password") == "from Lyft"
+    assert secrets().get("api", "key") == "as well"
     assert os.environ["PASSWORD_FILE"] == secrets().get_secrets_file("db", "password")
 
 
-@using({"type": "csi"}, agents={"db/password": "from a driver"})
-@task(secret_requests=[Secret(group="db", key="password", mount_requirement=FILE, env_var="PASSWORD_FILE")])
-def csi_file() -> None:
+@using(CONFIDANT, managers={"db/password": "from Lyft"}, envFiles=True)
+@task(secret_requests=[Secret(group="db", key="password", mount_requirement=ENV_VAR, env_var="PASSWORD")])
+def confidant_variable() -> None:
+    assert secrets().get("db", "password") == os.environ["PASSWORD"] == "from Lyft"
+
+
+@using({"type": "vault", "role": "r"}, agents={"db#password": "from Vault", "team/api#key": "as well"})
+@task(
+    secret_requests=[
+        Secret(group="db", key="password", mount_requirement=FILE, env_var="PASSWORD_FILE"),
+        Secret(group="team/api", key="key"),
+    ]
+)
+def vault_files() -> None:
+    assert secrets().get("db", "password") == "from Vault"
+    assert secrets().get("team/api", "key") == "as well"
+    assert os.environ["PASSWORD_FILE"] == secrets().get_secrets_file("db", "password")
+
+
+@using({"type": "csi"}, agents={"db/password": "from a driver", "api/key": "as well"})
+@task(
+    secret_requests=[
+        Secret(group="db", key="password", mount_requirement=FILE, env_var="PASSWORD_FILE"),
+        Secret(group="api", key="key"),
+    ]
+)
+def csi_files() -> None:
     assert secrets().get("db", "password") == "from a driver"
+    assert secrets().get("api", "key") == "as well"
+    assert os.environ["PASSWORD_FILE"] == secrets().get_secrets_file("db", "password")
+
+
+@using({"type": "csi", "secretName": "{group}-synced"}, agents={"db/password": "from a driver"})
+@task(secret_requests=[Secret(group="db", key="password", mount_requirement=ENV_VAR, env_var="PASSWORD")])
+def csi_variable() -> None:
+    assert os.environ[secrets().get_secrets_env_var("db", "password")] == os.environ["PASSWORD"] == "from a driver"
+
+
+BANK_VAULTS = {"type": "template", "env": [{"name": "{envVar}", "value": "vault:{group}#{key}"}]}
+
+
+@using(BANK_VAULTS, agents={"vault:secret/data/db#password": "from Vault"})
+@task(secret_requests=[Secret(group="secret/data/db", key="password", mount_requirement=ENV_VAR, env_var="PASSWORD")])
+def template_variable() -> None:
+    # A path cannot be in a variable's name, so that flytekit itself finds none.
+    assert os.environ["PASSWORD"] == "from Vault"
+
+
+@using(BANK_VAULTS, agents={"vault:db#password": "from Vault"})
+@task(secret_requests=[Secret(group="db", key="password")])
+def template_any() -> None:
+    assert secrets().get("db", "password") == "from Vault"
+
+
+VOLUME = {
+    "type": "template",
+    "path": "{group}/{key}",
+    "volumes": [{"name": "{group}", "secret": {"secretName": "{group}"}}],
+    "volumeMounts": [{"name": "{group}", "mountPath": "{mountPath}/{group}", "readOnly": True}],
+}
+
+
+@using(VOLUME)
+@task(secret_requests=[Secret(group="db", key="password", mount_requirement=FILE, env_var="PASSWORD_FILE")])
+def template_file() -> None:
+    assert secrets().get("db", "password") == "s3cr3t"
     assert os.environ["PASSWORD_FILE"] == secrets().get_secrets_file("db", "password")
 
 
@@ -278,7 +406,7 @@ if __name__ == "__main__":
         run(sys.argv[2])
     else:
         tests = {
-            f"{name} {settings or ''}": lambda name=name, settings=settings: check(name, settings)
+            " ".join([name, *settings.values()]): lambda name=name, settings=settings: check(name, settings)
             for name in TASKS
             for settings in SETTINGS
         }

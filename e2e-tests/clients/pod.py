@@ -23,8 +23,13 @@ HERE = pathlib.Path(__file__).resolve().parent
 REPOSITORY = HERE.parent.parent
 PREVIEW = os.environ.get("PREVIEW", REPOSITORY / "target/debug/preview")
 POLICY = os.environ.get("POLICY_WASM", REPOSITORY / "policy.wasm")
+STAND_INS = [HERE.parent / "stand-ins", HERE / "stand-ins"]
+# The entrypoint of the only image whose containers have no command of their own.
+SIDECAR = "aws-secrets-manager-secret-sidecar"
 # Every one of the programs that run here comes to its end long before.
 TIMEOUT = 120
+# What a container needs must not be in /tmp: the sidecar has its volume there.
+TEMPORARY = "/var/tmp"
 
 NAMESPACE = "shop-production"
 CONTAINER = "primary"
@@ -34,7 +39,14 @@ ALPHABET = "abcdefghijklmnopqrstuvwxyz123456"
 STANDARD = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 
 # What the image of the task sets.
-IMAGE = {"PATH": os.environ["PATH"], "HOME": "/tmp", "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"}
+IMAGE = {
+    "PATH": os.environ["PATH"],
+    "HOME": "/tmp",
+    "LANG": "C.UTF-8",
+    "PYTHONDONTWRITEBYTECODE": "1",
+    # Short reports of what fails.
+    "FLYTE_SDK_RICH_TRACEBACKS": "0",
+}
 
 
 @dataclasses.dataclass
@@ -49,7 +61,7 @@ class Case:
     cluster: dict
     # What the secret managers with init containers hold, by the name under which their clients know it.
     managers: dict
-    # What a CSI driver or Vault's agent puts in place: content by path.
+    # What a CSI driver, Vault's agent or another webhook gives: values by the path or text that stands for them.
     agents: dict
 
 
@@ -65,7 +77,7 @@ def annotations(secrets):
 
 def run(case, command):
     """Runs `command` in the container of a Pod that asks for the case's secrets; gives what it prints."""
-    directory = pathlib.Path(tempfile.mkdtemp(prefix="secret-injector-clients-"))
+    directory = pathlib.Path(tempfile.mkdtemp(prefix="secret-injector-clients-", dir=TEMPORARY))
     try:
         return _Pod(case, directory).run(command)
     finally:
@@ -112,7 +124,7 @@ class _Pod:
 
     def run(self, command):
         for container in self.spec["spec"].get("initContainers", []):
-            self.start(container["name"], None, self.stand_ins())
+            self.start(container["name"], [SIDECAR], self.stand_ins())
         return self.start(CONTAINER, command, {})
 
     def start(self, name, command, image):
@@ -123,6 +135,7 @@ class _Pod:
             )
         )
         self.place_agents_files(resolved)
+        resolved["env"] = {name: self.case.agents.get(value, value) for name, value in resolved["env"].items()}
         resolved["image"] = IMAGE | image
         container = self.write(f"{name}.json", json.dumps(resolved))
         command = resolved["command"] or command
@@ -131,7 +144,9 @@ class _Pod:
 
     def stand_ins(self):
         """Puts the stand-ins for the clients of secret managers into place; gives the variables they need."""
-        directory = self.directory / "managers"
+        directory, programs = self.directory / "managers", self.directory / "stand-ins"
+        for source in STAND_INS:
+            shutil.copytree(source, programs, dirs_exist_ok=True)
         for index, (name, value) in enumerate(self.case.managers.items()):
             secret = directory / f"secret-{index}"
             secret.mkdir(parents=True, exist_ok=True)
@@ -139,7 +154,7 @@ class _Pod:
             (secret / "value").write_text(value)
         token = self.write("token", "token")
         return {
-            "PATH": f"{REPOSITORY / 'e2e-tests/stand-ins'}:{IMAGE['PATH']}",
+            "PATH": f"{programs}:{IMAGE['PATH']}",
             "STAND_INS": str(directory),
             # Azure's workload identity webhook sets these.
             "AZURE_CLIENT_ID": "client",
