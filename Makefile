@@ -93,6 +93,23 @@ sessions: policy.wasm ## Record the session files for kwctl anew
 bench: policy.wasm ## Measure the policy beside the baselines (QUICK=1: one round)
 	@QUICK=$(QUICK) cargo bench -p e2e-tests --bench evaluation
 
+$(VENV)/%/ready: e2e-tests/clients/requirements-%.txt
+	@echo "==> Making a Python virtual environment with $*"
+	@python3 -m venv --clear $(@D)
+	@$(@D)/bin/pip install --quiet --disable-pip-version-check --no-deps -r $<
+	@touch $@
+
+.PHONY: clients
+clients: policy.wasm $(VENV)/flytekit/ready $(VENV)/flyte/ready ## Run tasks of flytekit and the flyte SDK that read injected secrets
+	@echo "==> Building the preview tool (the first time takes a few minutes)"
+	@cargo build --quiet -p e2e-tests --bin preview
+	@failed=0; \
+	for sdk in flytekit flyte; do \
+	  echo "==> Running tasks of $$sdk"; \
+	  $(VENV)/$$sdk/bin/python e2e-tests/clients/$${sdk}_tasks.py || failed=1; \
+	done; \
+	exit $$failed
+
 .PHONY: clients-confidant
 clients-confidant: policy.wasm ## Run the injected Confidant init container against a real Confidant server
 	@cargo build --quiet -p e2e-tests --bin preview
