@@ -8,8 +8,8 @@ TARGET := wasm32-wasip1
 WASM := target/$(TARGET)/release/secret_injector_policy.wasm
 SOURCES := $(shell find src -name '*') Cargo.toml Cargo.lock rust-toolchain.toml
 VENV := .venv
-OCI_ADDRESS := $(shell sed -n 's|^ *io.kubewarden.policy.ociUrl: *||p' metadata.yml 2>/dev/null)
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+OCI_ADDRESS := registry://$(shell sed -n 's|^ *io.kubewarden.policy.ociUrl: *||p' metadata.yml):v$(VERSION)
 
 EXAMPLE ?= flyte-task
 EXAMPLE_DIR := e2e-tests/examples/$(EXAMPLE)
@@ -20,7 +20,7 @@ help: ## List the targets
 	@sed -n 's/^\([a-z][a-zA-Z0-9_. -]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | sort | awk -F'\t' '{printf "%-24s %s\n", $$1, $$2}'
 
 .PHONY: toolchain
-toolchain:
+toolchain: ## Add the Rust target for WebAssembly
 	@rustup target list --installed | grep -qx $(TARGET) || { echo "==> Adding the Rust target $(TARGET)"; rustup target add $(TARGET); }
 
 policy.wasm: $(SOURCES) | toolchain ## Build the policy
@@ -31,7 +31,7 @@ policy.wasm: $(SOURCES) | toolchain ## Build the policy
 	@echo "==> policy.wasm: $$(( $$(stat -c %s policy.wasm) / 1024 )) KiB"
 
 annotated-policy.wasm: policy.wasm metadata.yml README.md ## Build the policy with its metadata, as it is published (needs kwctl)
-	@command -v kwctl >/dev/null || { echo "kwctl is not installed: see https://docs.kubewarden.io/reference/kwctl-cli" >&2; exit 1; }
+	@command -v kwctl >/dev/null || { echo "kwctl is not installed: see https://docs.kubewarden.io/howtos/install-kwctl; 'make test' runs the cases of 'make e2e-tests' on the embedded host" >&2; exit 1; }
 	@kwctl annotate -m metadata.yml -u README.md -o annotated-policy.wasm policy.wasm
 
 .PHONY: run
@@ -116,7 +116,7 @@ clients-confidant: policy.wasm ## Run the injected Confidant init container agai
 	@e2e-tests/confidant/run.sh
 
 .PHONY: push
-push: annotated-policy.wasm ## Push the policy to a registry (OCI_ADDRESS=…, needs kwctl)
+push: annotated-policy.wasm ## Push the policy to a registry (OCI_ADDRESS=registry://…, needs kwctl)
 	@kwctl push annotated-policy.wasm $(OCI_ADDRESS)
 
 .PHONY: clean
