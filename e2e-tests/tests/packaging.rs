@@ -44,6 +44,26 @@ fn metadata_says_what_cargo_says() {
     ] {
         assert_eq!(annotation_of(&metadata, annotation), expected, "{annotation}");
     }
+    // Those that kwctl, the catalogues and Artifact Hub read; kwctl annotate adds io.kubewarden.policy.usage, the README.
+    let expected = [
+        "io.artifacthub.displayName",
+        "io.artifacthub.keywords",
+        "io.artifacthub.resources",
+        "io.kubewarden.policy.author",
+        "io.kubewarden.policy.category",
+        "io.kubewarden.policy.description",
+        "io.kubewarden.policy.license",
+        "io.kubewarden.policy.ociUrl",
+        "io.kubewarden.policy.severity",
+        "io.kubewarden.policy.source",
+        "io.kubewarden.policy.title",
+        "io.kubewarden.policy.url",
+        "io.kubewarden.policy.version",
+    ];
+    let annotations = metadata["annotations"].as_object().unwrap();
+    let mut found: Vec<&str> = annotations.keys().map(String::as_str).collect();
+    found.sort_unstable();
+    assert_eq!(found, expected);
     let changelog = read("CHANGELOG.md");
     let heading = format!("## {}", cargo.text("version"));
     assert!(
@@ -318,6 +338,25 @@ fn every_deployment_serves_its_pods() {
             "{deployment}: {variables:#?}"
         );
     }
+}
+
+/// The Pod of the README's quick start, whose annotation the README shows.
+#[test]
+fn the_example_pod_gets_its_secret() {
+    let pod = read("deploy/example-pod.yaml");
+    let settings = Resources::of("overlays/generic").one("ClusterAdmissionPolicy")["spec"]["settings"].clone();
+    let admitted = admit(&settings, "", &Review::from_text(&pod).unwrap());
+    let variables = admitted["spec"]["containers"][0]["env"].as_array().unwrap();
+    let reference = json!({"name": "example", "key": "password"});
+    assert!(
+        variables.contains(&json!({"name": "PASSWORD", "valueFrom": {"secretKeyRef": reference}})),
+        "{variables:#?}"
+    );
+    let request = admitted["metadata"]["annotations"][JSON_ANNOTATION].as_str().unwrap();
+    assert!(
+        read("README.md").contains(request.trim()),
+        "README.md does not show {request}"
+    );
 }
 
 #[test]
@@ -672,16 +711,53 @@ fn workflows_pin_their_actions_and_ask_for_little() {
         }
         if path.parent().is_some_and(|parent| parent.ends_with("workflows")) {
             workflows += 1;
-            let workflow = parse(&text);
-            assert_eq!(
-                workflow["permissions"],
-                json!({"contents": "read"}),
-                "{}",
-                path.display()
-            );
+            check_workflow(path, &parse(&text));
         }
     }
     assert!(workflows >= 3, "{files:?}");
+}
+
+/// Nothing is granted but where it is needed, nothing runs for ever, and what GitHub fills in is no code of a shell.
+fn check_workflow(path: &Path, workflow: &Value) {
+    let place = path.file_name().unwrap().to_string_lossy().into_owned();
+    assert_eq!(workflow["permissions"], json!({"contents": "read"}), "{place}");
+    for (name, job) in workflow["jobs"].as_object().unwrap() {
+        let place = format!("{place}: {name}");
+        let may_more = place == "release.yml: release";
+        assert_eq!(job.get("permissions").is_some(), may_more, "{place}");
+        if let Some(called) = job["uses"].as_str() {
+            assert!(modules::repository().join(called).exists(), "{place}: {called}");
+            continue;
+        }
+        assert!(job["runs-on"].is_string() && job["timeout-minutes"].is_u64(), "{place}");
+        for step in job["steps"].as_array().unwrap() {
+            let (uses, run) = (step["uses"].as_str(), step["run"].as_str());
+            assert!(uses.is_some() != run.is_some(), "{place}: {step}");
+            assert!(run.is_none_or(|run| !run.contains("${{")), "{place}: {step}");
+            if uses.is_some_and(|action| action.starts_with("actions/checkout@")) {
+                assert_eq!(step["with"]["persist-credentials"], json!(false), "{place}: {step}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_fuzz_target_is_run() {
+    let workflow = document(".github/workflows/fuzz.yml");
+    let mut targets: Vec<String> = fs::read_dir(modules::repository().join("fuzz/fuzz_targets"))
+        .unwrap()
+        .map(|entry| {
+            entry
+                .unwrap()
+                .path()
+                .file_stem()
+                .unwrap()
+                .to_string_lossy()
+                .into_owned()
+        })
+        .collect();
+    targets.sort_unstable();
+    assert_eq!(workflow["jobs"]["fuzz"]["strategy"]["matrix"]["target"], json!(targets));
 }
 
 /// The texts of the repository, without what is built.
