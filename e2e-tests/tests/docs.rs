@@ -3,8 +3,10 @@
 
 mod docs {
     pub mod commands;
+    pub mod generated;
     pub mod links;
     pub mod managers;
     pub mod markdown;
+    pub mod migration;
     pub mod settings;
 }
