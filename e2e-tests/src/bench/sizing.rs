@@ -9,6 +9,8 @@ use super::{CaseResult, POLICY, Report, kibibytes, table};
 const SHARE: f64 = 0.25;
 /// `limits.cpu` of `deploy/base/policy-server.yaml`, in cores: as many evaluations run in a replica at a time.
 const CORES: f64 = 2.0;
+/// The workers of a replica whose policy asks the cluster, as `docs/scaling.md` proposes them.
+const MANY: f64 = 32.0;
 /// The Pod that replicas are counted for: more secrets than most Pods ask for.
 const PLANNED: &str = "flyte-10";
 /// The Pods a second that replicas are counted for.
@@ -19,6 +21,7 @@ pub(super) fn to_markdown(report: &Report) -> String {
     let run = &report.run;
     let mut text = format!("{}, on {}.\n\n### What a Pod costs\n\n", run.date, run.machine);
     text.push_str(&costs(&run.cases));
+    text.push_str(&memory(&run.cases));
     if let Some(case) = run.cases.iter().find(|case| case.name == PLANNED) {
         text.push_str("\n### How many replicas\n\n");
         text.push_str(&format!("For Pods with {}:\n\n", case.about));
@@ -43,10 +46,25 @@ fn costs(cases: &[CaseResult]) -> String {
             format!("{:.2}", time / 1e6),
             rounded(a_second(time)),
             rounded(a_second(time) * SHARE),
-            format!("{:.1}", kibibytes(case.peak_memory[POLICY]) / 1024.0),
+            format!("{:.1}", mebibytes(case.peak_memory[POLICY])),
         ]
     });
     table(&header, 1, rows)
+}
+
+/// What evaluations take that run at the same time, all of the Pod that needs most.
+fn memory(cases: &[CaseResult]) -> String {
+    let largest = cases.iter().map(|case| case.peak_memory[POLICY]).max().unwrap_or(0);
+    let of_workers = |workers: f64| (mebibytes(largest) * workers).ceil();
+    format!(
+        "\nThe modules of a replica take at most {} MiB with {CORES} workers, {} MiB with {MANY}.\n",
+        of_workers(CORES),
+        of_workers(MANY)
+    )
+}
+
+fn mebibytes(bytes: usize) -> f64 {
+    kibibytes(bytes) / 1024.0
 }
 
 fn replicas(time: f64) -> String {
@@ -127,6 +145,7 @@ mod tests {
             "2026-01-02, on a machine.",
             "| the case nothing | 0.10 | 10000 | 2500 | 1.0 |",
             "| the case flyte-10 | 0.40 | 2500 | 620 | 2.0 |",
+            "The modules of a replica take at most 4 MiB with 2 workers, 64 MiB with 32.",
             "For Pods with the case flyte-10:",
             "| 10 | 0.02 | 2 | 100m |",
             "| 100 | 0.16 | 2 | 200m |",
