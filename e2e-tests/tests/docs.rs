@@ -7,6 +7,7 @@ mod docs {
     pub mod links;
     pub mod managers;
     pub mod markdown;
+    pub mod messages;
     pub mod migration;
     pub mod settings;
 }
