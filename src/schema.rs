@@ -7,8 +7,11 @@
 
 use serde_json::Value;
 
+use crate::settings::fields::{Fields, SettingsError};
+
 /// The types, each as `Name { field:Type … }`. A `!` marks a field that has to be there; `[]` stands for a list, `{}`
-/// for a map. The primitive types are `Text`, `Integer`, `Boolean`, `Quantity`, `IntOrText` and `Any`.
+/// for a map. The primitive types are `Text`, `Integer`, `Boolean`, `Quantity`, `IntOrText` and `Any`; `A|B` is the text
+/// `A` or `B`.
 const TYPES: &str = include_str!("schema/types.txt");
 
 /// What is wrong with an object.
@@ -28,7 +31,8 @@ impl Mistake {
         }
     }
 
-    fn below(mut self, step: &str) -> Self {
+    /// The same mistake, seen from where `step` leads to the object.
+    pub fn below(mut self, step: &str) -> Self {
         let dot = if self.place.is_empty() || self.place.starts_with('[') {
             ""
         } else {
@@ -36,6 +40,11 @@ impl Mistake {
         };
         self.place = format!("{step}{dot}{}", self.place);
         self
+    }
+
+    /// The same for the operator who wrote the object into `fields`.
+    pub fn in_settings(&self, fields: &Fields<'_>) -> SettingsError {
+        fields.invalid(&self.place, &self.problem)
     }
 }
 
@@ -73,6 +82,12 @@ pub fn check(value: &Value, name: &str) -> Result<(), Mistake> {
         "Quantity" => (
             value.is_number() || value.as_str().is_some_and(is_quantity),
             "an amount, such as 100m or 64Mi",
+        ),
+        choices if choices.contains('|') => (
+            value
+                .as_str()
+                .is_some_and(|text| choices.split('|').any(|choice| choice == text)),
+            choices.trim_start_matches('|'),
         ),
         _ => return check_object(value, name),
     };
@@ -154,7 +169,9 @@ mod tests {
 
     use super::*;
 
-    const PRIMITIVE: [&str; 6] = ["Text", "Integer", "Boolean", "Quantity", "IntOrText", "Any"];
+    fn is_primitive(kind: &str) -> bool {
+        ["Text", "Integer", "Boolean", "Quantity", "IntOrText", "Any"].contains(&kind) || kind.contains('|')
+    }
 
     /// A value of the type, with every field of every type below it.
     fn full(kind: &str) -> Value {
@@ -170,6 +187,7 @@ mod tests {
             "Boolean" => json!(true),
             "Quantity" => json!("1"),
             "Any" => json!({}),
+            choices if choices.contains('|') => json!(choices.split('|').next_back()),
             name => fields(name)
                 .map(|(field, kind, _)| (field.to_owned(), full(kind)))
                 .collect::<Map<_, _>>()
@@ -318,7 +336,7 @@ mod tests {
                 let described = format!("{name} {path:?} {kind}");
                 // A value of another type is refused there by both.
                 if kind != "Any" {
-                    let wrong = if matches!(kind, "Text" | "IntOrText" | "Quantity") {
+                    let wrong = if matches!(kind, "Text" | "IntOrText" | "Quantity") || kind.contains('|') {
                         json!([])
                     } else {
                         json!("a")
@@ -330,11 +348,11 @@ mod tests {
                 // An integer is no string, and the other way round, except where the table says so.
                 let value = place(path, json!(1));
                 let takes_integers = matches!(kind, "Integer" | "IntOrText");
-                if PRIMITIVE.contains(&kind) && !matches!(kind, "Any" | "Quantity") {
+                if is_primitive(kind) && !matches!(kind, "Any" | "Quantity") {
                     assert_eq!(through(&value).is_ok(), takes_integers, "{described}");
                 }
                 // Of an empty object, Kubernetes writes just the fields that it needs.
-                if kind != "Any" && !PRIMITIVE.contains(&kind) && !kind.starts_with(['[', '{']) {
+                if !is_primitive(kind) && !kind.starts_with(['[', '{']) {
                     let written = through(&place(path, json!({}))).unwrap();
                     let mut written = at(&written, path).as_object().unwrap().keys().collect::<Vec<_>>();
                     written.sort_unstable();
@@ -359,7 +377,7 @@ mod tests {
                 steps += 1;
                 see(path, inner);
             }
-            if !PRIMITIVE.contains(&inner) {
+            if !is_primitive(inner) {
                 each_place(inner, path, see);
             }
             path.truncate(path.len() - steps - 1);
@@ -406,6 +424,11 @@ mod tests {
                 "Volume",
                 json!({"name": "a", "emptyDir": {"sizeLimit": "10 MB"}}),
                 "emptyDir.sizeLimit has to be an amount, such as 100m or 64Mi",
+            ),
+            (
+                "Container",
+                json!({"name": "a", "imagePullPolicy": "Sometimes"}),
+                "imagePullPolicy has to be Always|IfNotPresent|Never",
             ),
             ("VolumeMount", json!([]), " has to be an object (a YAML mapping)"),
         ] {
