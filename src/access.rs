@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+use crate::managers::Context;
 use crate::names::Glob;
 use crate::requests::SecretRequest;
 use crate::settings::fields::{Fields, SettingsError};
@@ -62,11 +63,18 @@ pub fn allows(rules: Option<&[Rule]>, group: &str, key: &str, namespace: &str, s
     })
 }
 
-/// Why a request that [`allows`] does not let through is rejected, and what can be done about it.
-pub fn refusal(request: &SecretRequest, namespace: &str, service_account: &str) -> String {
+/// Why a manager is not asked for a request that [`allows`] does not let through, and what can be done about it. `secret`
+/// is what the manager would find, see [`Manager::selects`](crate::managers::Manager::selects).
+pub fn refusal(request: &SecretRequest, secret: (&str, &str), context: &Context<'_>) -> String {
+    let (group, key) = secret;
+    let alone = if secret == (request.group.as_str(), request.key.as_str()) {
+        ""
+    } else {
+        " (this manager goes by nothing else)"
+    };
     format!(
-        "no rule of the policy's setting access lets a Pod of the service account {service_account:?} in the namespace \
-         {namespace:?} ask for the secret \"{}/{}\"; ask the cluster's operator for such a rule",
-        request.group, request.key
+        "no rule of the policy's setting access lets a Pod of the service account {:?} in the namespace {:?} ask for the \
+         secret \"{group}/{key}\"{alone}; ask the cluster's operator for such a rule",
+        context.service_account, context.namespace
     )
 }

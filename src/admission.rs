@@ -4,10 +4,10 @@
 
 use std::fmt::Write as _;
 
-use crate::access;
 use crate::cluster::Cluster;
 use crate::injection::{FileOrigin, Injection};
 use crate::json::{Node, Shape, Writer};
+use crate::managers::common::CLIENT_VARIABLES;
 use crate::managers::{self, Context, Severity, Unserved, User};
 use crate::pod::{self, Addition, Pod, PodError};
 use crate::requests::{self, FLYTE_PREFIX, JSON_ANNOTATION, SecretRequest};
@@ -67,6 +67,11 @@ impl Response<'_> {
 /// The answer for a request that is none of the policy's business.
 const ACCEPTED: &[u8] = br#"{"accepted":true}"#;
 
+/// How many secrets a Pod may ask for. Requests are compared with each other, and the host stops the policy after two
+/// seconds; what the status annotation says of a thousand takes a third of the 256 KiB that Kubernetes gives a Pod's
+/// annotations.
+const MOST_REQUESTS: usize = 1_000;
+
 /// Why a Pod is rejected, for its author.
 #[derive(Debug, thiserror::Error)]
 enum Rejection {
@@ -79,17 +84,15 @@ enum Rejection {
     /// A request cannot be decoded.
     #[error(transparent)]
     Request(#[from] requests::RequestError),
-    /// The Pod may not ask for it.
-    #[error("{request}: {reason}")]
-    Access {
-        /// The request.
-        request: String,
-        /// Which rule is missing.
-        reason: String,
-    },
     /// No manager serves a request.
     #[error("{0}")]
     Unserved(String, Severity),
+    /// It asks for more secrets than any Pod needs.
+    #[error(
+        "the Pod asks for {0} secrets, and {MOST_REQUESTS} are the most; make several Pods, or keep several values in \
+         one secret"
+    )]
+    TooMany(usize),
     /// The additions do not go together, or not with the Pod.
     #[error(transparent)]
     Pod(#[from] PodError),
@@ -100,8 +103,8 @@ impl Rejection {
     fn code(&self) -> u16 {
         match self {
             Self::Unreadable(_) | Self::Request(_) | Self::Pod(PodError::WrongType(_)) => 400,
-            Self::Access { .. } | Self::Unserved(_, Severity::Denied) => 403,
-            Self::Unserved(_, Severity::Nobody) | Self::Pod(_) => 422,
+            Self::Unserved(_, Severity::Denied) => 403,
+            Self::Unserved(_, Severity::Nobody) | Self::TooMany(_) | Self::Pod(_) => 422,
             Self::Settings(_) => 500,
             Self::Unserved(_, Severity::Failed) => 503,
         }
@@ -208,9 +211,12 @@ fn admit<'a>(payload: &'a [u8], cluster: &dyn Cluster) -> Result<Option<Response
     if requests.is_empty() {
         return Ok((!warnings.is_empty()).then_some(Response {
             accepted: true,
-            warnings,
+            warnings: few(warnings),
             ..Response::default()
         }));
+    }
+    if requests.len() > MOST_REQUESTS {
+        return Err(Rejection::TooMany(requests.len()));
     }
     let settings = match document.get("settings") {
         Some(Node::Closed(raw)) => Settings::from_raw(Some(raw)),
@@ -228,6 +234,7 @@ fn admit<'a>(payload: &'a [u8], cluster: &dyn Cluster) -> Result<Option<Response
         .iter()
         .map(|(key, value)| (key.as_str(), value.as_str()))
         .collect();
+    let annotation_keys: Vec<String> = pod.annotations().map(|(key, _)| key.to_owned()).collect();
     let context = Context {
         settings: &settings,
         namespace: self::text(Some(&request), "namespace")?,
@@ -237,18 +244,13 @@ fn admit<'a>(payload: &'a [u8], cluster: &dyn Cluster) -> Result<Option<Response
             groups: &groups,
         },
         labels: &labels,
+        annotation_keys: &annotation_keys,
         cluster,
         requests: &requests,
     };
     let mut additions = Vec::with_capacity(requests.len());
     let mut unserved = Vec::new();
     for request in &requests {
-        if !context.may_ask(&request.group, &request.key) {
-            return Err(Rejection::Access {
-                request: request.origin.to_string(),
-                reason: access::refusal(request, context.namespace, context.service_account),
-            });
-        }
         match managers::serve(request, &context) {
             Ok(served) => {
                 additions.push(Addition {
@@ -280,9 +282,22 @@ fn admit<'a>(payload: &'a [u8], cluster: &dyn Cluster) -> Result<Option<Response
             .map(|request| request.origin.to_string())
             .collect::<Vec<_>>()
             .join("; "),
-        warnings,
+        warnings: few(warnings),
         ..Response::default()
     }))
+}
+
+/// The longest list of warnings: the API server passes on
+/// [4 KiB in all](https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/#response).
+const MOST_WARNINGS: usize = 30;
+
+/// The first of `warnings`, and how many more there are.
+fn few(mut warnings: Vec<String>) -> Vec<String> {
+    if let Some(more) = warnings.len().checked_sub(MOST_WARNINGS + 1).filter(|more| *more > 0) {
+        warnings.truncate(MOST_WARNINGS);
+        warnings.push(format!("{} more warnings are left out", more + 1));
+    }
+    warnings
 }
 
 /// Why nobody serves `request`, a line for each manager.
@@ -372,7 +387,7 @@ fn secret_variables(injection: &Injection) -> impl Iterator<Item = &str> {
         .env
         .iter()
         .map(|variable| variable.name.as_str())
-        .filter(|name| !name.starts_with("FLYTE_SECRETS_"))
+        .filter(|name| !CLIENT_VARIABLES.contains(name))
 }
 
 fn visible_file(injection: &Injection, settings: &Settings) -> Option<String> {
@@ -381,4 +396,17 @@ fn visible_file(injection: &Injection, settings: &Settings) -> Option<String> {
         return None;
     }
     Some(format!("{}/{}", settings.mount_path, file.path.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn warnings_are_few() {
+        let warnings = |count: usize| (0..count).map(|number| number.to_string()).collect::<Vec<_>>();
+        assert_eq!(few(warnings(31)), warnings(31));
+        let few = few(warnings(40));
+        assert_eq!((few.len(), few[30].as_str()), (31, "10 more warnings are left out"));
+    }
 }

@@ -39,6 +39,12 @@ pub trait Manager {
     /// [`Miss`] says why it does not serve the request.
     fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection, Miss>;
 
+    /// The group and the key by which this manager finds the secret of `request`; empty where it takes no notice of the
+    /// request's. The settings' `access` is about these: what plays no part must not make a rule fit.
+    fn selects<'r>(&self, request: &'r SecretRequest) -> (&'r str, &'r str) {
+        (&request.group, &request.key)
+    }
+
     /// The init containers that fetch the secrets of this manager's injections with a [`FileOrigin::Fetched`].
     ///
     /// [`FileOrigin::Fetched`]: crate::injection::FileOrigin::Fetched
@@ -75,6 +81,8 @@ pub struct Context<'a> {
     pub user: User<'a>,
     /// The Pod's labels.
     pub labels: &'a [(&'a str, &'a str)],
+    /// The keys of the Pod's annotations.
+    pub annotation_keys: &'a [String],
     /// The cluster, as far as the host lets the policy see it.
     pub cluster: &'a dyn Cluster,
     /// All of the Pod's requests, so that a Secret is read once for all of them.
@@ -91,7 +99,7 @@ pub struct User<'a> {
 }
 
 impl<'a> Context<'a> {
-    /// Whether the settings' `access` lets the Pod ask for the key `key` of `group`.
+    /// Whether the settings' `access` lets the Pod ask for the key `key` of `group`, see [`Manager::selects`].
     pub fn may_ask(&self, group: &str, key: &str) -> bool {
         access::allows(
             self.settings.access.as_deref(),
@@ -189,7 +197,13 @@ impl Match {
                 file: true,
             });
         };
-        let groups = fields.take::<Vec<String>>("groups")?.unwrap_or_default();
+        let groups = fields.take::<Vec<String>>("groups")?;
+        if groups.as_ref().is_some_and(Vec::is_empty) {
+            return Err(fields.invalid(
+                "groups",
+                "is empty: the manager would never be asked; leave the field out for all groups",
+            ));
+        }
         let mounts = fields.take::<Vec<String>>("mounts")?;
         let (mut env, mut file) = (mounts.is_none(), mounts.is_none());
         for mount in mounts.iter().flatten() {
@@ -207,7 +221,7 @@ impl Match {
         }
         fields.finish()?;
         Ok(Self {
-            groups: groups.iter().map(|glob| Glob::new(glob)).collect(),
+            groups: groups.iter().flatten().map(|glob| Glob::new(glob)).collect(),
             env,
             file,
         })
@@ -334,15 +348,26 @@ pub enum Severity {
     Denied,
 }
 
-/// Asks the managers in the settings' order; the first that serves the request wins.
+/// Asks the managers in the settings' order; the first that serves the request wins. A manager is not asked for what the
+/// settings' `access` does not allow.
 ///
 /// # Errors
-/// [`Unserved`] when none does, or one denies it or fails.
+/// [`Unserved`] when none does, or one denies it or fails, or `access` allows the request with none of them.
 pub fn serve(request: &SecretRequest, context: &Context<'_>) -> Result<Served, Unserved> {
     let mut reasons = Vec::new();
+    let (mut asked, mut barred) = (false, false);
     for (position, entry) in context.settings.managers.iter().enumerate() {
         let answer = match entry.matches.fits(request) {
-            Ok(()) => entry.manager.inject(&entry.matches.narrowed(request), context),
+            Ok(()) => {
+                let (group, key) = entry.manager.selects(request);
+                if context.may_ask(group, key) {
+                    asked = true;
+                    entry.manager.inject(&entry.matches.narrowed(request), context)
+                } else {
+                    barred = true;
+                    Err(Miss::NotHere(access::refusal(request, (group, key), context)))
+                }
+            }
             Err(reason) => Err(Miss::NotHere(reason.to_owned())),
         };
         let (severity, reason) = match answer {
@@ -362,7 +387,11 @@ pub fn serve(request: &SecretRequest, context: &Context<'_>) -> Result<Served, U
         }
     }
     Err(Unserved {
-        severity: Severity::Nobody,
+        severity: if barred && !asked {
+            Severity::Denied
+        } else {
+            Severity::Nobody
+        },
         reasons,
     })
 }

@@ -36,6 +36,10 @@ impl Azure {
 }
 
 impl Manager for Azure {
+    fn selects<'r>(&self, request: &'r SecretRequest) -> (&'r str, &'r str) {
+        (request.group.trim_end_matches('/'), "")
+    }
+
     fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection, Miss> {
         let (url, version) = (request.group.trim_end_matches('/'), request.group_version.as_str());
         if url.is_empty() {
@@ -43,15 +47,16 @@ impl Manager for Azure {
                 "it needs a group, the secret's URL such as https://VAULT.vault.azure.net/secrets/NAME".to_owned(),
             ));
         }
-        if url.starts_with('@') {
-            // az reads a value that begins so from the file of that name.
-            return Err(Miss::NotHere(format!("{url:?} is not a secret's URL")));
-        }
-        let name = url.rsplit('/').next().unwrap_or_default();
+        let Some(name) = name(url) else {
+            return Err(Miss::NotHere(format!(
+                "{url:?} is not a secret's URL; that is https://VAULT.vault.azure.net/secrets/NAME"
+            )));
+        };
         let mut parts = vec![name];
         let mut source = format!("Azure Key Vault secret {url}");
         if !version.is_empty() {
-            parts.extend(fetching::path_parts(&[version])?);
+            fetching::check_version(version)?;
+            parts.push(version);
             source.push_str(", version ");
             source.push_str(version);
         }
@@ -72,4 +77,26 @@ impl Manager for Azure {
     fn files_volume(&self) -> &'static str {
         "azure-secret-vol"
     }
+}
+
+/// The name in a secret's URL; a group that is no URL is a name itself, which az refuses.
+///
+/// az takes the URL apart with Python's
+/// [urlparse](https://docs.python.org/3/library/urllib.parse.html#urllib.parse.urlparse): what stands behind `?`, `#` or `;`
+/// is no part of the path. A value that begins with `@` is read from the file of that name.
+fn name(url: &str) -> Option<&str> {
+    let parts: Vec<&str> = url.split('/').collect();
+    let name = match *parts.as_slice() {
+        [name] => name,
+        ["https:", "", host, "secrets", name] if is_host(host) => name,
+        _ => return None,
+    };
+    (!name.contains(['?', '#', ';', '@'])).then_some(name)
+}
+
+fn is_host(host: &str) -> bool {
+    !host.is_empty()
+        && host
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b':'))
 }

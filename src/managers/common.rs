@@ -18,6 +18,9 @@ const FILE_PREFIX: &str = "FLYTE_SECRETS_FILE_PREFIX";
 /// Tells flytekit what the names of variables that hold secrets begin with.
 const ENV_PREFIX: &str = "FLYTE_SECRETS_ENV_PREFIX";
 
+/// The variables that tell Flyte's clients where secrets are; they hold none.
+pub const CLIENT_VARIABLES: [&str; 3] = [DEFAULT_DIR, FILE_PREFIX, ENV_PREFIX];
+
 /// The variable that Flyte's clients look for: the upper case of prefix, group, `_` and key.
 ///
 /// # Errors
@@ -161,6 +164,14 @@ pub fn suggestion(request: &SecretRequest, namespace: &str, secret: &str, contex
         .filter_map(|key| Some((names::distance(key, &request.key)?, key)))
         .min();
     near.map_or_else(String::new, |(_, key)| format!("; did you mean key {key:?}?"))
+}
+
+/// Whether a manager may write the annotation `key`: not the requests, nor what this policy says of them.
+pub fn is_annotation(key: &str) -> bool {
+    names::is_metadata_key(key)
+        && !["secret-injector/", "flyte.secrets/"]
+            .iter()
+            .any(|own| key.starts_with(own))
 }
 
 /// Who has to be allowed to read a Secret that a manager hands out.

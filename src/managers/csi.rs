@@ -11,7 +11,7 @@
 use serde_json::json;
 
 use crate::injection::{EnvValue, EnvVar, FileOrigin, Injection, SecretFile};
-use crate::managers::placeholders::{expand_name, object_name, values};
+use crate::managers::placeholders::{all_but, expand, expand_name, object_name, values};
 use crate::managers::{Context, Manager, Miss, common};
 use crate::names;
 use crate::requests::{MountRequirement, SecretRequest};
@@ -55,6 +55,20 @@ impl Csi {
 }
 
 impl Manager for Csi {
+    /// The volume shows all files of its class, whatever the key: what chooses the class, or the synced Secret, counts.
+    fn selects<'r>(&self, request: &'r SecretRequest) -> (&'r str, &'r str) {
+        let chooses = |name: &str| {
+            let texts = std::iter::once(&self.class).chain(&self.secret);
+            [name, "id"]
+                .iter()
+                .any(|name| texts.clone().any(|text| expand(text, &all_but(name)).is_err()))
+        };
+        (
+            if chooses("group") { &request.group } else { "" },
+            if chooses("key") { &request.key } else { "" },
+        )
+    }
+
     fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection, Miss> {
         if request.group.is_empty() || request.key.is_empty() {
             return Err(Miss::NotHere(

@@ -8,6 +8,7 @@ use crate::injection::{EnvValue, EnvVar, FileOrigin, Injection, RelativePath, Se
 use crate::managers::{ContainerName, Context, Copy, Fetch, FetchContainer, FetchItem, Miss, common};
 use crate::names;
 use crate::requests::{MountRequirement, SecretRequest};
+use crate::schema;
 use crate::settings::Settings;
 use crate::settings::fields::{Fields, SettingsError};
 
@@ -56,8 +57,8 @@ impl ContainerSettings {
                 ("Never", "Never"),
             ],
         )?;
-        let resources = object(fields, "resources")?.unwrap_or(resources);
-        let security_context = object(fields, "securityContext")?.unwrap_or_else(restricted);
+        let resources = object(fields, "resources", "ResourceRequirements")?.unwrap_or(resources);
+        let security_context = object(fields, "securityContext", "SecurityContext")?.unwrap_or_else(restricted);
         Ok(Self {
             image,
             image_pull_policy: image_pull_policy.to_owned(),
@@ -98,11 +99,12 @@ impl ContainerSettings {
     }
 }
 
-fn object(fields: &mut Fields<'_>, name: &'static str) -> Result<Option<Value>, SettingsError> {
-    match fields.take::<Value>(name)? {
-        Some(value @ Value::Object(_)) => Ok(Some(value)),
-        Some(_) => Err(fields.invalid(name, "is not an object (a YAML mapping)")),
-        None => Ok(None),
+/// Reads the object of Kubernetes' type `kind` in the field `name`.
+fn object(fields: &mut Fields<'_>, name: &'static str, kind: &str) -> Result<Option<Value>, SettingsError> {
+    let given = fields.take::<Value>(name)?;
+    match given.as_ref().map(|value| schema::check(value, kind)) {
+        Some(Err(mistake)) => Err(mistake.below(name).in_settings(fields)),
+        _ => Ok(given),
     }
 }
 
@@ -133,10 +135,11 @@ pub fn injection(
     arguments: Vec<String>,
     source: String,
 ) -> Result<Injection, Miss> {
+    // The parts are names in the store, too: one that leads elsewhere is refused for a variable as well.
+    let path = common::file_path(parts)?;
     if request.mount == MountRequirement::EnvVar {
         return variable(request, context, arguments, source);
     }
-    let path = common::file_path(parts)?;
     let env = common::file_variables(request, context.settings, &path)?;
     let origin = FileOrigin::Fetched {
         arguments,
@@ -238,6 +241,21 @@ pub fn path_parts<'t>(texts: &[&'t str]) -> Result<Vec<&'t str>, Miss> {
         }
     }
     Ok(parts)
+}
+
+/// Whether `version` can be one, and nothing else: where the client puts it behind the secret's name, a longer text could
+/// name another secret.
+///
+/// # Errors
+/// [`Miss::NotHere`] when it has other characters than versions have.
+pub fn check_version(version: &str) -> Result<(), Miss> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    if version.len() <= 63 && version.bytes().all(plain) {
+        return Ok(());
+    }
+    Err(Miss::NotHere(format!(
+        "{version:?} cannot be a version: it has at most 63 letters, digits, '-' and '_'"
+    )))
 }
 
 /// The init container that fetches all secrets of a manager whose client is a command.

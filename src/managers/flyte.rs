@@ -176,6 +176,10 @@ impl Flyte {
 }
 
 impl Manager for Flyte {
+    fn selects<'r>(&self, request: &'r SecretRequest) -> (&'r str, &'r str) {
+        ("", &request.key)
+    }
+
     fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection, Miss> {
         if request.key.is_empty() {
             return Err(Miss::NotHere("it needs a key".to_owned()));

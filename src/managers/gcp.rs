@@ -35,6 +35,10 @@ impl Gcp {
 }
 
 impl Manager for Gcp {
+    fn selects<'r>(&self, request: &'r SecretRequest) -> (&'r str, &'r str) {
+        (request.group.trim_end_matches('/'), "")
+    }
+
     fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection, Miss> {
         let (secret, version) = (request.group.trim_end_matches('/'), request.group_version.as_str());
         if secret.is_empty() || version.is_empty() {
@@ -42,7 +46,16 @@ impl Manager for Gcp {
                 "it needs a group, the secret, and a group version such as \"latest\"".to_owned(),
             ));
         }
-        let parts = fetching::path_parts(&[secret, version])?;
+        let mut parts: Vec<&str> = secret.split('/').collect();
+        // To gcloud, a version with '/' is a secret's version by its full name, whatever the secret; in the API's URL, what
+        // stands behind '?' or '#' is no name.
+        if !matches!(parts.as_slice(), [_] | ["projects", _, "secrets", _]) || secret.contains(['?', '#']) {
+            return Err(Miss::NotHere(format!(
+                "{secret:?} is no secret's name; it is NAME or projects/PROJECT/secrets/NAME"
+            )));
+        }
+        fetching::check_version(version)?;
+        parts.push(version);
         let arguments = vec![secret.to_owned(), version.to_owned()];
         let source = format!("Google Cloud secret {secret}, version {version}");
         fetching::injection(request, context, &parts, arguments, source)

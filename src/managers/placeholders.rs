@@ -49,6 +49,14 @@ pub fn sample() -> Values {
     .to_vec()
 }
 
+/// All placeholders but `name`, without values: a valid text that cannot be expanded with them has `{name}` in it.
+pub fn all_but(name: &str) -> Values {
+    let mut others = sample();
+    others.extend(["envVar", "mountPath", "path"].map(|name| (name, String::new())));
+    others.retain(|(known, _)| *known != name);
+    others
+}
+
 /// `text` with the placeholders replaced.
 ///
 /// # Errors

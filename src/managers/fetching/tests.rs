@@ -176,6 +176,41 @@ fn what_cannot_be_served_is_left_to_others_with_a_reason() {
         (env_files(json!({"type": "aws"})), &both, "client: cli"),
         (
             env_files(json!({"type": "gcp"})),
+            &with("group", "../b"),
+            "no secret's name",
+        ),
+        (
+            env_files(json!({"type": "gcp"})),
+            &with("group", "projects/a/secrets/../../b/secrets/x"),
+            "no secret's name",
+        ),
+        (
+            env_files(json!({"type": "gcp"})),
+            &with("group", "projects/../secrets/x"),
+            "cannot be a file's name",
+        ),
+        (
+            env_files(json!({"type": "gcp"})),
+            &with("group", "a\nb"),
+            "cannot be a file's name",
+        ),
+        (
+            env_files(json!({"type": "gcp"})),
+            &with("groupVersion", "../y"),
+            "cannot be a version",
+        ),
+        (
+            env_files(json!({"type": "azure"})),
+            &with("groupVersion", "../y"),
+            "cannot be a version",
+        ),
+        (
+            env_files(json!({"type": "aws", "client": "cli"})),
+            &with("group", "a/../b"),
+            "cannot be a file's name",
+        ),
+        (
+            env_files(json!({"type": "gcp"})),
             &with("group", "a b"),
             "name one with env_var",
         ),
@@ -197,6 +232,51 @@ fn what_cannot_be_served_is_left_to_others_with_a_reason() {
     }
 }
 
+/// What the client would read as the name of another secret than `access` and `match` have seen.
+#[test]
+fn neither_version_nor_url_leads_to_another_secret() {
+    let full = "projects/prod/secrets/team-b-db/versions/latest";
+    let secrets = "https://v.vault.azure.net/secrets";
+    for (kind, group, version) in [
+        ("gcp", "team-a-x", full),
+        ("gcp", "team-a-x", "//secretmanager.googleapis.com/a"),
+        ("gcp", "team-a-x", "1?x"),
+        ("gcp", "team-a-x", "1#x"),
+        ("gcp", full, "1"),
+        (
+            "gcp",
+            "https://secretmanager.googleapis.com/v1/projects/prod/secrets/b",
+            "1",
+        ),
+        ("gcp", "projects/prod/secrets/b?x", "1"),
+        ("azure", secrets, "team-b-db"),
+        ("azure", secrets, ""),
+        ("azure", "https://v.vault.azure.net/secrets//", "team-b-db"),
+        (
+            "azure",
+            "https://v.vault.azure.net/secrets/prod-db?x=.vault.azure.net/secrets/team-a-",
+            "",
+        ),
+        ("azure", "https://v.vault.azure.net/secrets/prod-db#team-a-", ""),
+        ("azure", "https://v.vault.azure.net/secrets/prod-db;team-a-", ""),
+        ("azure", "https://v.vault.azure.net/secrets/prod-db/team-a-", ""),
+        ("azure", "https://evil@v.vault.azure.net/secrets/a", ""),
+        ("azure", "https://evil\\.vault.azure.net/secrets/a", ""),
+        ("azure", "https:///secrets/a", ""),
+        ("azure", "http://v.vault.azure.net/secrets/a", ""),
+        ("azure", "https://v.vault.azure.net/keys/a", ""),
+        ("azure", "https://v.vault.azure.net/secrets/a", "../b"),
+        ("azure", "https://v.vault.azure.net/secrets/a", "1?x"),
+        ("azure", "@file", ""),
+    ] {
+        for mount in ["FILE", "ENV_VAR"] {
+            let request = json!({"group": group, "groupVersion": version, "mountRequirement": mount, "envVar": "X"});
+            let answer = answer(&json!({"envFiles": true, "managers": [{"type": kind}]}), &request);
+            assert_eq!(answer["code"], 422, "{kind} {request}: {answer}");
+        }
+    }
+}
+
 #[test]
 fn settings_that_cannot_be_are_told() {
     for (manager, problem) in [
@@ -207,7 +287,23 @@ fn settings_that_cannot_be_are_told() {
         (json!({"type": "gcp", "image": ""}), "image is not an image's name"),
         (
             json!({"type": "azure", "resources": "small"}),
-            "resources is not an object",
+            "resources has to be an object",
+        ),
+        (
+            json!({"type": "aws", "resources": {"limit": {"memory": "1Gi"}}}),
+            "managers[0] (aws).resources.limit is not a field of Kubernetes' ResourceRequirements",
+        ),
+        (
+            json!({"type": "flyte", "resources": {"limits": {"memory": "1 GB"}}}),
+            "managers[0] (flyte).resources.limits.memory has to be an amount",
+        ),
+        (
+            json!({"type": "gcp", "securityContext": {"runAsUser": "1000"}}),
+            "managers[0] (gcp).securityContext.runAsUser has to be an integer",
+        ),
+        (
+            json!({"type": "gcp", "securityContext": {"seccompProfile": {"type": "Default"}}}),
+            "managers[0] (gcp).securityContext.seccompProfile.type has to be Localhost|RuntimeDefault|Unconfined",
         ),
         (json!({"type": "gcp", "client": "cli"}), "client is not a setting"),
     ] {
