@@ -15,7 +15,6 @@ use serde_json::Value;
 
 use crate::injection::{Annotation, FileOrigin, Injection, SecretFile};
 use crate::managers::{Context, Manager, Miss, common};
-use crate::names;
 use crate::requests::{Containers, MountRequirement, SecretRequest};
 use crate::settings::fields::{Fields, SettingsError};
 
@@ -96,10 +95,17 @@ impl Vault {
                     let Value::String(value) = value else {
                         return Err(fields.invalid("annotations", &format!("has no string in {key:?}: quote it")));
                     };
-                    if !names::is_metadata_key(&key) {
-                        return Err(
-                            fields.invalid("annotations", &format!("has {key:?}, which is no annotation's key"))
-                        );
+                    if !common::is_annotation(&key) {
+                        return Err(fields.invalid(
+                            "annotations",
+                            &format!("has {key:?}, which is no annotation's key, or this policy's own or Flyte's"),
+                        ));
+                    }
+                    if key.strip_prefix(PREFIX) == Some(AGENT_INJECT) && value != "true" {
+                        return Err(fields.invalid(
+                            "annotations",
+                            &format!("has {key}: {value:?}, with which no secret arrives: leave it out"),
+                        ));
                     }
                     if key.strip_prefix(PREFIX) == Some(SECRET_VOLUME_PATH) {
                         return Err(fields.invalid(
@@ -155,6 +161,14 @@ impl Vault {
 }
 
 impl Manager for Vault {
+    /// The file of a database role holds all fields, whatever the key.
+    fn selects<'r>(&self, request: &'r SecretRequest) -> (&'r str, &'r str) {
+        match self.engine(request) {
+            Engine::Database => (&request.group, ""),
+            Engine::Kv1 | Engine::Kv2 => (&request.group, &request.key),
+        }
+    }
+
     fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection, Miss> {
         if request.mount == MountRequirement::EnvVar {
             return Err(Miss::NotHere(
@@ -165,6 +179,14 @@ impl Manager for Vault {
             return Err(Miss::NotHere(
                 "it needs a group, the path in Vault, and a key, the field".to_owned(),
             ));
+        }
+        // The agent reads the path as a URL
+        // (https://github.com/hashicorp/consul-template/blob/main/dependency/vault_read.go): %2e%2e would leave it.
+        if request.group.contains(['%', '?', '#']) {
+            return Err(Miss::NotHere(format!(
+                "{:?} cannot be a path in Vault: the agent would read '%', '?' or '#' as a part of a URL",
+                request.group
+            )));
         }
         let engine = self.engine(request);
         // Vault Agent's default template holds the path without any quoting.
@@ -179,6 +201,9 @@ impl Manager for Vault {
         let path = common::exact_path(&parts)?;
         let id = common::identity(&[&request.group, engine.name(), &request.key]);
         let mut annotations = self.common_annotations(&context.settings.mount_path);
+        if self.enforce {
+            check_own(&annotations, context)?;
+        }
         let mut add = |name: &str, value: &str| annotations.push(annotation(&format!("{name}{id}"), value, true));
         add(AGENT_INJECT_SECRET, &request.group);
         add(AGENT_INJECT_FILE, path.as_str());
@@ -204,6 +229,40 @@ impl Manager for Vault {
         });
         Ok(injection)
     }
+}
+
+/// How those of the injector's annotations begin that say neither where secrets come from nor what fetches them: the Pod
+/// may have them in spite of `enforce`. Its own `agent-inject-secret-…` are further secrets, for which it needs no policy.
+const HARMLESS: [&str; 13] = [
+    "agent-cache-",
+    "agent-init-first",
+    "agent-inject",
+    "agent-limits-",
+    "agent-pre-populate",
+    "agent-requests-",
+    "agent-revoke-",
+    "agent-run-as-",
+    "error-on-missing-key-",
+    "log-",
+    "preserve-secret-case",
+    "secret-volume-path",
+    "template-",
+];
+
+/// Refuses an annotation of the Pod's own that could lead the agent to another Vault, login or image, and that `ours` do
+/// not replace.
+fn check_own(ours: &[Annotation], context: &Context<'_>) -> Result<(), Miss> {
+    let own = context.annotation_keys.iter().find(|key| {
+        key.strip_prefix(PREFIX)
+            .is_some_and(|name| !HARMLESS.iter().any(|begin| name.starts_with(begin)))
+            && !ours.iter().any(|annotation| annotation.key == **key)
+    });
+    own.map_or(Ok(()), |key| {
+        Err(Miss::Denied(format!(
+            "the Pod's annotation {key} could decide where its secrets come from, which the setting enforce leaves to the \
+             operator: remove it, or let the operator set it under annotations"
+        )))
+    })
 }
 
 fn annotation(name: &str, value: &str, required: bool) -> Annotation {
@@ -273,6 +332,7 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::names;
 
     #[test]
     fn templates_name_the_field_where_the_engine_keeps_it() {
