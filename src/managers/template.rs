@@ -24,7 +24,7 @@
 use serde_json::{Map, Value};
 
 use crate::injection::{Annotation, EnvValue, EnvVar, FileOrigin, Injection, RelativePath, SecretFile};
-use crate::managers::placeholders::{self, Values, expand, expand_all};
+use crate::managers::placeholders::{self, Values, all_but, expand, expand_all};
 use crate::managers::{Context, Manager, Miss, common};
 use crate::names;
 use crate::requests::{MountRequirement, SecretRequest};
@@ -44,13 +44,17 @@ pub struct Template {
     path: Option<String>,
     /// Whether requests for files are served.
     gives_files: bool,
-    /// Whether a request has to have a group.
-    needs_group: bool,
-    /// Whether a request has to have a key.
-    needs_key: bool,
+    /// Whether a text has the group in it, and the key: the other system finds the secret by these. Where a file appears
+    /// does not count.
+    selects: [bool; 2],
+    /// Whether a request has to have a group, and a key.
+    needs: [bool; 2],
     /// What group, version and key may hold beyond letters, digits and a few more.
     allowed: String,
 }
+
+/// The placeholders by which a system finds a secret.
+const PARTS: [&str; 2] = ["group", "key"];
 
 /// The lists of Kubernetes objects: the setting, and the type of its items.
 const ENV: (&str, &str) = ("env", "EnvVar");
@@ -86,7 +90,7 @@ impl Template {
         sample.push(("path", "group/key".to_owned()));
         let mut template = Self {
             annotations: texts(fields, "annotations", &sample, |key, _| {
-                (!names::is_metadata_key(key)).then_some("key of an annotation")
+                (!common::is_annotation(key)).then_some("key of an annotation (this policy's own and Flyte's are none)")
             })?,
             labels: texts(fields, "labels", &sample, label_problem)?,
             env: objects(fields, ENV, &sample)?,
@@ -94,14 +98,21 @@ impl Template {
             mounts: objects(fields, MOUNTS, &sample)?,
             init_containers: objects(fields, INIT_CONTAINERS, &sample)?,
             gives_files: path.is_some(),
-            needs_group: false,
-            needs_key: false,
+            selects: [false; 2],
+            needs: [false; 2],
             path,
             allowed,
         };
         template.gives_files |= template.uses("path");
-        template.needs_group = template.uses("group");
-        template.needs_key = template.uses("key");
+        template.selects = PARTS.map(|name| template.uses(name));
+        let in_path = |name| template.path.iter().any(|path| expand(path, &all_but(name)).is_err());
+        template.needs = PARTS.map(|name| template.uses(name) || in_path(name));
+        if let Some(name) = template.dangling(&sample) {
+            return Err(fields.invalid(
+                "volumes",
+                &format!("has no {name:?}, which a container is to mount: add it, or correct the mount's name"),
+            ));
+        }
         if template.env.is_empty() && !template.gives_files {
             return Err(SettingsError {
                 place: fields.place().to_owned(),
@@ -112,17 +123,23 @@ impl Template {
         Ok(template)
     }
 
-    /// Whether the placeholder `name` is in any of its texts.
-    fn uses(&self, name: &'static str) -> bool {
-        let mut others = placeholders::sample();
-        others.extend(["envVar", "mountPath", "path"].map(|name| (name, String::new())));
-        others.retain(|(known, _)| *known != name);
+    /// A volume that is mounted and not there. One that the Pod brings along has a name that nobody knows here.
+    fn dangling(&self, sample: &Values) -> Option<String> {
+        let name = |item: &Value| expand(text_in(item, "name"), sample).unwrap_or_default();
+        let volumes: Vec<String> = self.volumes.iter().map(name).collect();
+        let inner = self.init_containers.iter().flat_map(|item| items_in(item, MOUNTS.0));
+        let mut mounted = self.mounts.iter().chain(inner).map(name);
+        mounted.find(|name| !volumes.contains(name))
+    }
+
+    /// Whether the placeholder `name` is in any of its texts but `path`.
+    fn uses(&self, name: &str) -> bool {
+        let others = all_but(name);
         let lists = [&self.env, &self.volumes, &self.mounts, &self.init_containers];
         let texts = self.annotations.iter().chain(&self.labels);
         // All other placeholders are known, so that an error is about this one.
         texts
             .flat_map(|(key, value)| [key, value])
-            .chain(&self.path)
             .any(|text| expand(text, &others).is_err())
             || lists
                 .into_iter()
@@ -212,6 +229,14 @@ impl Template {
 }
 
 impl Manager for Template {
+    fn selects<'r>(&self, request: &'r SecretRequest) -> (&'r str, &'r str) {
+        let [group, key] = self.selects;
+        (
+            if group { &request.group } else { "" },
+            if key { &request.key } else { "" },
+        )
+    }
+
     fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection, Miss> {
         for (what, text) in [
             ("group", &request.group),
@@ -220,7 +245,8 @@ impl Manager for Template {
         ] {
             self.check_text(what, text)?;
         }
-        if self.needs_group && request.group.is_empty() || self.needs_key && request.key.is_empty() {
+        let [group, key] = self.needs;
+        if group && request.group.is_empty() || key && request.key.is_empty() {
             return Err(Miss::NotHere("it needs a group and a key".to_owned()));
         }
         let as_file = match request.mount {
@@ -270,7 +296,7 @@ impl Manager for Template {
         }
         for (key, value) in &self.annotations {
             let key = expand(key, &values).map_err(wrong_text)?;
-            if !names::is_metadata_key(&key) {
+            if !common::is_annotation(&key) {
                 return Err(Miss::NotHere(format!("{key:?} cannot be the key of an annotation")));
             }
             injection.annotations.push(Annotation {
@@ -365,13 +391,20 @@ fn objects(
         Some(Value::Array(items)) => items,
         Some(_) => return Err(fields.invalid(name, "is not a list")),
     };
+    let unique = if name == MOUNTS.0 { "mountPath" } else { "name" };
+    let mut known: Vec<String> = Vec::with_capacity(items.len());
     for (index, item) in items.iter().enumerate() {
-        let expanded =
-            expand_all(item, sample).map_err(|problem| fields.invalid(&format!("{name}[{index}]"), &problem))?;
-        if let Err(wrong) = check_item(&expanded, (name, kind)) {
-            let dot = if wrong.place.is_empty() { "" } else { "." };
-            return Err(fields.invalid(&format!("{name}[{index}]{dot}{}", wrong.place), &wrong.problem));
+        let place = format!("{name}[{index}]");
+        let expanded = expand_all(item, sample).map_err(|problem| fields.invalid(&place, &problem))?;
+        check_item(&expanded, (name, kind)).map_err(|wrong| wrong.below(&place).in_settings(fields))?;
+        let own = text_in(&expanded, unique).to_owned();
+        if known.contains(&own) {
+            return Err(fields.invalid(
+                &format!("{place}.{unique}"),
+                &format!("is {own:?}, as that of another item"),
+            ));
         }
+        known.push(own);
     }
     Ok(items)
 }
@@ -397,14 +430,21 @@ fn check_item(item: &Value, (name, kind): (&str, &str)) -> Result<(), schema::Mi
     };
     let empty = Map::new();
     let fields = item.as_object().unwrap_or(&empty);
-    let text = |field: &str| fields.get(field).and_then(Value::as_str).unwrap_or_default();
+    let text = |field: &str| text_in(item, field);
+    let given = |fields: &Map<String, Value>| fields.values().filter(|value| !value.is_null()).count();
     let own_name = text("name");
     if name == ENV.0 {
         if !names::is_variable(own_name) {
             return wrong("name", format!("is {own_name:?}, which is no variable's name"));
         }
-        if !text("value").is_empty() && fields.contains_key("valueFrom") {
+        let Some(source) = fields.get("valueFrom").and_then(Value::as_object) else {
+            return Ok(());
+        };
+        if !text("value").is_empty() {
             return wrong("valueFrom", "stands beside value: leave one of them out".to_owned());
+        }
+        if given(source) != 1 {
+            return wrong("valueFrom", "has to have one source, such as secretKeyRef".to_owned());
         }
         return Ok(());
     }
@@ -414,14 +454,36 @@ fn check_item(item: &Value, (name, kind): (&str, &str)) -> Result<(), schema::Mi
             format!("is {own_name:?}; it has to be at most 63 lower case letters, digits and '-'; {{id}} is unique"),
         );
     }
-    if name == VOLUMES.0 && fields.values().filter(|value| !value.is_null()).count() != 2 {
+    if name == VOLUMES.0 && given(fields) != 2 {
         return wrong("", "has to have its name and one source, such as emptyDir".to_owned());
     }
     if name == MOUNTS.0 && (text("mountPath").is_empty() || text("mountPath").contains(':')) {
         return wrong("mountPath", "has to be a path without ':'".to_owned());
     }
-    if name == INIT_CONTAINERS.0 && text("image").trim().is_empty() {
-        return wrong("image", "is missing".to_owned());
+    if name == MOUNTS.0 {
+        for field in ["subPath", "subPathExpr"] {
+            if text(field).starts_with('/') || text(field).split('/').any(|part| part == "..") {
+                return wrong(field, "has to be a path below the volume, without '..'".to_owned());
+            }
+        }
+    }
+    if name == INIT_CONTAINERS.0 {
+        if text("image").trim().is_empty() {
+            return wrong("image", "is missing".to_owned());
+        }
+        for list in [ENV, MOUNTS] {
+            for (index, inner) in items_in(item, list.0).enumerate() {
+                check_item(inner, list).map_err(|wrong| wrong.below(&format!("{}[{index}]", list.0)))?;
+            }
+        }
     }
     Ok(())
+}
+
+fn text_in<'v>(item: &'v Value, field: &str) -> &'v str {
+    item.get(field).and_then(Value::as_str).unwrap_or_default()
+}
+
+fn items_in<'v>(item: &'v Value, field: &str) -> impl Iterator<Item = &'v Value> {
+    item.get(field).and_then(Value::as_array).into_iter().flatten()
 }
