@@ -274,9 +274,15 @@ fn read_secret(question: &SecretQuestion) -> Result<SecretData, ClusterError> {
 /// the fields of a mask, or where no key is named.
 fn field_masks(keys: &[String]) -> BTreeSet<String> {
     if keys.is_empty() || keys.iter().any(|key| key.contains('.')) {
-        return BTreeSet::from(["data".to_owned()]);
+        let mut whole = BTreeSet::new();
+        whole.insert("data".to_owned());
+        return whole;
     }
-    keys.iter().map(|key| format!("data.{key}")).collect()
+    let mut masks = BTreeSet::new();
+    for key in keys {
+        masks.insert(format!("data.{key}"));
+    }
+    masks
 }
 
 fn ask_permission(permission: &Permission, groups: &[String]) -> Result<bool, ClusterError> {

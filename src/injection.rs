@@ -135,6 +135,8 @@ pub enum FileOrigin {
         /// What the agent is told to write, in a form of the manager's own: two files at one path are the same only
         /// where this is.
         identity: String,
+        /// Whether the agent mounts a volume of its own at `mountPath`, in every container.
+        mounts: bool,
     },
 }
 

@@ -127,6 +127,8 @@ pub struct Fetch<'a> {
     pub settings: &'a Settings,
     /// The namespace of the admission request.
     pub namespace: &'a str,
+    /// Where an init container is to mount the first memory volume: nothing else is mounted there.
+    pub directory: &'a str,
 }
 
 /// One secret to fetch.

@@ -16,6 +16,7 @@ use serde_json::Value;
 use crate::injection::{Annotation, Injection};
 use crate::json::{Node, Shape, WrongType, covers};
 use crate::managers::Context;
+use crate::order::sort_and_dedup;
 use crate::requests::{Containers, SecretRequest};
 
 const NAMED: Shape = Shape::Fields(&[("name", Shape::Text)]);
@@ -45,6 +46,7 @@ pub const SHAPE: Shape = Shape::Fields(&[
             ("containers", Shape::ListOf(&CONTAINER)),
             ("imagePullSecrets", Shape::ListOf(&NAMED)),
             ("serviceAccountName", Shape::Text),
+            ("os", Shape::Fields(&[("name", Shape::Text)])),
         ]),
     ),
 ]);
@@ -159,6 +161,12 @@ pub enum PodError {
         /// The request.
         request: String,
     },
+    /// The Pod is for Windows, where our init containers do not run.
+    #[error("{request} needs an init container for Linux, but the Pod's os is Windows; use a manager without one")]
+    Windows {
+        /// The request.
+        request: String,
+    },
     /// The Pod uses up the names that are wanted for volumes or init containers.
     #[error("{name:?} and a thousand names like it are taken in the Pod; rename its own volumes or containers")]
     NoFreeName {
@@ -236,10 +244,15 @@ impl<'a> Pod<'a> {
 
     /// The service account that it runs as.
     pub fn service_account(&self) -> &str {
-        match self.0.get("spec").and_then(|spec| spec.text("serviceAccountName")) {
+        match self.field("serviceAccountName").and_then(Node::as_text) {
             Some("") | None => "default",
             Some(name) => name,
         }
+    }
+
+    /// The field `name` of its spec.
+    fn field(&self, name: &str) -> Option<&Node<'a>> {
+        self.0.get("spec")?.get(name)
     }
 
     fn spec_items(&self, list: &str) -> &[Node<'a>] {
@@ -265,8 +278,7 @@ impl<'a> Pod<'a> {
         env::add(self, additions, &files, &mut room, &mut warnings)?;
         self.add_metadata(additions, &mut warnings)?;
         self.add_pull_secrets(additions)?;
-        warnings.sort_unstable();
-        warnings.dedup();
+        sort_and_dedup(&mut warnings);
         if let Some(more) = warnings.len().checked_sub(MOST_WARNINGS).filter(|more| *more > 0) {
             warnings.truncate(MOST_WARNINGS);
             warnings.push(format!("{more} more warnings are left out"));
@@ -285,7 +297,7 @@ impl<'a> Pod<'a> {
             return Err(PodError::TooLarge);
         }
         let mut sorted = existing.clone();
-        sorted.sort_unstable();
+        sort_and_dedup(&mut sorted);
         for addition in additions {
             let Containers::Named(names) = &addition.request.containers else {
                 continue;

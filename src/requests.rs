@@ -16,6 +16,8 @@ use std::fmt;
 use excerpt::excerpt;
 use thiserror::Error;
 
+use crate::order::{sort_and_dedup, sort_by};
+
 /// What the keys of Flyte's annotations start with; a decimal number follows.
 ///
 /// [Flyte's own constant](https://github.com/flyteorg/flyte/blob/master/flyteplugins/go/tasks/pluginmachinery/utils/secrets/marshaler.go)
@@ -126,8 +128,7 @@ impl Containers {
     /// `names`, sorted and each once, so that equal sets compare as equal.
     #[must_use]
     pub fn named(mut names: Vec<String>) -> Self {
-        names.sort_unstable();
-        names.dedup();
+        sort_and_dedup(&mut names);
         Self::Named(names)
     }
 
@@ -243,8 +244,8 @@ pub fn from_annotations<'a>(
             readable = Some(value);
         }
     }
-    numbered.sort();
-    warnings.sort_unstable();
+    sort_by(&mut numbered, Ord::cmp);
+    sort_by(&mut warnings, Ord::cmp);
 
     let mut requests = Vec::with_capacity(numbered.len());
     for (_, key, value) in numbered {
@@ -308,7 +309,9 @@ impl<'a> Number<'a> {
 /// Sorting instead of comparing each with each keeps hundreds of requests cheap.
 fn merge(requests: Vec<SecretRequest>) -> Vec<SecretRequest> {
     let mut placed: Vec<(usize, SecretRequest)> = requests.into_iter().enumerate().collect();
-    placed.sort_by(|(_, one), (_, other)| one.identity().cmp(&other.identity()));
+    sort_by(&mut placed, |(_, one), (_, other)| {
+        one.identity().cmp(&other.identity())
+    });
     placed.dedup_by(|(_, later), (_, first)| {
         let same = later.identity() == first.identity();
         if same {
@@ -316,7 +319,7 @@ fn merge(requests: Vec<SecretRequest>) -> Vec<SecretRequest> {
         }
         same
     });
-    placed.sort_unstable_by_key(|(place, _)| *place);
+    sort_by(&mut placed, |(one, _), (other, _)| one.cmp(other));
     placed
         .into_iter()
         .map(|(_, request)| SecretRequest {

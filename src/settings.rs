@@ -149,6 +149,13 @@ impl Settings {
             &[("first", InitContainers::First), ("last", InitContainers::Last)],
         )?;
         let env_files = fields.take("envFiles")?.unwrap_or(false);
+        if env_files && init_containers == InitContainers::Last {
+            return Err(fields.invalid(
+                "envFiles",
+                "needs initContainers: first: an init container of a Pod would wait without end for a variable whose file \
+                 is written after it",
+            ));
+        }
         let status_annotation = fields.take("statusAnnotation")?.unwrap_or(true);
         let on_unserved = fields.choice(
             "onUnserved",

@@ -34,6 +34,13 @@ impl Writer {
         }
     }
 
+    /// `value` as JSON.
+    pub fn text_of(value: &Value) -> String {
+        let mut writer = Self::default();
+        writer.value(value);
+        writer.into_string()
+    }
+
     /// Adds `json` as it is: a bracket, or a value, which for a nested writer has no quotation mark in it.
     pub fn raw(&mut self, json: &str) {
         self.json.extend_from_slice(json.as_bytes());

@@ -5,7 +5,9 @@
 use crate::cluster::ClusterError;
 use crate::injection::{EnvVar, RelativePath};
 use crate::managers::{Context, Miss};
+use crate::md5;
 use crate::names;
+use crate::order::sort_and_dedup;
 use crate::requests::SecretRequest;
 use crate::settings::Settings;
 use crate::settings::fields::{Fields, SettingsError};
@@ -102,7 +104,7 @@ pub fn identity(parts: &[&str]) -> String {
         text.push(':');
         text.push_str(part);
     }
-    format!("{:x}", md5::compute(text.as_bytes()))
+    md5::hexadecimal(text.as_bytes())
 }
 
 /// The variable that tells Flyte's clients the prefix.
@@ -119,8 +121,7 @@ pub fn keys_of_group<'c>(context: &Context<'c>, group: &str) -> Vec<&'c str> {
         .map(|request| request.key.as_str())
         .filter(|key| names::is_secret_key(key))
         .collect();
-    keys.sort_unstable();
-    keys.dedup();
+    sort_and_dedup(&mut keys);
     keys
 }
 

@@ -6,9 +6,10 @@
 
 #![forbid(unsafe_code)]
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::injection::Injection;
+use crate::json::{Writer, tree};
 use crate::managers::fetching::{self, ContainerSettings, Layout};
 use crate::managers::{ContainerName, Context, Fetch, FetchContainer, Manager, Miss, placeholders};
 use crate::requests::SecretRequest;
@@ -81,7 +82,10 @@ impl Confidant {
         auth.finish()?;
         let retries = fields.take("retries")?.unwrap_or(3);
         // Python with boto3 needs some 60 MiB and much processor time for a moment.
-        let resources = json!({"limits": {"memory": "256Mi"}, "requests": {"cpu": "50m", "memory": "64Mi"}});
+        let resources = tree([
+            ("limits", tree([("memory", "256Mi".into())])),
+            ("requests", tree([("cpu", "50m".into()), ("memory", "64Mi".into())])),
+        ]);
         let container = ContainerSettings::with_resources(fields, "", resources).map_err(|mut error| {
             if error.place.ends_with(".image") {
                 "has to name an image with Confidant's client, of which none is published; this makes one: FROM \
@@ -105,19 +109,22 @@ impl Confidant {
 
     /// The client's configuration file: YAML, of which JSON is a part.
     fn config(&self, service: &str) -> Value {
-        json!({"default": {
-            "url": self.url,
-            "auth_key": self.auth_key,
-            "auth_context": {
-                "from": context_name(&self.from, service).unwrap_or_default(),
-                "to": self.to,
-                "user_type": self.user_type,
-            },
-            "region": self.region,
-            "retries": self.retries,
+        let from = context_name(&self.from, service).unwrap_or_default();
+        let auth_context = tree([
+            ("from", from.into()),
+            ("to", self.to.as_str().into()),
+            ("user_type", self.user_type.as_str().into()),
+        ]);
+        let profile = tree([
+            ("url", self.url.as_str().into()),
+            ("auth_key", self.auth_key.as_str().into()),
+            ("auth_context", auth_context),
+            ("region", self.region.as_str().into()),
+            ("retries", self.retries.into()),
             // Otherwise the client leaves its token in /dev/shm.
-            "token_cache_file": "",
-        }})
+            ("token_cache_file", "".into()),
+        ]);
+        tree([("default", profile)])
     }
 }
 
@@ -148,7 +155,7 @@ impl Manager for Confidant {
     }
 
     fn fetch(&self, fetch: &Fetch<'_>) -> Vec<FetchContainer> {
-        let layout = Layout::new(fetch, &fetch.settings.mount_path);
+        let layout = Layout::new(fetch);
         let mut requests = Vec::new();
         let mut of_service = "";
         for item in fetch.items {
@@ -157,11 +164,13 @@ impl Manager for Confidant {
             };
             of_service = service;
             for copy in &item.copies {
-                let mut request = json!({"group": group, "key": key, "path": layout.path(copy)});
-                if let (Some(variable), Value::Object(fields)) = (&copy.variable, &mut request) {
-                    fields.insert("env".to_owned(), json!(variable));
-                }
-                requests.push(request);
+                let request = [
+                    ("group", group.as_str().into()),
+                    ("key", key.as_str().into()),
+                    ("path", layout.path(copy).into()),
+                ];
+                let variable = copy.variable.as_deref().map(|variable| ("env", variable.into()));
+                requests.push(tree(request.into_iter().chain(variable)));
             }
         }
         let mut spec = self.container.container(
@@ -169,13 +178,13 @@ impl Manager for Confidant {
             &[],
             &[
                 ("CONFIDANT_SERVICE", of_service),
-                ("CONFIDANT_CONFIG", &self.config(of_service).to_string()),
-                ("SECRET_REQUESTS", &Value::Array(requests).to_string()),
+                ("CONFIDANT_CONFIG", &Writer::text_of(&self.config(of_service))),
+                ("SECRET_REQUESTS", &Writer::text_of(&Value::Array(requests))),
             ],
         );
         if let Value::Object(fields) = &mut spec {
             // `kubectl describe pod` then says which secret is missing.
-            fields.insert("terminationMessagePolicy".to_owned(), json!("FallbackToLogsOnError"));
+            fields.insert("terminationMessagePolicy".to_owned(), "FallbackToLogsOnError".into());
         }
         vec![FetchContainer {
             name: ContainerName::Exact("confidant-pull-secrets"),

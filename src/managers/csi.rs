@@ -8,9 +8,8 @@
 
 #![forbid(unsafe_code)]
 
-use serde_json::json;
-
 use crate::injection::{EnvValue, EnvVar, FileOrigin, Injection, SecretFile};
+use crate::json::tree;
 use crate::managers::placeholders::{all_but, expand, expand_name, object_name, values};
 use crate::managers::{Context, Manager, Miss, common};
 use crate::names;
@@ -84,15 +83,22 @@ impl Manager for Csi {
         } else {
             common::file_variables(request, context.settings, &path)?
         };
-        let mut source = json!({
-            "driver": self.driver,
-            "readOnly": true,
-            "volumeAttributes": {"secretProviderClass": class},
-        });
-        if let (Some(name), Some(fields)) = (&self.credentials, source.as_object_mut()) {
-            let name = expand_name(name, "Secret", &values)?;
-            fields.insert("nodePublishSecretRef".to_owned(), json!({"name": name}));
-        }
+        let source = [
+            ("driver", self.driver.as_str().into()),
+            ("readOnly", true.into()),
+            (
+                "volumeAttributes",
+                tree([("secretProviderClass", class.as_str().into())]),
+            ),
+        ];
+        let credentials = match &self.credentials {
+            Some(name) => {
+                let name = expand_name(name, "Secret", &values)?;
+                Some(("nodePublishSecretRef", tree([("name", name.into())])))
+            }
+            None => None,
+        };
+        let source = tree(source.into_iter().chain(credentials));
         let volume = if names::is_dns_label(&class) {
             format!("csi-{class}")
         } else {

@@ -2,9 +2,10 @@
 
 #![forbid(unsafe_code)]
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::injection::{EnvValue, EnvVar, FileOrigin, Injection, RelativePath, SecretFile, unexpanded};
+use crate::json::tree;
 use crate::managers::{ContainerName, Context, Copy, Fetch, FetchContainer, FetchItem, Miss, common};
 use crate::names;
 use crate::requests::{MountRequirement, SecretRequest};
@@ -36,8 +37,12 @@ impl ContainerSettings {
     /// # Errors
     /// What an operator has to change.
     pub fn from_fields(fields: &mut Fields<'_>, image: &str, cpu: &str, memory: &str) -> Result<Self, SettingsError> {
-        let amounts = json!({"cpu": cpu, "memory": memory});
-        Self::with_resources(fields, image, json!({"limits": amounts.clone(), "requests": amounts}))
+        let amounts = tree([("cpu", cpu.into()), ("memory", memory.into())]);
+        Self::with_resources(
+            fields,
+            image,
+            tree([("limits", amounts.clone()), ("requests", amounts)]),
+        )
     }
 
     /// As [`Self::from_fields`], with `resources` as the default.
@@ -69,33 +74,26 @@ impl ContainerSettings {
 
     /// A container that runs `command` with `args`. The kubelet is kept from expanding `$(NAME)` in them.
     pub fn container(&self, command: &[&str], args: &[String], env: &[(&str, &str)]) -> Value {
-        let mut container = Map::new();
-        container.insert("image".to_owned(), json!(self.image));
-        if !command.is_empty() {
-            let command: Vec<_> = command.iter().map(|word| unexpanded(word)).collect();
-            container.insert("command".to_owned(), json!(command));
-        }
-        if !args.is_empty() {
-            let args: Vec<_> = args.iter().map(|word| unexpanded(word)).collect();
-            container.insert("args".to_owned(), json!(args));
-        }
+        let words = |words: &mut dyn Iterator<Item = &str>| words.map(|word| unexpanded(word).into()).collect();
+        let command: Vec<Value> = words(&mut command.iter().copied());
+        let args: Vec<Value> = words(&mut args.iter().map(String::as_str));
         let env: Vec<Value> = env
             .iter()
-            .map(|(name, value)| json!({"name": name, "value": unexpanded(value)}))
+            .map(|(name, value)| tree([("name", (*name).into()), ("value", unexpanded(value).into())]))
             .collect();
-        if !env.is_empty() {
-            container.insert("env".to_owned(), Value::Array(env));
+        let mut container = tree([
+            ("image", self.image.as_str().into()),
+            ("command", command.into()),
+            ("args", args.into()),
+            ("env", env.into()),
+            ("imagePullPolicy", self.image_pull_policy.as_str().into()),
+            ("resources", self.resources.clone()),
+            ("securityContext", self.security_context.clone()),
+        ]);
+        if let Value::Object(fields) = &mut container {
+            fields.retain(|_, value| *value != Value::Array(Vec::new()) && *value != Value::Object(Map::new()));
         }
-        container.insert("imagePullPolicy".to_owned(), json!(self.image_pull_policy));
-        for (name, value) in [
-            ("resources", &self.resources),
-            ("securityContext", &self.security_context),
-        ] {
-            if value.as_object().is_some_and(|fields| !fields.is_empty()) {
-                container.insert(name.to_owned(), value.clone());
-            }
-        }
-        Value::Object(container)
+        container
     }
 }
 
@@ -112,14 +110,14 @@ fn object(fields: &mut Fields<'_>, name: &'static str, kind: &str) -> Result<Opt
 /// [restricted Pod Security Standard](https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted)
 /// admits.
 fn restricted() -> Value {
-    json!({
-        "allowPrivilegeEscalation": false,
-        "capabilities": {"drop": ["ALL"]},
-        "runAsNonRoot": true,
-        "runAsUser": NOBODY,
-        "runAsGroup": NOBODY,
-        "seccompProfile": {"type": "RuntimeDefault"},
-    })
+    tree([
+        ("allowPrivilegeEscalation", false.into()),
+        ("capabilities", tree([("drop", vec!["ALL"].into())])),
+        ("runAsNonRoot", true.into()),
+        ("runAsUser", NOBODY.into()),
+        ("runAsGroup", NOBODY.into()),
+        ("seccompProfile", tree([("type", "RuntimeDefault".into())])),
+    ])
 }
 
 /// The injection of a secret that is fetched to the lower case of the path `parts`; `arguments` are the manager's own.
@@ -269,7 +267,7 @@ pub fn scripted(
     label: &str,
     script: &str,
 ) -> FetchContainer {
-    let layout = Layout::new(fetch, &fetch.settings.mount_path);
+    let layout = Layout::new(fetch);
     let mut args = vec![layout.first().to_owned()];
     args.extend(script_arguments(fetch.items, &layout));
     let variables = fetch
@@ -281,7 +279,7 @@ pub fn scripted(
     let mut spec = settings.container(&["sh", "-ec", &script, label], &args, &[]);
     if let Value::Object(fields) = &mut spec {
         // `kubectl describe pod` then says which secret is missing.
-        fields.insert("terminationMessagePolicy".to_owned(), json!("FallbackToLogsOnError"));
+        fields.insert("terminationMessagePolicy".to_owned(), "FallbackToLogsOnError".into());
     }
     FetchContainer {
         name: ContainerName::Numbered(name),
@@ -296,8 +294,9 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// Mounts the first volume at `directory` and each further one beside it.
-    pub fn new(fetch: &Fetch<'_>, directory: &str) -> Self {
+    /// Mounts the first volume at the directory for it and each further one beside it.
+    pub fn new(fetch: &Fetch<'_>) -> Self {
+        let directory = fetch.directory;
         let mut places: Vec<(usize, String)> = Vec::new();
         for copy in fetch.items.iter().flat_map(|item| &item.copies) {
             if places.iter().any(|(volume, _)| *volume == copy.volume) {

@@ -15,6 +15,7 @@ use crate::cluster::ClusterError;
 use crate::injection::{EnvValue, EnvVar, FileOrigin, Injection, RelativePath, SecretFile};
 use crate::managers::fetching::{ContainerSettings, Layout};
 use crate::managers::{ContainerName, Context, Fetch, FetchContainer, Manager, Miss, common, placeholders};
+use crate::md5;
 use crate::names;
 use crate::requests::{MountRequirement, SecretRequest};
 use crate::settings::Settings;
@@ -244,7 +245,7 @@ impl Manager for Flyte {
     }
 
     fn fetch(&self, fetch: &Fetch<'_>) -> Vec<FetchContainer> {
-        let layout = Layout::new(fetch, &fetch.settings.mount_path);
+        let layout = Layout::new(fetch);
         let mut arguments = vec!["sh".to_owned()];
         for item in fetch.items {
             let mut parts: Vec<String> = Vec::new();
@@ -277,7 +278,7 @@ impl Manager for Flyte {
 
 /// What the Secret is called that holds the secret `id`.
 fn secret_name(id: &str) -> String {
-    format!("{:x}", md5::compute(id.as_bytes()))
+    md5::hexadecimal(id.as_bytes())
 }
 
 /// Whether there is a Secret of that name.

@@ -9,6 +9,7 @@
 use crate::injection::{EnvValue, EnvVar, FileOrigin, Injection, SecretFile};
 use crate::managers::common::Found;
 use crate::managers::{Context, Manager, Miss, common};
+use crate::md5;
 use crate::names;
 use crate::requests::{MountRequirement, SecretRequest, base32};
 use crate::settings::fields::{Fields, SettingsError};
@@ -116,7 +117,7 @@ fn verify(request: &SecretRequest, secret: &str, context: &Context<'_>) -> Resul
 /// that have no group.
 fn secret_name(request: &SecretRequest) -> Result<String, Miss> {
     if request.group.is_empty() {
-        return Ok(format!("{:x}", md5::compute(request.key.as_bytes())));
+        return Ok(md5::hexadecimal(request.key.as_bytes()));
     }
     // Upper case and '_' are let through with a warning, as Flyte does: the Pod is valid, the Secret is just missing.
     let plain = request

@@ -289,6 +289,7 @@ impl Manager for Template {
                 path,
                 origin: FileOrigin::Agent {
                     identity: common::identity(&parts),
+                    mounts: false,
                 },
             });
         } else {

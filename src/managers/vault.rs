@@ -225,7 +225,10 @@ impl Manager for Vault {
         }
         injection.file = Some(SecretFile {
             path,
-            origin: FileOrigin::Agent { identity: id },
+            origin: FileOrigin::Agent {
+                identity: id,
+                mounts: true,
+            },
         });
         Ok(injection)
     }

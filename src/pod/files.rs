@@ -7,15 +7,17 @@
 #![forbid(unsafe_code)]
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::{Addition, CONTAINER_LISTS, MOST_ADDED, MOUNT_BYTES, Pod, PodError, Room, described, object, says};
+use super::{
+    Addition, CONTAINER_LISTS, MOST_ADDED, MOUNT_BYTES, Pod, PodError, Room, described, object, says, template,
+};
 use crate::injection::{EnvValue, EnvVar, FileOrigin, SecretFile};
-use crate::json::{Node, covers};
+use crate::json::{Node, tree};
 use crate::managers::{ContainerName, Context, Copy, Fetch, FetchContainer, FetchItem, stands_first};
 use crate::names::{DNS_LABEL_LENGTH, short_hash};
+use crate::order::sort_by;
 
 /// How much a memory volume may hold: more than all Secrets that fit one Pod, which the API server limits to
 /// [1 MiB each](https://kubernetes.io/docs/concepts/configuration/secret/#restriction-data-size).
@@ -33,8 +35,8 @@ const INIT_CONTAINERS: &str = "initContainers";
 /// What [`super::env`] needs to know of the files.
 #[derive(Default)]
 pub(super) struct Files {
-    /// For each addition whose value comes through a file of variables: the volume, and the path in it.
-    env_files: BTreeMap<usize, (String, String)>,
+    /// By additions, of those whose value comes through a file of variables: the volume, and the path in it.
+    env_files: Vec<Option<(String, String)>>,
     /// The positions of our init containers.
     ours: Vec<usize>,
 }
@@ -47,8 +49,8 @@ impl Files {
 
     /// The variable, its file filled in.
     pub(super) fn resolve(&self, addition: usize, variable: &EnvVar) -> EnvVar {
-        let value = match (&variable.value, self.env_files.get(&addition)) {
-            (EnvValue::Fetched { key }, Some((volume, path))) => EnvValue::FileKey {
+        let value = match (&variable.value, self.env_files.get(addition)) {
+            (EnvValue::Fetched { key }, Some(Some((volume, path)))) => EnvValue::FileKey {
                 volume: volume.clone(),
                 path: path.clone(),
                 key: key.clone(),
@@ -89,7 +91,10 @@ struct Plan {
     sets: Vec<(Vec<usize>, Vec<Mount>)>,
     /// The init containers, with mounts by volume.
     containers: Vec<FetchContainer>,
-    env_files: BTreeMap<usize, (usize, String)>,
+    /// By additions: the volume and the path in it.
+    env_files: Vec<Option<(usize, String)>>,
+    /// The first addition whose agent mounts a volume of its own where files appear.
+    agent: Option<usize>,
 }
 
 /// Adds the files of all additions.
@@ -107,9 +112,10 @@ pub(super) fn add(
         return Ok(Files::default());
     }
     // A Pod that has been through here has our init containers already; they must not count as its own.
-    let mut ours = super::template::recognised(pod, additions);
+    let mut ours = template::recognised(pod, additions);
     let mut plan = Plan::new(pod, additions, context, &ours)?;
     if !plan.containers.is_empty() {
+        check_system(pod, additions)?;
         let fetching = plan.recognised(pod);
         if !fetching.is_empty() {
             ours.extend(fetching);
@@ -117,16 +123,30 @@ pub(super) fn add(
         }
     }
     let names = plan.add_volumes(pod)?;
-    plan.add_mounts(pod, additions, &names, &ours, room)?;
+    plan.add_mounts(pod, additions, context, &names, &ours, room)?;
     let ours = plan.add_containers(pod, context, &names, ours)?;
     let env_files = plan
         .env_files
-        .iter()
-        .filter_map(|(addition, (volume, path))| Some((*addition, (names.get(*volume)?.clone(), path.clone()))))
+        .into_iter()
+        .map(|file| file.and_then(|(volume, path)| Some((names.get(volume)?.clone(), path))))
         .collect();
     let mut files = Files { env_files, ours };
-    super::template::add(pod, additions, &mut files.ours, stands_first(context.settings), room)?;
+    template::add(pod, additions, &mut files.ours, stands_first(context.settings), room)?;
     Ok(files)
+}
+
+/// Fails for a Pod that cannot run the init containers that fetch secrets.
+fn check_system(pod: &Pod<'_>, additions: &[Addition<'_>]) -> Result<(), PodError> {
+    if pod.field("os").and_then(|os| os.text("name")) != Some("windows") {
+        return Ok(());
+    }
+    let fetched = additions.iter().find(|addition| {
+        let file = addition.injection.file.as_ref();
+        file.is_some_and(|file| matches!(file.origin, FileOrigin::Fetched { .. }))
+    });
+    Err(PodError::Windows {
+        request: fetched.map_or_else(String::new, |addition| described(addition.request)),
+    })
 }
 
 impl Plan {
@@ -136,7 +156,11 @@ impl Plan {
             volumes: Vec::new(),
             sets: Vec::new(),
             containers: Vec::new(),
-            env_files: BTreeMap::new(),
+            env_files: vec![None; additions.len()],
+            agent: additions.iter().position(|addition| {
+                let file = addition.injection.file.as_ref();
+                file.is_some_and(|file| matches!(file.origin, FileOrigin::Agent { mounts: true, .. }))
+            }),
         };
         for list in CONTAINER_LISTS {
             for (index, container) in pod.spec_items(list).iter().enumerate() {
@@ -149,7 +173,7 @@ impl Plan {
                 }
             }
         }
-        let mut copies: BTreeMap<usize, Vec<Copy>> = BTreeMap::new();
+        let mut copies: Vec<Vec<Copy>> = vec![Vec::new(); additions.len()];
         for number in 0..plan.sets.len() {
             plan.add_set(number, additions, context, &mut copies)?;
         }
@@ -164,7 +188,7 @@ impl Plan {
         number: usize,
         additions: &[Addition<'_>],
         context: &Context<'_>,
-        copies: &mut BTreeMap<usize, Vec<Copy>>,
+        copies: &mut [Vec<Copy>],
     ) -> Result<(), PodError> {
         let Some((set, _)) = self.sets.get(number) else {
             return Ok(());
@@ -182,10 +206,11 @@ impl Plan {
         let mut mounts = Vec::new();
         let mut directories: Vec<(&str, Vec<(usize, &SecretFile)>)> = Vec::new();
         let mut fetched: Vec<(usize, &SecretFile)> = Vec::new();
+        let mut by_agents: Vec<(usize, &SecretFile)> = Vec::new();
         for (index, file) in &files {
             match &file.origin {
                 FileOrigin::Fetched { .. } => fetched.push((*index, file)),
-                FileOrigin::Agent { .. } => {}
+                FileOrigin::Agent { .. } => by_agents.push((*index, file)),
                 FileOrigin::Secret { .. } | FileOrigin::Csi { .. } => {
                     let directory = file.path.directory();
                     match directories.iter_mut().find(|(known, _)| *known == directory) {
@@ -207,9 +232,11 @@ impl Plan {
                     path: file.path.as_str().to_owned(),
                     variable: None,
                 };
-                copies.entry(*index).or_default().push(copy);
+                if let Some(copies) = copies.get_mut(*index) {
+                    copies.push(copy);
+                }
             }
-            if directories.is_empty() {
+            if directories.is_empty() && by_agents.is_empty() {
                 mounts.push(Mount {
                     volume,
                     path: mount_path.clone(),
@@ -217,17 +244,18 @@ impl Plan {
                     owner: *owner,
                 });
             } else {
-                // A mount inside of a read-only volume fails where its directory is not there: each part of the memory
-                // volume is mounted beside the other volumes instead.
+                // A mount inside of a read-only volume fails where its directory is not there, and an agent's files may
+                // be in a volume at the same path: each part of the memory volume is mounted beside the others instead.
                 mount_parts(&fetched, volume, mount_path, &mut mounts);
             }
         }
-        let alone = directories.len() == 1 && fetched.is_empty();
+        let alone = directories.len() == 1 && fetched.is_empty() && by_agents.is_empty();
         for (directory, files) in directories {
             let Some((owner, first)) = files.first() else {
                 continue;
             };
-            if let Some((other, _)) = fetched.iter().find(|(_, file)| file.path.first() == directory) {
+            let hidden = |(_, file): &&(usize, &SecretFile)| file.path.first() == directory;
+            if let Some((other, _)) = fetched.iter().chain(&by_agents).find(hidden) {
                 return Err(path_clash(
                     &format!("{mount_path}/{directory}"),
                     *other,
@@ -263,12 +291,7 @@ impl Plan {
     /// Plans the files of variables: one for each secret, so that the limit of
     /// [64 KiB a file](https://github.com/kubernetes/enhancements/tree/master/keps/sig-node/3721-support-for-env-files)
     /// is for one value, in a volume of their own that no container mounts.
-    fn add_env_files(
-        &mut self,
-        additions: &[Addition<'_>],
-        context: &Context<'_>,
-        copies: &mut BTreeMap<usize, Vec<Copy>>,
-    ) {
+    fn add_env_files(&mut self, additions: &[Addition<'_>], context: &Context<'_>, copies: &mut [Vec<Copy>]) {
         let mut volume = None;
         for (index, addition) in additions.iter().enumerate() {
             let Some(SecretFile {
@@ -296,17 +319,24 @@ impl Plan {
                 self.volumes.len() - 1
             });
             let path = format!("{index}.env");
-            copies.entry(index).or_default().push(Copy {
-                volume,
-                path: path.clone(),
-                variable: Some(variable.clone()),
-            });
-            self.env_files.insert(index, (volume, path));
+            if let (Some(copies), Some(file)) = (copies.get_mut(index), self.env_files.get_mut(index)) {
+                copies.push(Copy {
+                    volume,
+                    path: path.clone(),
+                    variable: Some(variable.clone()),
+                });
+                *file = Some((volume, path));
+            }
         }
     }
 
     /// Lets each manager make its init containers.
-    fn fetch(&mut self, additions: &[Addition<'_>], context: &Context<'_>, copies: &BTreeMap<usize, Vec<Copy>>) {
+    fn fetch(&mut self, additions: &[Addition<'_>], context: &Context<'_>, copies: &[Vec<Copy>]) {
+        let mount_path = &context.settings.mount_path;
+        let directory = match self.agent {
+            Some(_) => format!("{mount_path}-fetch"),
+            None => mount_path.clone(),
+        };
         for (position, entry) in context.settings.managers.iter().enumerate() {
             let items: Vec<FetchItem<'_>> = additions
                 .iter()
@@ -315,7 +345,7 @@ impl Plan {
                 .filter_map(|(index, addition)| match &addition.injection.file.as_ref()?.origin {
                     FileOrigin::Fetched { arguments, .. } => Some(FetchItem {
                         arguments,
-                        copies: copies.get(&index)?.clone(),
+                        copies: copies.get(index)?.clone(),
                     }),
                     _ => None,
                 })
@@ -325,6 +355,7 @@ impl Plan {
                     items: &items,
                     settings: context.settings,
                     namespace: context.namespace,
+                    directory: &directory,
                 };
                 self.containers.extend(entry.manager.fetch(&fetch));
             }
@@ -418,6 +449,7 @@ impl Plan {
         &self,
         pod: &mut Pod<'_>,
         additions: &[Addition<'_>],
+        context: &Context<'_>,
         names: &[String],
         ours: &[usize],
         room: &mut Room,
@@ -431,6 +463,11 @@ impl Plan {
                     continue;
                 }
                 let container_name = container.text("name").unwrap_or_default().to_owned();
+                if let Some(agent) = self.agent
+                    && let Some(own) = in_the_agents_way(container, context)
+                {
+                    return Err(mount_clash(container_name, own, additions.get(agent)));
+                }
                 let wanted = visible_files(additions, &container_name);
                 let Some((_, mounts)) = self.sets.iter().find(|(set, _)| *set == wanted) else {
                     continue;
@@ -441,30 +478,33 @@ impl Plan {
                 for mount in mounts {
                     room.take(mount.path.len().saturating_add(MOUNT_BYTES))?;
                 }
+                let too_early = list == INIT_CONTAINERS && !stands_first(context.settings);
                 let container_mounts = container.list_mut("volumeMounts")?;
                 let mut added = Vec::with_capacity(mounts.len());
                 for mount in mounts {
+                    if too_early && self.is_part_of_memory(mount) {
+                        continue;
+                    }
                     let Some(volume) = names.get(mount.volume) else {
                         continue;
                     };
                     match missing(container_mounts, mount, volume) {
                         Ok(false) => {}
                         Ok(true) => added.push(mount_node(mount, volume)),
-                        Err(own) => {
-                            let owner = additions.get(mount.owner);
-                            return Err(PodError::MountClash {
-                                container: container_name,
-                                volume: own.text("name").unwrap_or_default().to_owned(),
-                                path: own.text("mountPath").unwrap_or_default().to_owned(),
-                                request: owner.map_or_else(String::new, |addition| described(addition.request)),
-                            });
-                        }
+                        Err(own) => return Err(mount_clash(container_name, own, additions.get(mount.owner))),
                     }
                 }
                 container_mounts.append(&mut added);
             }
         }
         Ok(())
+    }
+
+    /// Whether the mount is of a part of a memory volume. Where nobody has written that part yet, the kubelet makes a
+    /// directory in its place, in which no file of that name can be.
+    fn is_part_of_memory(&self, mount: &Mount) -> bool {
+        let volume = self.volumes.get(mount.volume);
+        mount.sub_path.is_some() && volume.is_some_and(|volume| volume.source.get("emptyDir").is_some())
     }
 
     /// Adds the init containers that are not there yet and returns the positions of all of ours.
@@ -483,6 +523,13 @@ impl Plan {
             .iter()
             .filter_map(|item| Some(item.text("name")?.to_owned()))
             .collect();
+        // Containers without amounts of their own share those of the Pod, and may not ask for more.
+        let shares = pod.field("resources").is_some_and(|amounts| {
+            amounts
+                .to_value()
+                .as_object()
+                .is_some_and(|amounts| !amounts.is_empty())
+        });
         let existing = pod.spec_list(INIT_CONTAINERS)?;
         // Each is read once, however many it is compared with.
         let mut known: Vec<Value> = recognised
@@ -492,8 +539,11 @@ impl Plan {
         let mut added: Vec<Node<'_>> = Vec::new();
         let mut number = existing.len().saturating_sub(recognised.len());
         for container in &self.containers {
-            let spec = with_mounts(container, names);
-            if let Some(there) = known.iter().position(|existing| covers(existing, &spec)) {
+            let mut spec = with_mounts(container, names);
+            if shares && let Value::Object(fields) = &mut spec {
+                fields.remove("resources");
+            }
+            if let Some(there) = known.iter().position(|existing| template::runs(existing, &spec)) {
                 known.remove(there);
                 continue;
             }
@@ -578,7 +628,9 @@ fn without_copies<'f>(
         .iter()
         .map(|(index, file)| (file.path.as_str().split('/').collect(), *index, *file))
         .collect();
-    order.sort_by(|(parts, index, _), (others, other, _)| parts.cmp(others).then(index.cmp(other)));
+    sort_by(&mut order, |(parts, index, _), (others, other, _)| {
+        parts.cmp(others).then(index.cmp(other))
+    });
     let mut copies = Vec::new();
     for pair in order.windows(2) {
         let [(parts, index, file), (others, other, other_file)] = pair else {
@@ -629,7 +681,8 @@ fn mount_parts(files: &[(usize, &SecretFile)], volume: usize, mount_path: &str, 
 }
 
 fn memory() -> Value {
-    json!({"emptyDir": {"medium": "Memory", "sizeLimit": MEMORY_LIMIT}})
+    let source = [("medium", "Memory".into()), ("sizeLimit", MEMORY_LIMIT.into())];
+    tree([("emptyDir", tree(source))])
 }
 
 /// The volume for the files of one directory: a Secret, several of them together, or a CSI volume.
@@ -652,7 +705,7 @@ fn directory_volume(
                 *other,
                 additions,
             )),
-            _ => Ok((volume.clone(), json!({"csi": source}))),
+            _ => Ok((volume.clone(), tree([("csi", source.clone())]))),
         };
     }
     let mut secrets: Vec<(&str, bool, Vec<Value>)> = Vec::new();
@@ -676,7 +729,7 @@ fn directory_volume(
         if name.is_empty() {
             name.clone_from(volume);
         }
-        let item = json!({"key": key, "path": file.path.file_name()});
+        let item = tree([("key", key.as_str().into()), ("path", file.path.file_name().into())]);
         match secrets.iter_mut().find(|(known, _, _)| known == secret) {
             Some((_, every, items)) => {
                 *every &= optional;
@@ -685,28 +738,19 @@ fn directory_volume(
             None => secrets.push((secret, *optional, vec![item])),
         }
     }
-    let source = match secrets.as_slice() {
-        [(secret, optional, items)] => {
-            json!({"secret": with_optional(json!({"secretName": secret, "items": items}), *optional)})
-        }
-        several => {
-            let sources: Vec<Value> = several
-                .iter()
-                .map(|(secret, optional, items)| {
-                    json!({"secret": with_optional(json!({"name": secret, "items": items}), *optional)})
-                })
-                .collect();
-            json!({"projected": {"sources": sources}})
-        }
+    // A volume of one Secret calls it differently than one of several.
+    let secret = |name: &str, (secret, optional, items): (&str, bool, Vec<Value>)| {
+        let fields = [(name, secret.into()), ("items", items.into())];
+        let optional = optional.then_some(("optional", true.into()));
+        tree([("secret", tree(fields.into_iter().chain(optional)))])
+    };
+    let source = if secrets.len() == 1 {
+        secrets.pop().map_or(Value::Null, |only| secret("secretName", only))
+    } else {
+        let sources: Vec<Value> = secrets.into_iter().map(|one| secret("name", one)).collect();
+        tree([("projected", tree([("sources", sources.into())]))])
     };
     Ok((name, source))
-}
-
-fn with_optional(mut source: Value, optional: bool) -> Value {
-    if let (true, Value::Object(fields)) = (optional, &mut source) {
-        fields.insert("optional".to_owned(), Value::Bool(true));
-    }
-    source
 }
 
 /// The number of the next try to find a free name.
@@ -766,6 +810,24 @@ fn missing<'m, 'a>(existing: &'m [Node<'a>], mount: &Mount, volume: &str) -> Res
     }
 }
 
+/// The container's own mount where an agent is going to mount a volume. The Vault Agent injector's own may be there, where
+/// it was called before ([container_env.go](https://github.com/hashicorp/vault-k8s/tree/main/agent-inject/agent)).
+fn in_the_agents_way<'m, 'a>(container: &'m Node<'a>, context: &Context<'_>) -> Option<&'m Node<'a>> {
+    container.items("volumeMounts").iter().find(|own| {
+        let path = own.text("mountPath").unwrap_or_default().trim_end_matches('/');
+        path == context.settings.mount_path && !own.text("name").is_some_and(|name| name.starts_with("vault-secrets"))
+    })
+}
+
+fn mount_clash(container: String, own: &Node<'_>, addition: Option<&Addition<'_>>) -> PodError {
+    PodError::MountClash {
+        container,
+        volume: own.text("name").unwrap_or_default().to_owned(),
+        path: own.text("mountPath").unwrap_or_default().to_owned(),
+        request: addition.map_or_else(String::new, |addition| described(addition.request)),
+    }
+}
+
 fn mount_node<'a>(mount: &Mount, volume: &str) -> Node<'a> {
     let mut fields = vec![
         (Cow::Borrowed("name"), Node::Text(Cow::Owned(volume.to_owned()))),
@@ -783,7 +845,12 @@ fn with_mounts(container: &FetchContainer, names: &[String]) -> Value {
     let mounts: Vec<Value> = container
         .mounts
         .iter()
-        .filter_map(|(volume, path)| Some(json!({"name": names.get(*volume)?, "mountPath": path})))
+        .filter_map(|(volume, path)| {
+            Some(tree([
+                ("name", names.get(*volume)?.as_str().into()),
+                ("mountPath", path.as_str().into()),
+            ]))
+        })
         .collect();
     let mut spec = container.spec.clone();
     if let Value::Object(fields) = &mut spec {

@@ -23,7 +23,9 @@ pub(super) fn recognised(pod: &Pod<'_>, additions: &[Addition<'_>]) -> Vec<usize
     pod.spec_items(CONTAINER_LISTS[0])
         .iter()
         .enumerate()
-        .filter(|(_, existing)| ours().any(|container| same_name(existing, container) && runs(existing, container)))
+        .filter(|(_, existing)| {
+            ours().any(|container| same_name(existing, container) && runs(&existing.to_value(), container))
+        })
         .map(|(index, _)| index)
         .collect()
 }
@@ -116,7 +118,10 @@ fn add_init_container(
     }
     let containers = pod.spec_list(CONTAINER_LISTS[0])?;
     if let Some(index) = containers.iter().position(taken) {
-        if !containers.get(index).is_some_and(|existing| runs(existing, container)) {
+        if !containers
+            .get(index)
+            .is_some_and(|existing| runs(&existing.to_value(), container))
+        {
             return Err(clash(addition, "the init container", container));
         }
         if !ours.contains(&index) {
@@ -151,8 +156,7 @@ fn text<'v>(value: &'v Value, field: &str) -> &'v str {
 
 /// Whether an init container of the Pod does what ours does. Other webhooks may have added mounts and variables to it,
 /// and the API server writes amounts in its own way, so that only what it runs is compared.
-fn runs(existing: &Node<'_>, ours: &Value) -> bool {
-    let existing = existing.to_value();
+pub(super) fn runs(existing: &Value, ours: &Value) -> bool {
     ["image", "command", "args", "env", "volumeMounts"].iter().all(|field| {
         match (existing.get(field), ours.get(field)) {
             (_, None) => true,
