@@ -55,7 +55,8 @@ def env_line(name, data):
     ]
     for wrong, why in checks:
         if wrong:
-            raise ValueError("variable %s: its value %s, which an env file cannot hold" % (name, why))
+            message = "variable %s: its value %s, which an env file cannot hold; ask for a file instead"
+            raise ValueError(message % (name, why))
     return name.encode() + b"='" + data + b"'\n"
 
 

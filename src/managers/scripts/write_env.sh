@@ -5,7 +5,7 @@
 # not. Needs a POSIX shell with cat, od and wc; runs in a subshell, so it leaves no variable behind.
 # Start with an empty ENV_FILE and give a name once: the kubelet takes the first of two.
 write_env() (
-  fail() { printf '%s\n' "variable $1: its value $2, which an env file cannot hold" >&2; exit 1; }
+  fail() { printf '%s\n' "variable $1: its value $2, which an env file cannot hold; ask for a file instead" >&2; exit 1; }
   unset IFS
   name=$1
   case $name in
