@@ -171,12 +171,16 @@ fn settings(source: &mut Unstructured<'_>) -> Result<Value> {
         ("envFiles", json!([false, true])),
         ("statusAnnotation", json!([true, false])),
         ("onUnserved", json!(["reject", "warn"])),
-        ("access", json!([null, [{"secrets": ["db/*", "group/?*"]}]])),
+        ("access", json!([null, [{"secrets": ["db/*", "group/?*", "group/"]}]])),
     ] {
         if source.ratio(1, 3)? {
             let values = values.as_array().cloned().unwrap_or_default();
             settings.insert(name.to_owned(), source.choose(&values)?.clone());
         }
+    }
+    // The policy refuses the two together.
+    if settings.get("envFiles") == Some(&json!(true)) {
+        settings.insert("initContainers".to_owned(), json!("first"));
     }
     Ok(Value::Object(settings))
 }
@@ -229,7 +233,7 @@ fn request(source: &mut Unstructured<'_>) -> Result<Value> {
         "key": likely(source, KEYS)?,
         "mountRequirement": source.choose(&["ANY", "ENV_VAR", "FILE"])?,
     });
-    if source.ratio(1, 3)? {
+    if source.ratio(1, 2)? {
         request["groupVersion"] = json!(source.choose(VERSIONS)?);
     }
     if source.ratio(1, 3)? {
