@@ -179,6 +179,12 @@ pub enum PodError {
          in all); let each request name the containers that need it in secret-injector/requests, or make several Pods"
     )]
     TooLarge,
+    /// There is more to go through than there is time for.
+    #[error(
+        "the Pod has so many containers, volumes, mounts or annotations that the secrets it asks for cannot be added in \
+         time; make several Pods"
+    )]
+    TooMany,
     /// Something that was made here has no JSON form.
     #[error("what is to be added cannot be written as JSON")]
     Unwritable,
@@ -198,15 +204,34 @@ const MOST_ADDED: usize = 4 * 1024 * 1024;
 /// How many pairs of a container and a secret are looked at.
 const MOST_PAIRS: usize = 1_000_000;
 
+/// How often something that is to be added is compared with something that is there: what each is compared with each
+/// multiplies too, and the host stops the policy after two seconds.
+const MOST_COMPARISONS: usize = 10_000_000;
+
 /// What a mount takes at least, beside its path and its volume's name.
 const MOUNT_BYTES: usize = 40;
 
-/// What is left of [`MOST_ADDED`].
-struct Room(usize);
+/// What is left of [`MOST_ADDED`] and [`MOST_COMPARISONS`].
+struct Room {
+    bytes: usize,
+    comparisons: usize,
+}
 
 impl Room {
+    const fn new() -> Self {
+        Self {
+            bytes: MOST_ADDED,
+            comparisons: MOST_COMPARISONS,
+        }
+    }
+
     fn take(&mut self, bytes: usize) -> Result<(), PodError> {
-        self.0 = self.0.checked_sub(bytes).ok_or(PodError::TooLarge)?;
+        self.bytes = self.bytes.checked_sub(bytes).ok_or(PodError::TooLarge)?;
+        Ok(())
+    }
+
+    fn compare(&mut self, times: usize) -> Result<(), PodError> {
+        self.comparisons = self.comparisons.checked_sub(times).ok_or(PodError::TooMany)?;
         Ok(())
     }
 }
@@ -273,10 +298,10 @@ impl<'a> Pod<'a> {
             .iter()
             .flat_map(|addition| addition.injection.warnings.iter().cloned())
             .collect();
-        let mut room = Room(MOST_ADDED);
+        let mut room = Room::new();
         let files = files::add(self, additions, context, &mut room)?;
         env::add(self, additions, &files, &mut room, &mut warnings)?;
-        self.add_metadata(additions, &mut warnings)?;
+        self.add_metadata(additions, &mut room, &mut warnings)?;
         self.add_pull_secrets(additions)?;
         sort_and_dedup(&mut warnings);
         if let Some(more) = warnings.len().checked_sub(MOST_WARNINGS).filter(|more| *more > 0) {
@@ -314,7 +339,12 @@ impl<'a> Pod<'a> {
         Ok(())
     }
 
-    fn add_metadata(&mut self, additions: &[Addition<'_>], warnings: &mut Vec<String>) -> Result<(), PodError> {
+    fn add_metadata(
+        &mut self,
+        additions: &[Addition<'_>],
+        room: &mut Room,
+        warnings: &mut Vec<String>,
+    ) -> Result<(), PodError> {
         let mut annotations: BTreeMap<&str, usize> = BTreeMap::new();
         let mut labels: BTreeMap<&str, usize> = BTreeMap::new();
         for (index, addition) in additions.iter().enumerate() {
@@ -325,6 +355,7 @@ impl<'a> Pod<'a> {
                         .map(|other| other.value.clone())
                 };
                 if is_new(&annotation.key, "annotation", index, additions, &mut annotations, value)? {
+                    room.compare(self.metadata_mut("annotations")?.len())?;
                     self.add_annotation(annotation, warnings)?;
                 }
             }
@@ -436,6 +467,27 @@ fn object<'a, const N: usize>(fields: [(&'static str, Node<'a>); N]) -> Node<'a>
             .map(|(name, value)| (Cow::Borrowed(name), value))
             .collect(),
     )
+}
+
+/// `existing` read in full, which costs time by its length and may happen for each of the secrets.
+fn read(existing: &Node<'_>, room: &mut Room) -> Result<Value, PodError> {
+    room.compare(length(existing).saturating_mul(2))?;
+    Ok(existing.to_value())
+}
+
+/// How many bytes of JSON `node` is, about.
+fn length(node: &Node<'_>) -> usize {
+    match node {
+        Node::Null | Node::Invalid(_) => 4,
+        Node::Closed(raw) => raw.get().len(),
+        Node::Made(text) => text.len(),
+        Node::Text(text) => text.len(),
+        Node::Object(fields) => fields
+            .iter()
+            .map(|(name, value)| name.len().saturating_add(length(value)))
+            .sum(),
+        Node::List(items) => items.iter().map(|item| length(item).saturating_add(1)).sum(),
+    }
 }
 
 /// Whether the item of a list `existing` says all that `ours` says.

@@ -46,6 +46,7 @@ pub(super) fn add(
             }
             let name = container.text("name").unwrap_or_default().to_owned();
             let reached: Vec<bool> = additions.iter().map(|addition| addition.reaches(&name)).collect();
+            room.compare(known.len())?;
             let position = match known.iter().position(|(additions, _)| *additions == reached) {
                 Some(position) => position,
                 None => {

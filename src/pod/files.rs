@@ -10,9 +10,7 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-use super::{
-    Addition, CONTAINER_LISTS, MOST_ADDED, MOUNT_BYTES, Pod, PodError, Room, described, object, says, template,
-};
+use super::{Addition, CONTAINER_LISTS, MOUNT_BYTES, Pod, PodError, Room, described, object, says, template};
 use crate::injection::{EnvValue, EnvVar, FileOrigin, SecretFile};
 use crate::json::{Node, tree};
 use crate::managers::{ContainerName, Context, Copy, Fetch, FetchContainer, FetchItem, stands_first};
@@ -25,6 +23,9 @@ const MEMORY_LIMIT: &str = "64Mi";
 
 /// What a file takes at least, in a volume's list or an init container's arguments, beside its path.
 const FILE_BYTES: usize = 24;
+
+/// What a copy of a secret in a memory volume counts as: an init container may be needed for each.
+const COPY_BYTES: usize = 1024;
 
 /// What a volume counts as: this bounds their number to 2,048, as each is compared with each.
 const VOLUME_BYTES: usize = 2048;
@@ -122,9 +123,9 @@ pub(super) fn add(
             plan = Plan::new(pod, additions, context, &ours)?;
         }
     }
-    let names = plan.add_volumes(pod)?;
+    let names = plan.add_volumes(pod, room)?;
     plan.add_mounts(pod, additions, context, &names, &ours, room)?;
-    let ours = plan.add_containers(pod, context, &names, ours)?;
+    let ours = plan.add_containers(pod, context, &names, ours, room)?;
     let env_files = plan
         .env_files
         .into_iter()
@@ -152,7 +153,7 @@ fn check_system(pod: &Pod<'_>, additions: &[Addition<'_>]) -> Result<(), PodErro
 impl Plan {
     fn new(pod: &Pod<'_>, additions: &[Addition<'_>], context: &Context<'_>, ours: &[usize]) -> Result<Self, PodError> {
         let mut plan = Self {
-            room: Room(MOST_ADDED),
+            room: Room::new(),
             volumes: Vec::new(),
             sets: Vec::new(),
             containers: Vec::new(),
@@ -168,6 +169,7 @@ impl Plan {
                     continue;
                 }
                 let wanted = visible_files(additions, container.text("name").unwrap_or_default());
+                plan.room.compare(plan.sets.len())?;
                 if !wanted.is_empty() && !plan.sets.iter().any(|(set, _)| *set == wanted) {
                     plan.sets.push((wanted, Vec::new()));
                 }
@@ -227,6 +229,7 @@ impl Plan {
                 .map_or("secrets", |entry| entry.manager.files_volume());
             let volume = self.volume(name, memory())?;
             for (index, file) in &fetched {
+                self.room.take(COPY_BYTES)?;
                 let copy = Copy {
                     volume,
                     path: file.path.as_str().to_owned(),
@@ -418,7 +421,7 @@ impl Plan {
     }
 
     /// Adds the volumes and returns their names, by their numbers.
-    fn add_volumes(&self, pod: &mut Pod<'_>) -> Result<Vec<String>, PodError> {
+    fn add_volumes(&self, pod: &mut Pod<'_>, room: &mut Room) -> Result<Vec<String>, PodError> {
         let mut names = Vec::with_capacity(self.volumes.len());
         if self.volumes.is_empty() {
             return Ok(names);
@@ -428,6 +431,7 @@ impl Plan {
             let mut name = shortened(&volume.name);
             let mut number = 1_u32;
             let add = loop {
+                room.compare(volumes.len())?;
                 let taken = names.contains(&name);
                 match volumes.iter().find(|existing| existing.text("name") == Some(&name)) {
                     None if !taken => break true,
@@ -469,6 +473,7 @@ impl Plan {
                     return Err(mount_clash(container_name, own, additions.get(agent)));
                 }
                 let wanted = visible_files(additions, &container_name);
+                room.compare(self.sets.len())?;
                 let Some((_, mounts)) = self.sets.iter().find(|(set, _)| *set == wanted) else {
                     continue;
                 };
@@ -480,6 +485,7 @@ impl Plan {
                 }
                 let too_early = list == INIT_CONTAINERS && !stands_first(context.settings);
                 let container_mounts = container.list_mut("volumeMounts")?;
+                room.compare(mounts.len().saturating_mul(container_mounts.len()))?;
                 let mut added = Vec::with_capacity(mounts.len());
                 for mount in mounts {
                     if too_early && self.is_part_of_memory(mount) {
@@ -514,6 +520,7 @@ impl Plan {
         context: &Context<'_>,
         names: &[String],
         recognised: Vec<usize>,
+        room: &mut Room,
     ) -> Result<Vec<usize>, PodError> {
         if self.containers.is_empty() {
             return Ok(recognised);
@@ -543,10 +550,16 @@ impl Plan {
             if shares && let Value::Object(fields) = &mut spec {
                 fields.remove("resources");
             }
+            room.compare(known.len())?;
             if let Some(there) = known.iter().position(|existing| template::runs(existing, &spec)) {
                 known.remove(there);
                 continue;
             }
+            let others = existing
+                .len()
+                .saturating_add(added.len())
+                .saturating_add(app_containers.len());
+            let first = number;
             let taken = |name: &str| {
                 existing
                     .iter()
@@ -555,6 +568,8 @@ impl Plan {
                     || app_containers.iter().any(|known| known == name)
             };
             let name = container.name.free(&mut number, taken)?;
+            let tries = number.saturating_sub(first).max(1);
+            room.compare(others.saturating_mul(tries))?;
             added.push(container_node(&name, spec));
         }
         let count = added.len();

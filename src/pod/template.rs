@@ -7,7 +7,7 @@
 
 use serde_json::Value;
 
-use super::{Addition, CONTAINER_LISTS, MOUNT_BYTES, Pod, PodError, Room, described, says};
+use super::{Addition, CONTAINER_LISTS, MOUNT_BYTES, Pod, PodError, Room, described, read};
 use crate::json::{Node, covers};
 
 /// The init containers of templates that the Pod has already, by their positions.
@@ -24,7 +24,11 @@ pub(super) fn recognised(pod: &Pod<'_>, additions: &[Addition<'_>]) -> Vec<usize
         .iter()
         .enumerate()
         .filter(|(_, existing)| {
-            ours().any(|container| same_name(existing, container) && runs(&existing.to_value(), container))
+            // It may be large, and have the name of every one of ours.
+            let mut value = None;
+            ours().any(|container| {
+                same_name(existing, container) && runs(value.get_or_insert_with(|| existing.to_value()), container)
+            })
         })
         .map(|(index, _)| index)
         .collect()
@@ -43,27 +47,34 @@ pub(super) fn add(
     for addition in additions {
         for container in &addition.injection.init_containers {
             let place = first.then_some(inserted);
-            if add_init_container(pod, container, addition, ours, place)? {
+            if add_init_container(pod, container, addition, ours, place, room)? {
                 inserted += 1;
             }
+        }
+    }
+    let mut is_ours = vec![false; pod.spec_items(CONTAINER_LISTS[0]).len()];
+    for index in ours {
+        if let Some(is_ours) = is_ours.get_mut(*index) {
+            *is_ours = true;
         }
     }
     for addition in additions {
         for volume in &addition.injection.volumes {
             let volumes = pod.spec_list("volumes")?;
+            room.compare(volumes.len())?;
             match volumes.iter().find(|existing| same_name(existing, volume)) {
                 None => volumes.push(node(volume)?),
-                Some(existing) if says(existing, volume) => {}
+                Some(existing) if covers(&read(existing, room)?, volume) => {}
                 Some(_) => return Err(clash(addition, "the volume", volume)),
             }
         }
-        add_mounts(pod, addition, ours, room)?;
+        add_mounts(pod, addition, &is_ours, room)?;
     }
     Ok(())
 }
 
 /// Adds the mounts of one request to the containers that it reaches.
-fn add_mounts(pod: &mut Pod<'_>, addition: &Addition<'_>, ours: &[usize], room: &mut Room) -> Result<(), PodError> {
+fn add_mounts(pod: &mut Pod<'_>, addition: &Addition<'_>, is_ours: &[bool], room: &mut Room) -> Result<(), PodError> {
     if addition.injection.mounts.is_empty() {
         return Ok(());
     }
@@ -73,13 +84,14 @@ fn add_mounts(pod: &mut Pod<'_>, addition: &Addition<'_>, ours: &[usize], room: 
         }
         for (index, container) in pod.spec_list(list)?.iter_mut().enumerate() {
             let name = container.text("name").unwrap_or_default().to_owned();
-            let is_ours = list == CONTAINER_LISTS[0] && ours.contains(&index);
+            let is_ours = list == CONTAINER_LISTS[0] && is_ours.get(index).is_some_and(|is_ours| *is_ours);
             if is_ours || !addition.reaches(&name) {
                 continue;
             }
             let mounts = container.list_mut("volumeMounts")?;
             for mount in &addition.injection.mounts {
                 let path = text(mount, "mountPath");
+                room.compare(mounts.len())?;
                 let there = mounts
                     .iter()
                     .find(|existing| existing.text("mountPath").map(without_slash) == Some(without_slash(path)));
@@ -88,7 +100,7 @@ fn add_mounts(pod: &mut Pod<'_>, addition: &Addition<'_>, ours: &[usize], room: 
                         room.take(MOUNT_BYTES.saturating_add(path.len()))?;
                         mounts.push(node(mount)?);
                     }
-                    Some(existing) if says(existing, mount) => {}
+                    Some(existing) if covers(&read(existing, room)?, mount) => {}
                     Some(existing) => {
                         return Err(PodError::MountClash {
                             container: name,
@@ -111,17 +123,16 @@ fn add_init_container(
     addition: &Addition<'_>,
     ours: &mut Vec<usize>,
     place: Option<usize>,
+    room: &mut Room,
 ) -> Result<bool, PodError> {
     let taken = |existing: &Node<'_>| same_name(existing, container);
+    room.compare(CONTAINER_LISTS.iter().map(|list| pod.spec_items(list).len()).sum())?;
     if pod.spec_items(CONTAINER_LISTS[1]).iter().any(taken) {
         return Err(clash(addition, "the init container", container));
     }
     let containers = pod.spec_list(CONTAINER_LISTS[0])?;
-    if let Some(index) = containers.iter().position(taken) {
-        if !containers
-            .get(index)
-            .is_some_and(|existing| runs(&existing.to_value(), container))
-        {
+    if let Some((index, existing)) = containers.iter().enumerate().find(|(_, existing)| taken(existing)) {
+        if !runs(&read(existing, room)?, container) {
             return Err(clash(addition, "the init container", container));
         }
         if !ours.contains(&index) {
