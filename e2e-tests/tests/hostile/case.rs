@@ -229,17 +229,26 @@ fn manager(source: &mut Unstructured<'_>) -> Result<Value> {
 
 fn request(source: &mut Unstructured<'_>) -> Result<Value> {
     let mut request = json!({
-        "group": likely(source, GROUPS)?,
-        "key": likely(source, KEYS)?,
+        "group": word(source, GROUPS)?,
+        "key": word(source, KEYS)?,
         "mountRequirement": source.choose(&["ANY", "ENV_VAR", "FILE"])?,
     });
     if source.ratio(1, 2)? {
         request["groupVersion"] = json!(source.choose(VERSIONS)?);
     }
     if source.ratio(1, 3)? {
-        request["envVar"] = json!(likely(source, VARIABLES)?);
+        request["envVar"] = json!(word(source, VARIABLES)?);
     }
     Ok(request)
+}
+
+/// [`likely`], or now and then any text at all, long ones too.
+fn word(source: &mut Unstructured<'_>, choices: &[&str]) -> Result<String> {
+    if source.ratio(14, 15)? {
+        return Ok(likely(source, choices)?.to_owned());
+    }
+    let text: String = source.arbitrary()?;
+    Ok(text.repeat(source.choose(&[1_usize, 1, 9, 300])?.to_owned()))
 }
 
 /// One of the first three as a rule, so that requests and Pods mostly make sense.
@@ -420,7 +429,12 @@ fn annotate(source: &mut Unstructured<'_>, pod: &mut Value, requests: &[Value]) 
         } else {
             let mut request = request.clone();
             if source.ratio(1, 4)? {
-                request["containers"] = json!(["main"]);
+                let names = [
+                    json!(["main"]),
+                    json!(["proxy", "main", "main"]),
+                    json!(["aws-pull-secret-0"]),
+                ];
+                request["containers"] = source.choose(&names)?.clone();
             }
             readable.push(request);
         }

@@ -107,7 +107,7 @@ fn idempotent(case: &Case, pod: &Value, policy: &mut dyn FnMut(&[u8]) -> Vec<u8>
     assert!(!warnings.contains("replace"), "the second time: {warnings}");
 }
 
-/// No manager before the one that served a request would have served it.
+/// No manager before the one that served a request would have served it, asked for that alone.
 fn first_manager_wins(
     case: &Case,
     audit: &Audit<'_>,
@@ -115,9 +115,18 @@ fn first_manager_wins(
     policy: &mut dyn FnMut(&[u8]) -> Vec<u8>,
 ) {
     let managers = case.settings["managers"].as_array().cloned().unwrap_or_default();
-    let Some((entry, request)) = audit.served(requests).into_iter().next() else {
-        return;
-    };
+    for (entry, request) in audit.served(requests) {
+        nobody_before_serves(case, &managers, entry, request, policy);
+    }
+}
+
+fn nobody_before_serves(
+    case: &Case,
+    managers: &[Value],
+    entry: &Value,
+    request: &SecretRequest,
+    policy: &mut dyn FnMut(&[u8]) -> Vec<u8>,
+) {
     let name = |manager: &Value| manager["name"].as_str().or(manager["type"].as_str()).map(str::to_owned);
     let served = managers
         .iter()
