@@ -11,6 +11,11 @@ VENV := .venv
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 OCI_ADDRESS := registry://$(shell sed -n 's|^ *io.kubewarden.policy.ociUrl: *||p' metadata.yml):v$(VERSION)
 
+FUZZ ?= text_format
+TIME ?= 600
+SANITIZER ?= address
+SEED ?= 1
+
 EXAMPLE ?= flyte-task
 EXAMPLE_DIR := e2e-tests/examples/$(EXAMPLE)
 PREVIEW := cargo run --quiet -p e2e-tests --bin preview --
@@ -93,6 +98,35 @@ sessions: policy.wasm ## Record the session files for kwctl anew
 bench: policy.wasm ## Measure the policy beside the baselines (QUICK=1: one round)
 	@QUICK=$(QUICK) cargo bench -p e2e-tests --bench evaluation
 
+.PHONY: growth
+growth: policy.wasm ## Measure how time grows with containers and secrets, and how much memory the largest Pods take
+	@cargo build --quiet --profile bench -p e2e-tests --bin growth
+	@target/release/growth
+	@cargo test --quiet -p e2e-tests --test limits memory_is_bounded -- --nocapture
+
+.PHONY: sizes
+sizes: | toolchain ## List how many bytes of policy.wasm each crate takes
+	@echo "==> Building policy.wasm with its names, in target/sizes"
+	@CARGO_TARGET_DIR=target/sizes cargo rustc --quiet --release --target $(TARGET) -p secret-injector-policy --lib \
+	  --crate-type cdylib --config profile.release.strip=false
+	@python3 e2e-tests/sizes.py target/sizes/$(TARGET)/release/secret_injector_policy.wasm
+
+.PHONY: deny
+deny: ## Check the dependencies' licences, sources and versions, and known vulnerabilities where the network allows (needs cargo-deny)
+	@command -v cargo-deny >/dev/null || { echo "cargo-deny is not installed: cargo install cargo-deny --locked" >&2; exit 1; }
+	@cargo deny --workspace check bans licenses sources
+	@cargo deny --workspace check advisories
+
+.PHONY: fuzz
+fuzz: ## Fuzz one target, see fuzz/README.md (FUZZ=text_format TIME=600 SANITIZER=address; needs cargo-fuzz)
+	@command -v cargo-fuzz >/dev/null || { echo "cargo-fuzz is not installed: cargo install cargo-fuzz --locked" >&2; exit 1; }
+	@echo "==> Fuzzing $(FUZZ) for $(TIME) seconds"
+	@RUSTC_BOOTSTRAP=1 cargo fuzz run --sanitizer $(SANITIZER) $(FUZZ) -- -max_total_time=$(TIME) -timeout=10 -print_final_stats=1
+
+.PHONY: fuzz-minimise
+fuzz-minimise: ## Leave out of a target's corpus what adds no coverage (FUZZ=name; needs cargo-fuzz)
+	@RUSTC_BOOTSTRAP=1 cargo fuzz cmin $(FUZZ)
+
 $(VENV)/%/ready: e2e-tests/clients/requirements-%.txt
 	@echo "==> Making a Python virtual environment with $*"
 	@python3 -m venv --clear $(@D)
@@ -109,6 +143,18 @@ clients: policy.wasm $(VENV)/flytekit/ready $(VENV)/flyte/ready ## Run tasks of 
 	  $(VENV)/$$sdk/bin/python e2e-tests/clients/$${sdk}_tasks.py || failed=1; \
 	done; \
 	exit $$failed
+
+$(VENV)/text-format: fuzz/text_format/requirements.txt
+	@echo "==> Making a Python virtual environment"
+	@python3 -m venv $@
+	@$@/bin/pip install --quiet -r $<
+	@touch $@
+
+.PHONY: text-format
+text-format: $(VENV)/text-format ## Compare the reader of protobuf's text format with Python's on generated texts (SEED=1)
+	@echo "==> Building the policy's reader"
+	@cargo build --quiet --manifest-path fuzz/Cargo.toml --example decode
+	@$</bin/python fuzz/text_format/compare.py fuzz/target/debug/examples/decode --seed $(SEED)
 
 .PHONY: clients-confidant
 clients-confidant: policy.wasm ## Run the injected Confidant init container against a real Confidant server
