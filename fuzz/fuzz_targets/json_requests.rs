@@ -13,7 +13,10 @@ fuzz_target!(|text: &str| {
             let read = from_annotations([(JSON_ANNOTATION, text)]).expect("requests that were read just before");
             assert!(read.requests.len() <= requests.len());
             for request in &requests {
-                assert!(read.requests.iter().any(|kept| same_secret(kept, request)), "{request:?} is gone");
+                assert!(
+                    read.requests.iter().any(|kept| same_secret(kept, request)),
+                    "{request:?} is gone"
+                );
             }
         }
         Err(error) => assert!(error.to_string().chars().count() < 300, "{error}"),

@@ -16,7 +16,11 @@ fuzz_target!(|text: &[u8]| {
                 secret.mount,
                 escaped(&secret.env_var)
             );
-            assert_eq!(flyte::decode(&base32::encode(written.as_bytes())), Ok(secret), "{written}");
+            assert_eq!(
+                flyte::decode(&base32::encode(written.as_bytes())),
+                Ok(secret),
+                "{written}"
+            );
         }
         Err(error) => assert!(error.to_string().chars().count() < 300, "{error}"),
     }

@@ -17,6 +17,9 @@ fuzz_target!(|payload: &[u8]| {
     }
     let answer: Value = serde_json::from_slice(&answer).expect("a JSON response");
     let accepted = answer["accepted"].as_bool().expect("accepted");
-    assert!(accepted || answer["message"].is_string() && answer["code"].is_u64(), "{answer}");
+    assert!(
+        accepted || answer["message"].is_string() && answer["code"].is_u64(),
+        "{answer}"
+    );
     assert!(accepted || answer.get("mutated_object").is_none(), "{answer}");
 });

@@ -10,5 +10,7 @@ use secret_injector_policy::admission;
 
 fuzz_target!(|bytes: &[u8]| {
     let cluster = Case::cluster();
-    hostile::laws::check(&Case::from_bytes(bytes), &mut |payload| admission::validate(payload, &cluster));
+    hostile::laws::check(&Case::from_bytes(bytes), &mut |payload| {
+        admission::validate(payload, &cluster)
+    });
 });
