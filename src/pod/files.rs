@@ -123,6 +123,7 @@ pub(super) fn add(
             plan = Plan::new(pod, additions, context, &ours)?;
         }
     }
+    let agent = plan.agent;
     let names = plan.add_volumes(pod, room)?;
     plan.add_mounts(pod, additions, context, &names, &ours, room)?;
     let ours = plan.add_containers(pod, context, &names, ours, room)?;
@@ -133,7 +134,27 @@ pub(super) fn add(
         .collect();
     let mut files = Files { env_files, ours };
     template::add(pod, additions, &mut files.ours, stands_first(context.settings), room)?;
+    if let Some(agent) = agent {
+        keep_free(pod, &context.settings.mount_path, additions.get(agent))?;
+    }
     Ok(files)
+}
+
+/// Fails where a container mounts something at `path`, where the agent of `addition` is going to mount a volume. The Vault
+/// Agent injector's own may be there, where it was called before
+/// ([container_env.go](https://github.com/hashicorp/vault-k8s/tree/main/agent-inject/agent)).
+fn keep_free(pod: &Pod<'_>, path: &str, addition: Option<&Addition<'_>>) -> Result<(), PodError> {
+    let in_the_way = |own: &&Node<'_>| {
+        own.text("mountPath").map(|own| own.trim_end_matches('/')) == Some(path)
+            && !own.text("name").is_some_and(|name| name.starts_with("vault-secrets"))
+    };
+    for container in CONTAINER_LISTS.iter().flat_map(|list| pod.spec_items(list)) {
+        if let Some(own) = container.items("volumeMounts").iter().find(in_the_way) {
+            let name = container.text("name").unwrap_or_default().to_owned();
+            return Err(mount_clash(name, own, addition));
+        }
+    }
+    Ok(())
 }
 
 /// Fails for a Pod that cannot run the init containers that fetch secrets.
@@ -467,11 +488,6 @@ impl Plan {
                     continue;
                 }
                 let container_name = container.text("name").unwrap_or_default().to_owned();
-                if let Some(agent) = self.agent
-                    && let Some(own) = in_the_agents_way(container, context)
-                {
-                    return Err(mount_clash(container_name, own, additions.get(agent)));
-                }
                 let wanted = visible_files(additions, &container_name);
                 room.compare(self.sets.len())?;
                 let Some((_, mounts)) = self.sets.iter().find(|(set, _)| *set == wanted) else {
@@ -823,15 +839,6 @@ fn missing<'m, 'a>(existing: &'m [Node<'a>], mount: &Mount, volume: &str) -> Res
         Some(own) if !there => Err(own),
         _ => Ok(!there),
     }
-}
-
-/// The container's own mount where an agent is going to mount a volume. The Vault Agent injector's own may be there, where
-/// it was called before ([container_env.go](https://github.com/hashicorp/vault-k8s/tree/main/agent-inject/agent)).
-fn in_the_agents_way<'m, 'a>(container: &'m Node<'a>, context: &Context<'_>) -> Option<&'m Node<'a>> {
-    container.items("volumeMounts").iter().find(|own| {
-        let path = own.text("mountPath").unwrap_or_default().trim_end_matches('/');
-        path == context.settings.mount_path && !own.text("name").is_some_and(|name| name.starts_with("vault-secrets"))
-    })
 }
 
 fn mount_clash(container: String, own: &Node<'_>, addition: Option<&Addition<'_>>) -> PodError {
