@@ -55,8 +55,8 @@ fn globs(fields: &mut Fields<'_>, name: &'static str) -> Result<Vec<Glob>, Setti
 /// Whether `rules` let a Pod of `service_account` in `namespace` ask for the key `key` of `group`; without rules, every
 /// Pod may ask for everything.
 pub fn allows(rules: Option<&[Rule]>, group: &str, key: &str, namespace: &str, service_account: &str) -> bool {
-    let secret = format!("{group}/{key}");
     rules.is_none_or(|rules| {
+        let secret = format!("{group}/{key}");
         rules
             .iter()
             .any(|rule| rule.allows(namespace, service_account, &secret))

@@ -180,17 +180,13 @@ pub fn validate(payload: &[u8], cluster: &dyn Cluster) -> Vec<u8> {
 ///
 /// JSON may hide a character of a name behind `\/` or a `\u` escape. Where the payload has one, it is read.
 fn may_ask(payload: &[u8]) -> bool {
-    let key_around = |slash: usize| {
-        [FLYTE_PREFIX, JSON_ANNOTATION].iter().any(|key| {
-            let start = key.find('/').and_then(|place| slash.checked_sub(place));
-            start
-                .and_then(|start| payload.get(start..))
-                .is_some_and(|rest| rest.starts_with(key.as_bytes()))
-        })
-    };
-    memchr::memchr2_iter(b'/', b'\\', payload).any(|place| match payload.get(place..) {
-        Some([b'\\', escaped, ..]) => matches!(escaped, b'u' | b'/'),
-        _ => key_around(place),
+    let keys = [FLYTE_PREFIX, JSON_ANNOTATION].map(|key| key.split_once('/').unwrap_or_default());
+    memchr::memchr2_iter(b'/', b'\\', payload).any(|place| match payload.split_at_checked(place) {
+        Some((_, [b'\\', escaped, ..])) => matches!(escaped, b'u' | b'/'),
+        Some((before, [_, after @ ..])) => keys
+            .iter()
+            .any(|(domain, name)| after.starts_with(name.as_bytes()) && before.ends_with(domain.as_bytes())),
+        _ => false,
     })
 }
 
@@ -207,7 +203,8 @@ fn admit<'a>(payload: &'a [u8], cluster: &dyn Cluster) -> Result<Option<Response
         return Err(Rejection::Unreadable("its object is no Pod"));
     };
     let mut pod = Pod::new(node);
-    let requests::Requests { requests, mut warnings } = requests::from_annotations(pod.annotations())?;
+    let requests::Requests { requests, mut warnings } =
+        requests::from_annotations(pod.annotations().map(|(key, value)| (key.as_ref(), value.as_ref())))?;
     if requests.is_empty() {
         return Ok((!warnings.is_empty()).then_some(Response {
             accepted: true,
@@ -226,15 +223,8 @@ fn admit<'a>(payload: &'a [u8], cluster: &dyn Cluster) -> Result<Option<Response
     let groups = user.map_or(&[][..], |user| user.items("groups"));
     let groups: Vec<&str> = groups.iter().filter_map(Node::as_text).collect();
     let service_account = pod.service_account().to_owned();
-    let labels: Vec<(String, String)> = pod
-        .labels()
-        .map(|(key, value)| (key.to_owned(), value.to_owned()))
-        .collect();
-    let labels: Vec<(&str, &str)> = labels
-        .iter()
-        .map(|(key, value)| (key.as_str(), value.as_str()))
-        .collect();
-    let annotation_keys: Vec<String> = pod.annotations().map(|(key, _)| key.to_owned()).collect();
+    let labels: Vec<_> = pod.labels().map(|(key, value)| (key.clone(), value.clone())).collect();
+    let annotation_keys: Vec<_> = pod.annotations().map(|(key, _)| key.clone()).collect();
     let context = Context {
         settings: &settings,
         namespace: self::text(Some(&request), "namespace")?,
@@ -343,7 +333,7 @@ enum Detail {
 
 /// Which secret went in, by which manager, as what: names, never values. A JSON string, which holds a JSON list.
 fn summary(additions: &[Addition<'_>], settings: &Settings, detail: Detail) -> String {
-    let mut writer = Writer::nested();
+    let mut writer = Writer::nested(additions.len().saturating_mul(256));
     writer.raw("[");
     for addition in additions {
         let manager = settings.managers.get(addition.manager);
@@ -352,7 +342,7 @@ fn summary(additions: &[Addition<'_>], settings: &Settings, detail: Detail) -> S
         writer.raw("{");
         if detail == Detail::Full {
             writer.field("request");
-            writer.text(&request_name(addition.request));
+            writer.text(&addition.request.origin.place());
         }
         writer.field("secret");
         writer.text(&secret_name(addition.request));
@@ -374,11 +364,6 @@ fn summary(additions: &[Addition<'_>], settings: &Settings, detail: Detail) -> S
     }
     writer.raw("]");
     writer.into_string()
-}
-
-fn request_name(request: &SecretRequest) -> String {
-    let name = request.origin.to_string();
-    name.strip_prefix("annotation ").unwrap_or(&name).to_owned()
 }
 
 /// The variables that hold the secret or its path, without those that are the same for every secret.

@@ -10,6 +10,8 @@ use kubewarden_policy_sdk::host_capabilities::kubernetes::{
 };
 use serde::Deserialize;
 
+use crate::names;
+
 /// The cluster, as far as the policy needs it.
 pub trait Cluster {
     /// The values under `keys` of a Secret.
@@ -76,10 +78,10 @@ const GRANT_SECRETS: &str =
     "add \"- {apiVersion: v1, kind: Secret}\" to spec.contextAwareResources of the ClusterAdmissionPolicy";
 
 /// What an operator adds so that the policy may use the host's `get_resource`. A ClusterAdmissionPolicy has no such field:
-/// the Kubewarden controller grants it all that it asks for in its metadata, and an AdmissionPolicy what its PolicyServer
-/// says.
-const GRANT_GET_RESOURCE: &str = "add \"- kubernetes/get_resource\" to the policy's hostCapabilities, or, for an \
-    AdmissionPolicy, to spec.namespacedPoliciesCapabilities of its PolicyServer";
+/// the Kubewarden controller grants it all that it asks for in its metadata. An AdmissionPolicy has no
+/// `contextAwareResources`.
+const GRANT_GET_RESOURCE: &str = "add \"- kubernetes/get_resource\" to the policy's hostCapabilities; an AdmissionPolicy \
+    cannot have it, a ClusterAdmissionPolicy can";
 
 /// What an operator adds so that the policy may use the host's `can_i`.
 const GRANT_CAN_I: &str = "add \"- kubernetes/can_i\" to the policy's hostCapabilities, or, for an AdmissionPolicy, to \
@@ -318,11 +320,11 @@ fn classify(error: &kubewarden_policy_sdk::Error, capability: &'static str) -> C
     match error {
         Error::HostCall { source, .. } => {
             let text = source.to_string();
-            if text.contains("Cannot find v1/Secret named") {
+            if names::find(&text, "Cannot find v1/Secret named").is_some() {
                 ClusterError::NotFound
-            } else if text.contains("has not been granted access to Kubernetes") {
+            } else if names::find(&text, "has not been granted access to Kubernetes").is_some() {
                 ClusterError::NotGranted(GRANT_SECRETS)
-            } else if text.contains("has not been granted access") {
+            } else if names::find(&text, "has not been granted access").is_some() {
                 ClusterError::NotGranted(capability)
             } else {
                 ClusterError::Unavailable(shortened(&text))

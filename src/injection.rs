@@ -203,7 +203,8 @@ impl EnvVar {
 impl EnvVar {
     /// The variable as an item of a container's `env`.
     pub fn to_json(&self) -> String {
-        let mut writer = Writer::default();
+        // Growing costs more than what is left over.
+        let mut writer = Writer::with_capacity(192);
         writer.raw("{");
         writer.field("name");
         writer.text(&self.name);
@@ -223,7 +224,7 @@ impl EnvVar {
             }
             EnvValue::Template(Value::Object(fields)) => {
                 for (name, value) in fields {
-                    writer.field(name);
+                    writer.any_field(name);
                     writer.value(value);
                 }
             }
@@ -234,7 +235,7 @@ impl EnvVar {
     }
 }
 
-fn write_value_from(writer: &mut Writer, kind: &str, fields: &[(&str, &String)], optional: bool) {
+fn write_value_from(writer: &mut Writer, kind: &'static str, fields: &[(&'static str, &String)], optional: bool) {
     writer.field("valueFrom");
     writer.raw("{");
     writer.field(kind);
@@ -253,7 +254,7 @@ fn write_value_from(writer: &mut Writer, kind: &str, fields: &[(&str, &String)],
 /// `value` such that the kubelet's expansion gives it back: it turns `$$` into `$` and replaces `$(NAME)`
 /// ([expand.go](https://github.com/kubernetes/kubernetes/blob/master/third_party/forked/golang/expansion/expand.go)).
 pub fn unexpanded(value: &str) -> std::borrow::Cow<'_, str> {
-    if !value.contains("$$") && !value.contains("$(") {
+    if !value.contains('$') {
         return value.into();
     }
     let mut escaped = String::with_capacity(value.len() + 8);

@@ -18,6 +18,8 @@ use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visit
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use crate::names;
+
 /// Which places of a document are opened.
 #[derive(Debug, Clone, Copy)]
 pub enum Shape {
@@ -42,7 +44,7 @@ pub enum Node<'a> {
     Closed(&'a RawValue),
     /// A part that was made here; shared, as the same variable goes into many containers.
     Made(Rc<str>),
-    /// A string.
+    /// A string. One that is borrowed, here and as a field's name, stands in JSON as it is, without escapes.
     Text(Cow<'a, str>),
     /// An object, its fields in their order.
     Object(Vec<(Cow<'a, str>, Node<'a>)>),
@@ -180,11 +182,13 @@ impl<'a> Node<'a> {
             Self::Null => writer.raw("null"),
             Self::Closed(raw) => writer.raw(raw.get()),
             Self::Made(text) => writer.raw(text),
-            Self::Text(text) => writer.text(text),
+            Self::Text(text) => write_text(text, writer),
             Self::Object(fields) => {
                 writer.raw("{");
                 for (name, value) in fields {
-                    writer.field(name);
+                    writer.item();
+                    write_text(name, writer);
+                    writer.raw(":");
                     value.write(writer)?;
                 }
                 writer.raw("}");
@@ -222,6 +226,15 @@ impl<'a> Node<'a> {
     }
 }
 
+/// Adds a string of a document.
+#[expect(clippy::ptr_arg, reason = "whether it is borrowed says whether it needs escapes")]
+fn write_text(text: &Cow<'_, str>, writer: &mut Writer) {
+    match text {
+        Cow::Borrowed(text) => writer.plain(text),
+        Cow::Owned(text) => writer.text(text),
+    }
+}
+
 /// A field that holds something else than Kubernetes says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the field {field:?} is not {expected}")]
@@ -253,6 +266,13 @@ pub fn covers(existing: &Value, ours: &Value) -> bool {
         }
         _ => existing == ours,
     }
+}
+
+/// What serde says, without the line and column.
+pub fn without_position(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let end = names::find(&text, " at line ").unwrap_or(text.len());
+    text.get(..end).unwrap_or_default().to_owned()
 }
 
 /// Deserializes a [`Node`] of a [`Shape`].

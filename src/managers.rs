@@ -80,9 +80,9 @@ pub struct Context<'a> {
     /// Who asked for the Pod.
     pub user: User<'a>,
     /// The Pod's labels.
-    pub labels: &'a [(&'a str, &'a str)],
+    pub labels: &'a [(Cow<'a, str>, Cow<'a, str>)],
     /// The keys of the Pod's annotations.
-    pub annotation_keys: &'a [String],
+    pub annotation_keys: &'a [Cow<'a, str>],
     /// The cluster, as far as the host lets the policy see it.
     pub cluster: &'a dyn Cluster,
     /// All of the Pod's requests, so that a Secret is read once for all of them.
@@ -115,7 +115,7 @@ impl<'a> Context<'a> {
         self.labels
             .iter()
             .find(|(name, _)| *name == key)
-            .map(|(_, value)| *value)
+            .map(|(_, value)| value.as_ref())
     }
 }
 

@@ -120,6 +120,13 @@ impl Glob {
     }
 }
 
+/// Where `part` begins in `text`. The standard library's search is 3 KiB more of the module, and for long texts.
+pub fn find(text: &str, part: &str) -> Option<usize> {
+    text.as_bytes()
+        .windows(part.len())
+        .position(|window| window == part.as_bytes())
+}
+
 /// A short, stable text for `bytes`: FNV-1a, 64 bits, in 16 hexadecimal digits. It tells names apart; it protects
 /// nothing.
 pub fn short_hash(bytes: &[u8]) -> String {
@@ -205,6 +212,19 @@ mod tests {
             ("", "ab", None),
         ] {
             assert_eq!(distance(one, other), expected, "{one} and {other}");
+        }
+    }
+
+    #[test]
+    fn parts_are_found() {
+        for (text, part, position) in [
+            ("", "a", None),
+            ("abc", "abc", Some(0)),
+            ("aab", "ab", Some(1)),
+            ("ab", "abc", None),
+            ("größe at line 1", " at line ", Some(7)),
+        ] {
+            assert_eq!(find(text, part), position, "{part} in {text}");
         }
     }
 

@@ -28,7 +28,7 @@ pub fn sort_and_dedup<T: Ord>(items: &mut Vec<T>) {
 }
 
 /// The numbers below `length` in the order of `compare`; those that it finds equal in their own.
-fn positions(length: usize, compare: &dyn Fn(usize, usize) -> Ordering) -> Vec<usize> {
+pub fn positions(length: usize, compare: &dyn Fn(usize, usize) -> Ordering) -> Vec<usize> {
     let mut order: Vec<usize> = (0..length).collect();
     let mut merged = Vec::with_capacity(length);
     let mut sorted = 1;

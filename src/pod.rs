@@ -248,23 +248,24 @@ impl<'a> Pod<'a> {
     }
 
     /// Its annotations, those that are strings.
-    pub fn annotations(&self) -> impl Iterator<Item = (&str, &str)> {
+    pub fn annotations(&self) -> impl Iterator<Item = (&Cow<'a, str>, &Cow<'a, str>)> {
         self.metadata("annotations")
     }
 
     /// Its labels, those that are strings.
-    pub fn labels(&self) -> impl Iterator<Item = (&str, &str)> {
+    pub fn labels(&self) -> impl Iterator<Item = (&Cow<'a, str>, &Cow<'a, str>)> {
         self.metadata("labels")
     }
 
-    fn metadata(&self, field: &str) -> impl Iterator<Item = (&str, &str)> {
+    fn metadata(&self, field: &str) -> impl Iterator<Item = (&Cow<'a, str>, &Cow<'a, str>)> {
         let fields = match self.0.get("metadata").and_then(|metadata| metadata.get(field)) {
             Some(Node::Object(fields)) => fields.as_slice(),
             _ => &[],
         };
-        fields
-            .iter()
-            .filter_map(|(key, value)| Some((key.as_ref(), value.as_text()?)))
+        fields.iter().filter_map(|(key, value)| match value {
+            Node::Text(text) => Some((key, text)),
+            _ => None,
+        })
     }
 
     /// The service account that it runs as.

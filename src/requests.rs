@@ -16,7 +16,7 @@ use std::fmt;
 use excerpt::excerpt;
 use thiserror::Error;
 
-use crate::order::{sort_and_dedup, sort_by};
+use crate::order::{positions, sort_and_dedup, sort_by};
 
 /// What the keys of Flyte's annotations start with; a decimal number follows.
 ///
@@ -168,18 +168,20 @@ pub enum Origin {
     },
 }
 
+impl Origin {
+    /// The place among the annotations.
+    #[must_use]
+    pub fn place(&self) -> String {
+        match self {
+            Self::Flyte { key } => excerpt(key),
+            Self::Json { index } => format!("{JSON_ANNOTATION}, item {}", index.saturating_add(1)),
+        }
+    }
+}
+
 impl fmt::Display for Origin {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Flyte { key } => write!(formatter, "annotation {}", excerpt(key)),
-            Self::Json { index } => {
-                write!(
-                    formatter,
-                    "annotation {JSON_ANNOTATION}, item {}",
-                    index.saturating_add(1)
-                )
-            }
-        }
+        write!(formatter, "annotation {}", self.place())
     }
 }
 
@@ -308,6 +310,20 @@ impl<'a> Number<'a> {
 
 /// Sorting instead of comparing each with each keeps hundreds of requests cheap.
 fn merge(requests: Vec<SecretRequest>) -> Vec<SecretRequest> {
+    let identity = |place: &usize| requests.get(*place).map(SecretRequest::identity);
+    let order = positions(requests.len(), &|one, other| identity(&one).cmp(&identity(&other)));
+    if !order.is_sorted_by(|one, other| identity(one) < identity(other)) {
+        return merge_equal(requests);
+    }
+    // Nearly always.
+    let normalised = requests.into_iter().map(|request| SecretRequest {
+        containers: request.containers.normalised(),
+        ..request
+    });
+    normalised.collect()
+}
+
+fn merge_equal(requests: Vec<SecretRequest>) -> Vec<SecretRequest> {
     let mut placed: Vec<(usize, SecretRequest)> = requests.into_iter().enumerate().collect();
     sort_by(&mut placed, |(_, one), (_, other)| {
         one.identity().cmp(&other.identity())

@@ -26,12 +26,13 @@ impl Writer {
         }
     }
 
-    /// A writer for JSON as the text of a JSON string: [`Self::into_string`] is that string, with its quotation marks.
-    pub fn nested() -> Self {
-        Self {
-            json: vec![b'"'],
-            nested: true,
-        }
+    /// A writer for JSON of about `bytes` as the text of a JSON string: [`Self::into_string`] is that string, with its
+    /// quotation marks.
+    pub fn nested(bytes: usize) -> Self {
+        let mut writer = Self::with_capacity(bytes);
+        writer.json.push(b'"');
+        writer.nested = true;
+        writer
     }
 
     /// `value` as JSON.
@@ -54,17 +55,39 @@ impl Writer {
         }
     }
 
-    /// Begins a field of an object.
-    pub fn field(&mut self, name: &str) {
+    /// Begins a field of an object; its name needs no escapes.
+    pub fn field(&mut self, name: &'static str) {
+        self.item();
+        let quote = self.quote();
+        self.raw(quote);
+        self.raw(name);
+        self.raw(quote);
+        self.json.push(b':');
+    }
+
+    /// Begins a field of an object, whatever its name is.
+    pub fn any_field(&mut self, name: &str) {
         self.item();
         self.text(name);
         self.json.push(b':');
     }
 
+    const fn quote(&self) -> &'static str {
+        if self.nested { r#"\""# } else { r#"""# }
+    }
+
+    /// Adds a string that needs no escapes, to a text that is not nested.
+    pub fn plain(&mut self, text: &str) {
+        self.json.reserve(text.len().saturating_add(2));
+        self.json.push(b'"');
+        self.json.extend_from_slice(text.as_bytes());
+        self.json.push(b'"');
+    }
+
     /// Adds a string.
     pub fn text(&mut self, text: &str) {
-        let mark = if self.nested { r#"\""# } else { r#"""# };
-        self.raw(mark);
+        let quote = self.quote();
+        self.raw(quote);
         if is_plain(text.as_bytes()) {
             self.raw(text);
         } else if self.nested {
@@ -74,7 +97,7 @@ impl Writer {
         } else {
             self.escaped(text.as_bytes());
         }
-        self.raw(mark);
+        self.raw(quote);
     }
 
     /// Adds a list of strings.
@@ -106,7 +129,7 @@ impl Writer {
             Value::Object(fields) => {
                 self.raw("{");
                 for (name, value) in fields {
-                    self.field(name);
+                    self.any_field(name);
                     self.value(value);
                 }
                 self.raw("}");
@@ -198,17 +221,17 @@ mod tests {
 
     #[test]
     fn nested_json_is_a_string_of_json() {
-        let mut writer = Writer::nested();
+        let mut writer = Writer::nested(0);
         writer.raw("[");
         writer.texts(["plain", "a \"quoted\" \\ text\n", ""]);
         writer.item();
         writer.raw("{");
-        writer.field("a\"b");
+        writer.field("a");
         writer.raw("1");
         writer.raw("}]");
         let json: String = serde_json::from_str(&writer.into_string()).unwrap();
         let read: Value = serde_json::from_str(&json).unwrap();
-        assert_eq!(read, json!([["plain", "a \"quoted\" \\ text\n", ""], {"a\"b": 1}]));
+        assert_eq!(read, json!([["plain", "a \"quoted\" \\ text\n", ""], {"a": 1}]));
     }
 
     #[test]

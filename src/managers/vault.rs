@@ -258,7 +258,7 @@ fn check_own(ours: &[Annotation], context: &Context<'_>) -> Result<(), Miss> {
     let own = context.annotation_keys.iter().find(|key| {
         key.strip_prefix(PREFIX)
             .is_some_and(|name| !HARMLESS.iter().any(|begin| name.starts_with(begin)))
-            && !ours.iter().any(|annotation| annotation.key == **key)
+            && !ours.iter().any(|annotation| annotation.key == key.as_ref())
     });
     own.map_or(Ok(()), |key| {
         Err(Miss::Denied(format!(

@@ -18,6 +18,8 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use thiserror::Error;
 
+use crate::json::without_position;
+
 use super::{Containers, MountRequirement, Origin, SecretRequest, excerpt::excerpt};
 
 /// A value of the annotation that cannot be read.
@@ -158,13 +160,10 @@ pub fn decode(text: &str) -> Result<Vec<SecretRequest>, JsonError> {
 
 fn syntax(error: &serde_json::Error) -> JsonError {
     let (line, column) = (error.line(), error.column());
-    let message = error.to_string();
-    // The place is in the message's end too.
-    let reason = message.split(" at line ").next().unwrap_or_default();
     JsonError::Syntax {
         line,
         column,
-        reason: reason.to_owned(),
+        reason: without_position(error),
     }
 }
 

@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use crate::json::{Node, Shape};
+use crate::json::{Node, Shape, without_position};
 
 /// What an operator has to change in the settings.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -191,12 +191,6 @@ fn join(place: &str, name: &str) -> String {
     } else {
         format!("{place}.{name}")
     }
-}
-
-/// What serde says, without the line and column in a JSON text that the operator never wrote.
-fn without_position(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    text.split(" at line ").next().unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]
