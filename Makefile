@@ -121,7 +121,7 @@ deny: ## Check the dependencies' licences, sources and versions, and known vulne
 fuzz: ## Fuzz one target, see fuzz/README.md (FUZZ=text_format TIME=600 SANITIZER=address; needs cargo-fuzz)
 	@command -v cargo-fuzz >/dev/null || { echo "cargo-fuzz is not installed: cargo install cargo-fuzz --locked" >&2; exit 1; }
 	@echo "==> Fuzzing $(FUZZ) for $(TIME) seconds"
-	@RUSTC_BOOTSTRAP=1 cargo fuzz run --sanitizer $(SANITIZER) $(FUZZ) -- -max_total_time=$(TIME) -timeout=10 -print_final_stats=1
+	@RUSTC_BOOTSTRAP=1 cargo fuzz run --sanitizer $(SANITIZER) $(FUZZ) -- -max_total_time=$(TIME) -len_control=0 -timeout=10 -print_final_stats=1
 
 .PHONY: fuzz-minimise
 fuzz-minimise: ## Leave out of a target's corpus what adds no coverage (FUZZ=name; needs cargo-fuzz)
