@@ -167,6 +167,7 @@ fn memory_is_bounded() {
     let policy = Policy::new();
     let filler = "x".repeat(LARGEST);
     let objects = format!("[{}{{}}]", r#"{"name":"x"},"#.repeat(LARGEST / 13));
+    let smallest = format!("[{}{{}}]", r#"{"":0},"#.repeat(LARGEST / 7));
     for (name, pod, bound) in [
         (
             "nothing asked for",
@@ -176,6 +177,11 @@ fn memory_is_bounded() {
         ("one secret", pod_with(""), 3),
         ("1.5 MiB of text", pod_with(&format!(r#","args":["{filler}"]"#)), 12),
         ("1.5 MiB of variables", pod_with(&format!(r#","env":{objects}"#)), 64),
+        (
+            "1.5 MiB of the smallest objects",
+            pod_with(&format!(r#","env":{smallest}"#)),
+            64,
+        ),
         ("500 secrets", pod_of(1, &requests(500)), 8),
         ("100 containers with 500 secrets", pod_of(100, &requests(500)), 64),
         ("1,000 containers", pod_of(1000, &requests(1)), 8),
@@ -264,7 +270,10 @@ fn own_items_times_secrets() {
             if asking.len() + items.len() + item.len() > LARGEST {
                 break;
             }
-            items = if number == 0 { item } else { format!("{items},{item}") };
+            if number > 0 {
+                items.push(',');
+            }
+            items.push_str(&item);
         }
         items
     };
