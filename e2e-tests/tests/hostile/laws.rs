@@ -381,6 +381,11 @@ fn problems(pod: &Value) -> Vec<String> {
             }
         }
     }
+    // The Vault Agent injector mounts its volume there in every container.
+    let annotations = &pod["metadata"]["annotations"];
+    let agents_path = (annotations["vault.hashicorp.com/agent-inject"] == "true")
+        .then(|| annotations["vault.hashicorp.com/secret-volume-path"].as_str())
+        .flatten();
     let mut container_names = BTreeSet::new();
     for list in CONTAINER_LISTS {
         for container in items(&pod["spec"], list) {
@@ -396,6 +401,9 @@ fn problems(pod: &Value) -> Vec<String> {
                 let path = mount["mountPath"].as_str().unwrap_or_default().to_owned();
                 if path.is_empty() || path.contains(':') {
                     problems.push(format!("{name}: the path {path:?}"));
+                }
+                if agents_path == Some(path.as_str()) {
+                    problems.push(format!("{name}: the agent's path {path:?} is taken"));
                 }
                 if !paths.insert(path.clone()) {
                     problems.push(format!("{name}: two mounts at {path:?}"));
