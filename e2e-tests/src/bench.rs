@@ -133,6 +133,9 @@ pub struct CaseResult {
     pub whole_ratios: Round,
     /// How the policy's time in the guest compares with the others'.
     pub guest_ratios: Round,
+    /// What the host takes for the policy's evaluation, to the whole of `echo`'s: with a guest that takes no time, the
+    /// whole ratio would be this.
+    pub host_to_echo: Option<f64>,
 }
 
 impl CaseResult {
@@ -147,6 +150,7 @@ impl CaseResult {
             guest: Round::new(),
             whole_ratios: Round::new(),
             guest_ratios: Round::new(),
+            host_to_echo: None,
         }
     }
 }
@@ -271,6 +275,7 @@ pub fn report(mut run: Run, directory: &Path, rounds: usize, started: SystemTime
         case.guest = guest.times(&names);
         case.whole_ratios = evaluation.ratios(&names);
         case.guest_ratios = guest.ratios(&names);
+        case.host_to_echo = host_to_echo(&evaluation, &guest);
         whole.insert(case.name.clone(), evaluation);
     }
     let goals = goals(&run, &whole);
@@ -325,6 +330,14 @@ fn goals(run: &Run, whole: &BTreeMap<String, Rounds>) -> Vec<Goal> {
     goals
 }
 
+fn host_to_echo(whole: &Rounds, guest: &Rounds) -> Option<f64> {
+    let rounds = whole.0.iter().zip(&guest.0);
+    let ratios: Option<Vec<f64>> = rounds
+        .map(|(whole, guest)| Some((whole.get(POLICY)? - guest.get(POLICY)?) / whole.get("echo")?))
+        .collect();
+    ratios.map(|ratios| median(ratios.into_iter()))
+}
+
 fn growth(whole: &BTreeMap<String, Rounds>) -> Option<f64> {
     let (ten, fifty) = (whole.get("flyte-10")?, whole.get("flyte-50")?);
     let over_echo = |round: &Round| round[POLICY] - round["echo"];
@@ -356,6 +369,8 @@ impl Report {
         text.push_str(&self.times_table(&names, |case| (&case.whole, &case.whole_ratios)));
         text.push_str("\n### The guest alone\n\n");
         text.push_str(&self.times_table(&names, |case| (&case.guest, &case.guest_ratios)));
+        text.push_str("\n### What the host takes of it\n\n");
+        text.push_str(&self.host_table());
         text.push_str("\n### The modules\n\n");
         text.push_str(&self.modules_table());
         text.push_str("\n### Peak linear memory, in KiB\n\n");
@@ -398,6 +413,20 @@ impl Report {
             row.extend(names.iter().map(|name| microseconds(times[*name])));
             row.extend(others().map(|name| format!("{:.2}", ratios[*name])));
             row
+        });
+        table(&header, 1, rows)
+    }
+
+    fn host_table(&self) -> String {
+        let header = ["Request", "the whole, µs", "the host, µs", "the host alone, to `echo`"].map(str::to_owned);
+        let rows = self.run.cases.iter().filter_map(|case| {
+            let (whole, guest) = (case.whole.get(POLICY)?, case.guest.get(POLICY)?);
+            Some(vec![
+                case.about.clone(),
+                microseconds(*whole),
+                microseconds(whole - guest),
+                format!("{:.2}", case.host_to_echo?),
+            ])
         });
         table(&header, 1, rows)
     }
@@ -552,6 +581,14 @@ mod tests {
             ("flyte-50".to_owned(), rounds(100.0, 40.0)),
         ];
         assert_eq!(growth(&whole.into()), Some(6.0));
+    }
+
+    #[test]
+    fn the_hosts_part_is_without_the_guest() {
+        let round = |policy: f64, echo: f64| Round::from([(POLICY.to_owned(), policy), ("echo".to_owned(), echo)]);
+        let whole = Rounds(vec![round(30.0, 10.0), round(300.0, 100.0), round(45.0, 10.0)]);
+        let guest = Rounds(vec![round(10.0, 1.0), round(100.0, 10.0), round(10.0, 1.0)]);
+        assert_eq!(host_to_echo(&whole, &guest), Some(2.0));
     }
 
     #[test]
