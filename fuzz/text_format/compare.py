@@ -123,6 +123,9 @@ def explanation(text, our):
     refused = our.get("refused")
     if names and reference(rewritten) == (None if refused else our):
         return names
+    if refused and "is not UTF-8" in refused and re.search(r"['\"]\s*[^\S \t\r\n]", text.decode(errors="replace")):
+        # It ends a string of which the next one has the rest of a character.
+        return ["other white space"]
     return next(([name] for name, message in REFUSED.items() if refused and re.search(message, refused)), None)
 
 
