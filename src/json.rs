@@ -35,6 +35,8 @@ pub enum Shape {
     ListOf(&'static Shape),
 }
 
+const TWICE: &str = "a field stands twice in an object";
+
 /// A document, or a part of one.
 #[derive(Debug, Clone)]
 pub enum Node<'a> {
@@ -81,6 +83,23 @@ impl<'a> Node<'a> {
             .iter()
             .find(|(key, value)| key == name && !matches!(value, Self::Null))
             .map(|(_, value)| value)
+    }
+
+    /// Opens the field `name` by `shape`, when this is an object that has it and it is closed.
+    pub fn open(&mut self, name: &str, shape: Shape) {
+        let Self::Object(fields) = self else {
+            return;
+        };
+        let mut named = fields.iter_mut().filter(|(key, _)| key == name);
+        let (Some((_, field)), other) = (named.next(), named.next()) else {
+            return;
+        };
+        if let Self::Closed(raw) = field {
+            *field = match other {
+                Some(_) => Self::Invalid(TWICE),
+                None => Self::parse(raw.get(), shape).unwrap_or(Self::Invalid("a string is not valid")),
+            };
+        }
     }
 
     /// Takes the field `name` out of an object; `null` stays in its place.
@@ -359,7 +378,7 @@ impl<'de> Visitor<'de> for NodeVisitor {
             fields.push((name, value));
         }
         Ok(if twice {
-            Node::Invalid("a field stands twice in an object")
+            Node::Invalid(TWICE)
         } else {
             Node::Object(fields)
         })

@@ -20,14 +20,11 @@ use crate::order::sort_and_dedup;
 use crate::requests::{Containers, SecretRequest};
 
 const NAMED: Shape = Shape::Fields(&[("name", Shape::Text)]);
-const CONTAINER: Shape = Shape::Fields(&[
-    ("name", Shape::Text),
-    ("env", Shape::ListOf(&NAMED)),
-    (
-        "volumeMounts",
-        Shape::ListOf(&Shape::Fields(&[("name", Shape::Text), ("mountPath", Shape::Text)])),
-    ),
-]);
+const CONTAINER: Shape = Shape::Fields(&[("name", Shape::Text), ("env", Shape::ListOf(&NAMED))]);
+
+/// The shapes of `volumes` and of a container's `volumeMounts`, which variables alone do not need.
+const VOLUMES: Shape = Shape::ListOf(&NAMED);
+const VOLUME_MOUNTS: Shape = Shape::ListOf(&Shape::Fields(&[("name", Shape::Text), ("mountPath", Shape::Text)]));
 
 /// The fields of a Pod that are opened.
 pub const SHAPE: Shape = Shape::Fields(&[
@@ -41,7 +38,6 @@ pub const SHAPE: Shape = Shape::Fields(&[
     (
         "spec",
         Shape::Fields(&[
-            ("volumes", Shape::ListOf(&NAMED)),
             ("initContainers", Shape::ListOf(&CONTAINER)),
             ("containers", Shape::ListOf(&CONTAINER)),
             ("imagePullSecrets", Shape::ListOf(&NAMED)),
@@ -279,6 +275,21 @@ impl<'a> Pod<'a> {
     /// The field `name` of its spec.
     fn field(&self, name: &str) -> Option<&Node<'a>> {
         self.0.get("spec")?.get(name)
+    }
+
+    /// Opens what files need besides variables.
+    fn open_volumes(&mut self) -> Result<(), WrongType> {
+        let spec = self.0.field_mut("spec", || Node::Object(Vec::new()))?;
+        spec.open("volumes", VOLUMES);
+        for list in CONTAINER_LISTS {
+            if spec.items(list).is_empty() {
+                continue;
+            }
+            for container in spec.list_mut(list)? {
+                container.open("volumeMounts", VOLUME_MOUNTS);
+            }
+        }
+        Ok(())
     }
 
     fn spec_items(&self, list: &str) -> &[Node<'a>] {

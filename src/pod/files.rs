@@ -112,6 +112,7 @@ pub(super) fn add(
     if !templates && additions.iter().all(|addition| addition.injection.file.is_none()) {
         return Ok(Files::default());
     }
+    pod.open_volumes()?;
     // A Pod that has been through here has our init containers already; they must not count as its own.
     let mut ours = template::recognised(pod, additions);
     let mut plan = Plan::new(pod, additions, context, &ours)?;
