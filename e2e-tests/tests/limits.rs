@@ -508,6 +508,17 @@ fn null_where_an_object_belongs() {
         let answer: Value = serde_json::from_str(&policy.create(&pod)).expect("JSON");
         assert_eq!(answer["accepted"], json!(served), "{pod}: {answer}");
     }
+    // Nothing is mounted into an init container that starts before the files are there.
+    let files = json!([
+        {"group": "a", "key": "k", "mountRequirement": "FILE"},
+        {"group": "b", "key": "k", "mountRequirement": "FILE"},
+    ]);
+    let own = r#""initContainers":[{"name":"own","volumeMounts":null}],"containers""#;
+    let pod = policy.mutated(
+        &pod_of(1, &files).replace(r#""containers""#, own),
+        r#"{"initContainers":"last","managers":[{"type":"aws","client":"cli","match":{"groups":["a"]}},{"type":"vault"}]}"#,
+    );
+    assert_eq!(pod["spec"]["initContainers"][0]["volumeMounts"], Value::Null, "{pod}");
     // The API server reads a Pod before it asks, so these do not come; they are no reason to trap.
     for spec in [
         "[]",

@@ -494,20 +494,19 @@ impl Plan {
                 let Some((_, mounts)) = self.sets.iter().find(|(set, _)| *set == wanted) else {
                     continue;
                 };
+                let too_early = list == INIT_CONTAINERS && !stands_first(context.settings);
+                let in_time = |mount: &&Mount| !(too_early && self.is_part_of_memory(mount));
+                let mounts: Vec<&Mount> = mounts.iter().filter(in_time).collect();
                 if mounts.is_empty() {
                     continue;
                 }
-                for mount in mounts {
+                for mount in &mounts {
                     room.take(mount.path.len().saturating_add(MOUNT_BYTES))?;
                 }
-                let too_early = list == INIT_CONTAINERS && !stands_first(context.settings);
                 let container_mounts = container.list_mut("volumeMounts")?;
                 room.compare(mounts.len().saturating_mul(container_mounts.len()))?;
                 let mut added = Vec::with_capacity(mounts.len());
                 for mount in mounts {
-                    if too_early && self.is_part_of_memory(mount) {
-                        continue;
-                    }
                     let Some(volume) = names.get(mount.volume) else {
                         continue;
                     };
