@@ -80,7 +80,7 @@ $(VENV)/validate: e2e-tests/schema/requirements.txt
 validate-pods: policy.wasm $(VENV)/validate ## Check the Pods that the policy has mutated against the Kubernetes schemas
 	@echo "==> Collecting the mutated Pods"
 	@rm -rf target/mutated-pods
-	@MUTATED_PODS=$(CURDIR)/target/mutated-pods cargo test --quiet -p e2e-tests --test policy --test presets --test kwctl
+	@MUTATED_PODS=$(CURDIR)/target/mutated-pods cargo test --quiet -p e2e-tests --test policy --test presets --test kwctl --test mixed
 	@$(VENV)/validate/bin/python e2e-tests/schema/validate.py target/mutated-pods
 
 .PHONY: e2e-tests
