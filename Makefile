@@ -6,7 +6,7 @@ SHELL := /bin/bash
 
 TARGET := wasm32-wasip1
 WASM := target/$(TARGET)/release/secret_injector_policy.wasm
-SOURCES := $(shell find src -name '*') Cargo.toml Cargo.lock rust-toolchain.toml
+SOURCES := $(shell find src -name '*') Cargo.toml Cargo.lock rust-toolchain.toml .cargo/config.toml
 VENV := .venv
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 OCI_ADDRESS := registry://$(shell sed -n 's|^ *io.kubewarden.policy.ociUrl: *||p' metadata.yml):v$(VERSION)
