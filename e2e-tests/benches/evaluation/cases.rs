@@ -1,5 +1,7 @@
 //! The requests that the modules are measured with.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context as _, Result, ensure};
 use e2e_tests::{
     capabilities::{Grants, Host},
@@ -42,6 +44,8 @@ struct Description {
     mount: MountRequirement,
     #[serde(default)]
     requests: Vec<Request>,
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
     #[serde(default)]
     kibibytes: usize,
     #[serde(default = "no_settings")]
@@ -88,6 +92,8 @@ fn case(task: &Value, described: Description) -> Result<Case> {
     for (number, request) in requests.iter().enumerate() {
         annotations.insert(format!("{ANNOTATION_PREFIX}{number}"), request.encode().into());
     }
+    let labels = pod["metadata"]["labels"].as_object_mut().context("no labels")?;
+    labels.extend(described.labels.into_iter().map(|(key, value)| (key, value.into())));
     fill(&mut pod, described.kibibytes * 1024)?;
     let objects: String = described
         .cluster
