@@ -221,19 +221,23 @@ impl Instance {
         Ok(answer?)
     }
 
-    /// Evaluates a request. Every failure of the guest is a rejection with code 500.
+    /// Evaluates a request, step by step as the policy server does, so that the benchmark counts what it takes
+    /// ([runtime.rs](https://github.com/kubewarden/kubewarden-controller/blob/main/crates/policy-evaluator/src/runtimes/wapc/runtime.rs)).
+    /// Every failure of the guest is a rejection with code 500.
     pub fn validate(&self, request: &AdmissionRequest, settings: &Value) -> Evaluation {
+        let tree = serde_json::to_value(request).unwrap_or_default();
+        let object = tree.get("object");
         let answer = validate_payload(request, settings)
             .and_then(|payload| self.call("validate", &payload))
             .and_then(|answer| Ok(serde_json::from_slice::<ValidationResponse>(&answer)?));
         let (calls, log) = self.journal.take();
         match answer {
             Ok(answer) => {
-                if let (Some(before), Some(after)) = (&request.object, &answer.mutated_object) {
+                if let (Some(before), Some(after)) = (object, &answer.mutated_object) {
                     crate::mutated::keep(before, after);
                 }
                 Evaluation {
-                    response: AdmissionResponse::from_policy(request, &answer),
+                    response: AdmissionResponse::from_policy(&request.uid, object, &answer),
                     mutated_object: answer.mutated_object,
                     failure: None,
                     calls,

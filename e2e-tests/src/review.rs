@@ -263,11 +263,13 @@ pub struct Status {
 }
 
 impl AdmissionResponse {
-    /// What the policy server makes of the policy's answer.
-    pub fn from_policy(request: &AdmissionRequest, answer: &ValidationResponse) -> Self {
-        let patch = match (&request.object, &answer.mutated_object) {
-            (None, Some(_)) => return Self::rejection(&request.uid, MUTATION_OF_NOTHING, None),
-            (Some(object), Some(mutated)) => encode(&json_patch::diff(object, mutated)),
+    /// What the policy server makes of the policy's answer to the request `uid` for `object`
+    /// ([admission_response.rs](https://github.com/kubewarden/kubewarden-controller/blob/main/crates/policy-evaluator/src/admission_response.rs)).
+    pub fn from_policy(uid: &str, object: Option<&Value>, answer: &ValidationResponse) -> Self {
+        // A copy is what the policy server compares with: the benchmark counts it.
+        let patch = match (object, answer.mutated_object.clone()) {
+            (None, Some(_)) => return Self::rejection(uid, MUTATION_OF_NOTHING, None),
+            (Some(object), Some(mutated)) => encode(&json_patch::diff(object, &mutated)),
             (_, None) => None,
         };
         let status = (answer.message.is_some() || answer.code.is_some()).then(|| Status {
@@ -275,7 +277,7 @@ impl AdmissionResponse {
             code: answer.code,
         });
         Self {
-            uid: request.uid.clone(),
+            uid: uid.to_owned(),
             allowed: answer.accepted,
             patch_type: patch.is_some().then(|| "JSONPatch".to_owned()),
             patch,

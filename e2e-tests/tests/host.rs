@@ -11,7 +11,7 @@ use e2e_tests::{
     rbac::{service_account_groups, service_account_user},
     render::{self, Color, Injected},
     requests::{self, Request},
-    review::{AdmissionRequest, AdmissionResponse, Review},
+    review::{AdmissionResponse, Review},
     session::{Recorder, Replay},
     yaml,
 };
@@ -648,7 +648,7 @@ fn responses_are_those_of_the_policy_server() {
     };
     let mut mutated = request.object.clone().unwrap();
     mutated["metadata"]["labels"] = json!({"a": "b"});
-    let response = AdmissionResponse::from_policy(&request, &answer(Some(mutated)));
+    let response = AdmissionResponse::from_policy(&request.uid, request.object.as_ref(), &answer(Some(mutated)));
     let patch = json!([{"op": "add", "path": "/metadata/labels", "value": {"a": "b"}}]);
     assert_eq!(json!(response.json_patch()), patch);
     assert_eq!(
@@ -658,12 +658,10 @@ fn responses_are_those_of_the_policy_server() {
             "auditAnnotations": {"k": "v"}, "warnings": ["careful"]}})
     );
 
-    let delete = AdmissionRequest {
-        object: None,
-        ..request
-    };
-    assert!(AdmissionResponse::from_policy(&delete, &answer(None)).allowed);
-    let refused = AdmissionResponse::from_policy(&delete, &answer(Some(json!({}))));
+    // The object is null on DELETE.
+    let uid = request.uid.as_str();
+    assert!(AdmissionResponse::from_policy(uid, None, &answer(None)).allowed);
+    let refused = AdmissionResponse::from_policy(uid, None, &answer(Some(json!({}))));
     assert!(!refused.allowed && refused.message().starts_with("Incoming object is null"));
 
     let rejected = ValidationResponse {
@@ -672,7 +670,7 @@ fn responses_are_those_of_the_policy_server() {
         message: Some("no".to_owned()),
         ..answer(None)
     };
-    let rejected = AdmissionResponse::from_policy(&delete, &rejected);
+    let rejected = AdmissionResponse::from_policy(uid, None, &rejected);
     assert_eq!(
         (rejected.allowed, rejected.code(), rejected.message()),
         (false, Some(403), "no")
