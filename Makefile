@@ -16,6 +16,12 @@ TIME ?= 600
 SANITIZER ?= address
 SEED ?= 1
 
+# What is measured has the allocator of the policy server, set as there but for its profiler
+# (https://github.com/kubewarden/kubewarden-controller/blob/main/crates/policy-server/src/main.rs). And with panic = "abort"
+# cargo would build a library twice under one name: once for the benchmark, which unwinds.
+MEASURED := CARGO_PROFILE_RELEASE_PANIC=unwind \
+  MALLOC_CONF=background_thread:true,tcache_max:4096,dirty_decay_ms:5000,muzzy_decay_ms:5000
+
 EXAMPLE ?= flyte-task
 EXAMPLE_DIR := e2e-tests/examples/$(EXAMPLE)
 PREVIEW := cargo run --quiet -p e2e-tests --bin preview --
@@ -96,8 +102,16 @@ sessions: policy.wasm ## Record the session files for kwctl anew
 
 .PHONY: bench
 bench: policy.wasm ## Measure the policy beside the baselines (QUICK=1: one round)
-	@# With panic = "abort" cargo builds a library twice under one name: once for the benchmark, which unwinds.
-	@QUICK=$(QUICK) CARGO_PROFILE_RELEASE_PANIC=unwind cargo bench -p e2e-tests --bench evaluation
+	@QUICK=$(QUICK) $(MEASURED) cargo bench -p e2e-tests --features jemalloc --bench evaluation
+
+target/go-webhook: e2e-tests/go-webhook/main.go e2e-tests/go-webhook/build.py
+	@echo "==> Building the webhook in Go, with Go and its libraries from Debian (some 70 MB)"
+	@python3 e2e-tests/go-webhook/build.py target/go $@
+
+.PHONY: bench-go
+bench-go: policy.wasm target/go-webhook ## Measure the policy beside a webhook in Go
+	@$(MEASURED) cargo build --quiet --profile bench -p e2e-tests --features jemalloc --bin go_webhook
+	@$(MEASURED) target/release/go_webhook
 
 .PHONY: growth
 growth: policy.wasm ## Measure how time grows with containers and secrets, and how much memory the largest Pods take

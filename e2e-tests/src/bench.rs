@@ -3,6 +3,8 @@
 //! Times are medians. A benchmark runs in rounds; a ratio is made within each round, and reported is the median of the
 //! rounds.
 
+pub mod cases;
+pub mod machine;
 mod sizing;
 
 use std::{
@@ -18,8 +20,13 @@ use serde::{Deserialize, Serialize};
 /// What the policy is called beside the [baselines](crate::modules::Baseline).
 pub const POLICY: &str = "policy";
 
-/// The lines between which a document holds the report.
-pub const MARKS: (&str, &str) = ("<!-- make bench: from here -->", "<!-- make bench: to here -->");
+/// The lines between which a document holds what the target `target` of the Makefile measured.
+pub fn marks(target: &str) -> (String, String) {
+    let mark = |end: &str| format!("<!-- make {target}: {end} here -->");
+    (mark("from"), mark("to"))
+}
+
+const TARGET: &str = "bench";
 
 /// The times of a round, in nanoseconds, by module.
 type Round = BTreeMap<String, f64>;
@@ -67,8 +74,8 @@ pub enum ReportError {
     #[error(transparent)]
     Json(#[from] serde_json::Error),
     /// The document has no place for the report.
-    #[error("{} lacks the lines {:?} and {:?}", .0.display(), MARKS.0, MARKS.1)]
-    Marks(PathBuf),
+    #[error("{} lacks the lines {:?} and {:?}", .0.display(), .1.0, .1.1)]
+    Marks(PathBuf, (String, String)),
 }
 
 /// A run of the benchmark, without its times.
@@ -378,14 +385,14 @@ impl Report {
         text
     }
 
-    /// Puts the report between the [`MARKS`] of a document.
+    /// Puts the report between the [`marks`] of a document.
     pub fn write_into(&self, document: &Path) -> Result<(), ReportError> {
-        put_between_marks(document, &self.to_markdown())
+        put_between_marks(document, TARGET, &self.to_markdown())
     }
 
-    /// Puts what follows for the size of a policy server between the [`MARKS`] of a document.
+    /// Puts what follows for the size of a policy server between the [`marks`] of a document.
     pub fn write_sizing_into(&self, document: &Path) -> Result<(), ReportError> {
-        put_between_marks(document, &sizing::to_markdown(self))
+        put_between_marks(document, TARGET, &sizing::to_markdown(self))
     }
 
     fn goals_table(&self) -> String {
@@ -461,27 +468,29 @@ impl Report {
     }
 }
 
-fn put_between_marks(document: &Path, report: &str) -> Result<(), ReportError> {
+/// Puts `report` between the [`marks`] of a document.
+pub fn put_between_marks(document: &Path, target: &str, report: &str) -> Result<(), ReportError> {
     let failed = |source| ReportError::File {
         path: document.to_owned(),
         source,
     };
-    let marks = || ReportError::Marks(document.to_owned());
+    let (from, to) = marks(target);
+    let missing = || ReportError::Marks(document.to_owned(), marks(target));
     let text = fs::read_to_string(document).map_err(failed)?;
-    let (before, rest) = text.split_once(MARKS.0).ok_or_else(marks)?;
-    let (_, after) = rest.split_once(MARKS.1).ok_or_else(marks)?;
-    let text = format!("{before}{}\n\n{report}\n{}{after}", MARKS.0, MARKS.1);
-    fs::write(document, text).map_err(failed)
+    let (before, rest) = text.split_once(&from).ok_or_else(missing)?;
+    let (_, after) = rest.split_once(&to).ok_or_else(missing)?;
+    fs::write(document, format!("{before}{from}\n\n{report}\n{to}{after}")).map_err(failed)
 }
 
-fn microseconds(nanoseconds: f64) -> String {
+/// As a document shows a time.
+pub fn microseconds(nanoseconds: f64) -> String {
     let microseconds = nanoseconds / 1000.0;
     let decimals = usize::from(microseconds < 100.0);
     format!("{microseconds:.decimals$}")
 }
 
 /// A table whose columns from `numbers` on are set to the right.
-fn table(header: &[String], numbers: usize, rows: impl Iterator<Item = Vec<String>>) -> String {
+pub fn table(header: &[String], numbers: usize, rows: impl Iterator<Item = Vec<String>>) -> String {
     let mut text = String::new();
     let mut line = |cells: &[String]| {
         // Writing to a String does not fail.
@@ -561,7 +570,8 @@ mod tests {
         assert_eq!(goals, [(1.10, false), (1.05, false), (450.0, false)]);
 
         let document = directory.join("document.md");
-        fs::write(&document, format!("Before\n{}\nold\n{}\nAfter\n", MARKS.0, MARKS.1)).unwrap();
+        let (from, to) = marks(TARGET);
+        fs::write(&document, format!("Before\n{from}\nold\n{to}\nAfter\n")).unwrap();
         report.write_into(&document).unwrap();
         let text = fs::read_to_string(&document).unwrap();
         assert!(

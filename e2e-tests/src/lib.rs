@@ -47,3 +47,7 @@ pub mod review;
 pub mod session;
 pub mod settings;
 pub mod yaml;
+
+#[cfg(feature = "jemalloc")]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;

@@ -1,15 +1,20 @@
-//! Documents that `make bench` writes into.
+//! Documents that `make bench` and `make bench-go` write into.
 
-use e2e_tests::bench::MARKS;
+use e2e_tests::bench::marks;
 
 use super::markdown::Document;
 
 #[test]
 fn there_is_a_place_for_the_figures() {
-    for path in ["docs/benchmarks.md", "docs/scaling.md"] {
+    for (path, target) in [
+        ("docs/benchmarks.md", "bench"),
+        ("docs/benchmarks.md", "bench-go"),
+        ("docs/scaling.md", "bench"),
+    ] {
         let document = Document::read(path);
-        for mark in [MARKS.0, MARKS.1] {
-            assert_eq!(document.text.matches(mark).count(), 1, "{path}: {mark}");
+        let (from, to) = marks(target);
+        for mark in [from, to] {
+            assert_eq!(document.text.matches(&mark).count(), 1, "{path}: {mark}");
         }
     }
 }

@@ -3,15 +3,16 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, ensure};
-use e2e_tests::{
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::{
     capabilities::{Grants, Host},
     cluster::Cluster,
     modules::repository,
     requests::{ANNOTATION_PREFIX, MountRequirement, Request},
     review::{AdmissionRequest, Review},
 };
-use serde::Deserialize;
-use serde_json::{Value, json};
 
 const CASES: &str = include_str!("cases.yaml");
 /// How long the value of a variable is that a Pod is filled with.

@@ -4,15 +4,16 @@
 //! request, and ratios are made within a round. A neighbour on the machine who comes and goes then slows both sides.
 //! `cargo bench -p e2e-tests --bench evaluation -- flyte-10` measures one request and reports nothing.
 
-mod cases;
-
-use std::{env, fs, hint::black_box, process::Command, time::Duration, time::SystemTime};
+use std::{env, fs, hint::black_box, time::Duration, time::SystemTime};
 
 use anyhow::{Context as _, Result, ensure};
-use cases::Case;
 use criterion::{BatchSize, BenchmarkGroup, BenchmarkId, Criterion, SamplingMode, measurement::WallTime};
 use e2e_tests::{
-    bench::{self, CaseResult, Measure, ModuleResult, Run},
+    bench::{
+        self, CaseResult, Measure, ModuleResult, Run,
+        cases::{self, Case},
+        machine,
+    },
     capabilities::Host,
     host::{PolicyModule, validate_payload},
     modules::{self, Baseline, repository},
@@ -59,8 +60,8 @@ fn main() -> Result<()> {
         return Ok(());
     }
     let run = Run {
-        date: output("date", &["-u", "+%F"])?,
-        machine: machine()?,
+        date: machine::date()?,
+        machine: machine::described()?,
         modules: module_results(&modules),
         cases: case_results(&modules, &cases)?,
     };
@@ -201,25 +202,4 @@ fn case_results(modules: &[Module], cases: &[Case]) -> Result<Vec<CaseResult>> {
         results.push(result);
     }
     Ok(results)
-}
-
-/// The processor, how many of it, and the system.
-fn machine() -> Result<String> {
-    let processors = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = processors
-        .lines()
-        .find_map(|line| {
-            line.strip_prefix("model name")?
-                .split_once(": ")
-                .map(|(_, model)| model)
-        })
-        .unwrap_or("unknown processor");
-    let count = std::thread::available_parallelism()?;
-    let system = output("uname", &["-sm"])?;
-    Ok(format!("{count} × {model}, {system}"))
-}
-
-fn output(program: &str, arguments: &[&str]) -> Result<String> {
-    let output = Command::new(program).args(arguments).output()?;
-    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
 }
