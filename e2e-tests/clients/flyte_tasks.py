@@ -273,18 +273,13 @@ def check(name):
         managers=managers,
         agents=agents,
     )
-    printed = pod.run(case, [sys.executable, __file__, "--run", name])
-    assert printed.endswith(f"{name} is done\n"), printed
+    pod.passes(case, name)
 
 
 def run(name):
     flyte.init()
     flyte.with_runcontext(mode="local").run(TASKS[name][0])
-    print(f"{name} is done")
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--run"]:
-        run(sys.argv[2])
-    else:
-        sys.exit(pod.main({name: lambda name=name: check(name) for name in TASKS}))
+    sys.exit(pod.main({name: lambda name=name: check(name) for name in TASKS}, run))

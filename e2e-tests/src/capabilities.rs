@@ -141,6 +141,11 @@ impl Grants {
         Self::default()
     }
 
+    /// All that this policy asks for with any settings.
+    pub fn all_of_the_policy() -> Result<Self, GrantsError> {
+        Self::new([("v1", "Secret")], ["kubernetes/get_resource", "kubernetes/can_i"])
+    }
+
     /// The kinds, as `(apiVersion, kind)`, and the host capabilities given.
     pub fn new<'a>(
         resources: impl IntoIterator<Item = (&'a str, &'a str)>,

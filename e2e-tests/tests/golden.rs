@@ -237,10 +237,7 @@ impl Vector {
     }
 
     fn policy_with(&self, policy: &PolicyModule, settings: &Value, pod: &Value) -> Outcome {
-        let host = Host::new(
-            self.cluster(),
-            Grants::new([("v1", "Secret")], ["kubernetes/get_resource", "kubernetes/can_i"]).unwrap(),
-        );
+        let host = Host::new(self.cluster(), Grants::all_of_the_policy().unwrap());
         let validity = policy.validate_settings(&host, settings).unwrap();
         if !validity.valid {
             return Outcome::Rejected(format!("settings: {}", validity.message.unwrap_or_default()));

@@ -93,7 +93,7 @@ fn cluster() -> Cluster {
 #[test]
 fn fifty_secrets_of_all_managers() {
     let policy = PolicyModule::from_file(modules::policy()).expect("run make policy.wasm first");
-    let grants = Grants::new([("v1", "Secret")], ["kubernetes/get_resource", "kubernetes/can_i"]).expect("grants");
+    let grants = Grants::all_of_the_policy().expect("grants");
     let host = Host::new(cluster(), grants);
     let requests: Vec<Value> = (0..EACH)
         .flat_map(|number| MANAGERS.map(|manager| request(manager, number)))

@@ -276,7 +276,7 @@ fn host(case: &Case) -> Result<Host, String> {
     let cluster = Cluster::from_yaml(&documents.concat()).map_err(|error| error.to_string())?;
     let grants = match &case.grants {
         Some(grants) => Grants::from_metadata(&grants.to_string()),
-        None => Grants::new([("v1", "Secret")], ["kubernetes/get_resource", "kubernetes/can_i"]),
+        None => Grants::all_of_the_policy(),
     };
     Ok(Host::new(cluster, grants.map_err(|error| error.to_string())?))
 }

@@ -32,7 +32,7 @@ fn mutated(policy: &PolicyModule, directory: &Path) -> (Value, Vec<String>) {
     } else {
         Cluster::default()
     };
-    let grants = Grants::new([("v1", "Secret")], ["kubernetes/get_resource", "kubernetes/can_i"]).unwrap();
+    let grants = Grants::all_of_the_policy().unwrap();
     let host = Host::new(cluster, grants);
     let valid = policy.validate_settings(&host, &settings).unwrap();
     assert!(valid.valid, "{name}: {:?}", valid.message);

@@ -8,7 +8,7 @@ use crate::managers::{Context, Miss};
 use crate::md5;
 use crate::names;
 use crate::order::sort_and_dedup;
-use crate::requests::SecretRequest;
+use crate::requests::{FLYTE_PREFIX, JSON_ANNOTATION, SecretRequest};
 use crate::settings::Settings;
 use crate::settings::fields::{Fields, SettingsError};
 
@@ -170,9 +170,13 @@ pub fn suggestion(request: &SecretRequest, namespace: &str, secret: &str, contex
 /// Whether a manager may write the annotation `key`: not the requests, nor what this policy says of them.
 pub fn is_annotation(key: &str) -> bool {
     names::is_metadata_key(key)
-        && !["secret-injector/", "flyte.secrets/"]
+        && [FLYTE_PREFIX, JSON_ANNOTATION]
             .iter()
-            .any(|own| key.starts_with(own))
+            .all(|own| domain(own) != domain(key))
+}
+
+fn domain(key: &str) -> Option<&str> {
+    key.split_once('/').map(|(domain, _)| domain)
 }
 
 /// Who has to be allowed to read a Secret that a manager hands out.
