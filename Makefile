@@ -8,6 +8,7 @@ TARGET := wasm32-wasip1
 WASM := target/$(TARGET)/release/secret_injector_policy.wasm
 SOURCES := $(shell find src -name '*') Cargo.toml Cargo.lock rust-toolchain.toml .cargo/config.toml
 VENV := .venv
+GO_WEBHOOK := target/go-webhook
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 OCI_ADDRESS := registry://$(shell sed -n 's|^ *io.kubewarden.policy.ociUrl: *||p' metadata.yml):v$(VERSION)
 
@@ -104,12 +105,12 @@ sessions: policy.wasm ## Record the session files for kwctl anew
 bench: policy.wasm ## Measure the policy beside the baselines (QUICK=1: one round)
 	@QUICK=$(QUICK) $(MEASURED) cargo bench -p e2e-tests --features jemalloc --bench evaluation
 
-target/go-webhook: e2e-tests/go-webhook/main.go e2e-tests/go-webhook/build.py
+$(GO_WEBHOOK): e2e-tests/go-webhook/main.go e2e-tests/go-webhook/build.py
 	@echo "==> Building the webhook in Go, with Go and its libraries from Debian (some 70 MB)"
 	@python3 e2e-tests/go-webhook/build.py target/go $@
 
 .PHONY: bench-go
-bench-go: policy.wasm target/go-webhook ## Measure the policy beside a webhook in Go
+bench-go: policy.wasm $(GO_WEBHOOK) ## Measure the policy beside a webhook in Go
 	@$(MEASURED) cargo build --quiet --profile bench -p e2e-tests --features jemalloc --bin go_webhook
 	@$(MEASURED) target/release/go_webhook
 
