@@ -9,7 +9,7 @@ use crate::injection::{FileOrigin, Injection};
 use crate::json::{Node, Shape, Writer};
 use crate::managers::common::CLIENT_VARIABLES;
 use crate::managers::{self, Context, Severity, Unserved, User};
-use crate::pod::{self, Addition, Pod, PodError};
+use crate::pod::{self, Addition, Pod, PodError, STATUS_ANNOTATION};
 use crate::requests::{self, FLYTE_PREFIX, JSON_ANNOTATION, SecretRequest};
 use crate::settings::{OnUnserved, Settings};
 
@@ -163,7 +163,7 @@ pub fn validate(payload: &[u8], cluster: &dyn Cluster) -> Vec<u8> {
         Ok(None) => return ACCEPTED.to_vec(),
         Ok(Some(response)) => response,
         Err(rejection) => Response {
-            message: Some(rejection.to_string()),
+            message: Some(shortened(rejection.to_string())),
             code: rejection.code(),
             ..Response::default()
         },
@@ -260,8 +260,11 @@ fn admit<'a>(payload: &'a [u8], cluster: &dyn Cluster) -> Result<Option<Response
         }
     }
     warnings.extend(pod.add(&additions, &context)?);
-    if settings.status_annotation {
-        pod.set_status(summary(&additions, &settings, Detail::Short))?;
+    if settings.status_annotation && !pod.set_status(summary(&additions, &settings, Detail::Short))? {
+        warnings.push(format!(
+            "the annotation {STATUS_ANNOTATION} is left out: the Pod's annotations would take more than the 256 KiB that \
+             Kubernetes allows"
+        ));
     }
     Ok(Some(Response {
         accepted: true,
@@ -288,6 +291,20 @@ fn few(mut warnings: Vec<String>) -> Vec<String> {
         warnings.push(format!("{} more warnings are left out", more + 1));
     }
     warnings
+}
+
+/// How much of a rejection is said, at its beginning and at its end, in bytes: it may quote names as long as a request is,
+/// and says at its end what to do.
+const MESSAGE_ENDS: (usize, usize) = (4096, 1024);
+
+/// `message` without its middle, where it is long.
+fn shortened(message: String) -> String {
+    let begin = message.floor_char_boundary(MESSAGE_ENDS.0);
+    let end = message.ceil_char_boundary(message.len().saturating_sub(MESSAGE_ENDS.1));
+    match (message.get(..begin), message.get(end..)) {
+        (Some(first), Some(last)) if begin < end => format!("{first} … {last}"),
+        _ => message,
+    }
 }
 
 /// Why nobody serves `request`, a line for each manager.
@@ -386,6 +403,15 @@ fn visible_file(injection: &Injection, settings: &Settings) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_messages_lose_their_middle() {
+        let message = |length: usize| format!("{}!", "ß".repeat(length / 2));
+        assert_eq!(shortened(message(5118)), message(5118));
+        let short = shortened(message(100_000));
+        assert!(short.starts_with("ßß") && short.contains("ß … ß") && short.ends_with("ß!"));
+        assert_eq!(short.len(), 4096 + 1023 + " … ".len());
+    }
 
     #[test]
     fn warnings_are_few() {

@@ -53,6 +53,10 @@ const CONTAINER_LISTS: [&str; 2] = ["initContainers", "containers"];
 /// The annotation that says what was injected.
 pub const STATUS_ANNOTATION: &str = "secret-injector/status";
 
+/// What all annotations of a Pod may take together, their keys and values, in bytes
+/// ([TotalAnnotationSizeLimitB](https://github.com/kubernetes/kubernetes/blob/master/staging/src/k8s.io/apimachinery/pkg/api/validation/objectmeta.go)).
+const MOST_ANNOTATIONS: usize = 256 * 1024;
+
 /// A Pod that can be added to.
 #[derive(Debug)]
 pub struct Pod<'a>(Node<'a>);
@@ -409,18 +413,27 @@ impl<'a> Pod<'a> {
         Ok(())
     }
 
-    /// Writes the status annotation, a JSON string; what it held is of no interest.
+    /// Writes the status annotation, a JSON string; what it held is of no interest. Returns whether there was room for it:
+    /// where there is none, the Pod has no such annotation.
     ///
     /// # Errors
     /// [`PodError::WrongType`]
-    pub fn set_status(&mut self, status: String) -> Result<(), PodError> {
+    pub fn set_status(&mut self, status: String) -> Result<bool, PodError> {
         let annotations = self.metadata_mut("annotations")?;
+        let own = annotations.iter().position(|(key, _)| key == STATUS_ANNOTATION);
+        let others: usize = annotations
+            .iter()
+            .filter(|(key, _)| key != STATUS_ANNOTATION)
+            .map(|(key, value)| key.len().saturating_add(length(value)))
+            .sum();
+        let fits = others + STATUS_ANNOTATION.len() + status.len() <= MOST_ANNOTATIONS;
         let status = Node::Made(status.into());
-        match annotations.iter_mut().find(|(key, _)| key == STATUS_ANNOTATION) {
-            Some((_, value)) => *value = status,
-            None => annotations.push((Cow::Borrowed(STATUS_ANNOTATION), status)),
+        match (own.and_then(|index| annotations.get_mut(index)), fits) {
+            (Some((_, value)), true) => *value = status,
+            (None, true) => annotations.push((Cow::Borrowed(STATUS_ANNOTATION), status)),
+            (_, false) => annotations.retain(|(key, _)| key != STATUS_ANNOTATION),
         }
-        Ok(())
+        Ok(fits)
     }
 
     fn metadata_mut(&mut self, field: &'static str) -> Result<&mut Vec<(Cow<'a, str>, Node<'a>)>, WrongType> {

@@ -459,6 +459,65 @@ fn duplicate_keys() {
 }
 
 #[test]
+fn a_rejection_is_short_whatever_it_quotes() {
+    let policy = Policy::new();
+    let long = "x".repeat(LARGEST);
+    for (request, end) in [
+        (
+            json!([{"group": "g", "key": format!("{long}/")}]),
+            "letters, digits, '-', '_' and '.')",
+        ),
+        (json!([{"group": "g", "key": "k", "containers": [long]}]), "it has c0"),
+    ] {
+        let (code, message) = policy.rejected(&pod_of(1, &request), "{}");
+        assert_eq!(code, 422);
+        assert!(
+            message.starts_with("annotation secret-injector/requests, item 1"),
+            "{}…",
+            &message[..200]
+        );
+        assert!(message.ends_with(end), "{}", &message[message.len() - 200..]);
+        assert!(message.len() < 6_000, "{} bytes", message.len());
+    }
+}
+
+#[test]
+fn the_status_does_not_make_annotations_too_large() {
+    let policy = Policy::new();
+    let pod = |own: usize| {
+        let mut pod: Value = serde_json::from_str(&pod_of(1, &requests(100))).expect("JSON");
+        pod["metadata"]["annotations"]["own"] = "x".repeat(own).into();
+        pod
+    };
+    let annotations = |pod: &Value| pod["metadata"]["annotations"].as_object().expect("annotations").clone();
+    let size = |pod: &Value| -> usize {
+        let sizes = annotations(pod).into_iter();
+        sizes
+            .map(|(key, value)| key.len() + value.as_str().expect("a string").len())
+            .sum()
+    };
+    let room = 256 * 1024 - size(&pod(0));
+    // Kubernetes takes this Pod as it is, but not with a status.
+    let mut full = pod(room);
+    full["metadata"]["annotations"]["own"] = "x".repeat(room - 60).into();
+    full["metadata"]["annotations"]["secret-injector/status"] = "somebody's".into();
+    let answer: Value = serde_json::from_str(&policy.create(&full.to_string())).expect("JSON");
+    let mutated = &answer["mutated_object"];
+    assert!(!annotations(mutated).contains_key("secret-injector/status"));
+    assert!(mutated["spec"]["containers"][0]["env"].is_array());
+    assert!(
+        answer["warnings"]
+            .to_string()
+            .contains("secret-injector/status is left out"),
+        "{}",
+        answer["warnings"]
+    );
+
+    let mutated = policy.mutated(&pod(room / 2).to_string(), "{}");
+    assert!(annotations(&mutated).contains_key("secret-injector/status") && size(&mutated) <= 256 * 1024);
+}
+
+#[test]
 fn numbers_that_no_float_holds() {
     let policy = Policy::new();
     let numbers = "[123456789012345678901234567890,1e999,-0,0.1000000000000000055511151231257827,1E+2,-1e-999,18446744073709551616]";
