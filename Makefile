@@ -17,11 +17,13 @@ TIME ?= 600
 SANITIZER ?= address
 SEED ?= 1
 
-# What is measured has the allocator of the policy server, set as there but for its profiler
-# (https://github.com/kubewarden/kubewarden-controller/blob/main/crates/policy-server/src/main.rs). And with panic = "abort"
-# cargo would build a library twice under one name: once for the benchmark, which unwinds.
-MEASURED := CARGO_PROFILE_RELEASE_PANIC=unwind \
-  MALLOC_CONF=background_thread:true,tcache_max:4096,dirty_decay_ms:5000,muzzy_decay_ms:5000
+# With panic = "abort" cargo builds a library twice under one name: once for a benchmark, which unwinds.
+UNWIND := CARGO_PROFILE_RELEASE_PANIC=unwind
+# As the policy server sets its allocator, but for the profiler
+# (https://github.com/kubewarden/kubewarden-controller/blob/main/crates/policy-server/src/main.rs).
+ALLOCATOR := MALLOC_CONF=background_thread:true,tcache_max:4096,dirty_decay_ms:5000,muzzy_decay_ms:5000
+# The first processor that this process may run on.
+ONE_CORE := taskset --cpu-list $$(sed -n 's/^Cpus_allowed_list:[[:space:]]*\([0-9]*\).*/\1/p' /proc/self/status)
 
 EXAMPLE ?= flyte-task
 EXAMPLE_DIR := e2e-tests/examples/$(EXAMPLE)
@@ -103,7 +105,7 @@ sessions: policy.wasm ## Record the session files for kwctl anew
 
 .PHONY: bench
 bench: policy.wasm ## Measure the policy beside the baselines (QUICK=1: one round)
-	@QUICK=$(QUICK) $(MEASURED) cargo bench -p e2e-tests --features jemalloc --bench evaluation
+	@QUICK=$(QUICK) $(UNWIND) $(ALLOCATOR) cargo bench -p e2e-tests --features jemalloc --bench evaluation
 
 $(GO_WEBHOOK): e2e-tests/go-webhook/main.go e2e-tests/go-webhook/build.py
 	@echo "==> Building the webhook in Go, with Go and its libraries from Debian (some 70 MB)"
@@ -111,12 +113,12 @@ $(GO_WEBHOOK): e2e-tests/go-webhook/main.go e2e-tests/go-webhook/build.py
 
 .PHONY: bench-go
 bench-go: policy.wasm $(GO_WEBHOOK) ## Measure the policy beside a webhook in Go
-	@$(MEASURED) cargo build --quiet --profile bench -p e2e-tests --features jemalloc --bin go_webhook
-	@$(MEASURED) target/release/go_webhook
+	@$(UNWIND) cargo build --quiet --profile bench -p e2e-tests --features jemalloc --bin bench_go
+	@$(ALLOCATOR) $(ONE_CORE) target/release/bench_go
 
 .PHONY: growth
 growth: policy.wasm ## Measure how time grows with containers and secrets, and how much memory the largest Pods take
-	@CARGO_PROFILE_RELEASE_PANIC=unwind cargo build --quiet --profile bench -p e2e-tests --bin growth
+	@$(UNWIND) cargo build --quiet --profile bench -p e2e-tests --bin growth
 	@target/release/growth
 	@cargo test --quiet -p e2e-tests --test limits memory_is_bounded -- --nocapture 2>&1 | grep -v "^memory allocation\|RUST_BACKTRACE"
 

@@ -261,10 +261,12 @@ fn admit<'a>(payload: &'a [u8], cluster: &dyn Cluster) -> Result<Option<Response
     }
     warnings.extend(pod.add(&additions, &context)?);
     if settings.status_annotation && !pod.set_status(summary(&additions, &settings, Detail::Short))? {
-        warnings.push(format!(
+        let left_out = format!(
             "the annotation {STATUS_ANNOTATION} is left out: the Pod's annotations would take more than the 256 KiB that \
              Kubernetes allows"
-        ));
+        );
+        // In front, as the last ones are cut off where there are many.
+        warnings.insert(0, left_out);
     }
     Ok(Some(Response {
         accepted: true,
@@ -284,25 +286,28 @@ fn admit<'a>(payload: &'a [u8], cluster: &dyn Cluster) -> Result<Option<Response
 /// [4 KiB in all](https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/#response).
 const MOST_WARNINGS: usize = 30;
 
-/// The first of `warnings`, and how many more there are.
+/// The first of `warnings`, none of them long, and how many more there are.
 fn few(mut warnings: Vec<String>) -> Vec<String> {
     if let Some(more) = warnings.len().checked_sub(MOST_WARNINGS + 1).filter(|more| *more > 0) {
         warnings.truncate(MOST_WARNINGS);
         warnings.push(format!("{} more warnings are left out", more + 1));
     }
-    warnings
+    warnings.into_iter().map(shortened).collect()
 }
 
-/// How much of a rejection is said, at its beginning and at its end, in bytes: it may quote names as long as a request is,
-/// and says at its end what to do.
-const MESSAGE_ENDS: (usize, usize) = (4096, 1024);
+/// How much of the beginning of a rejection or warning is said, in bytes: it may quote names as long as a request is.
+const LONGEST_BEGINNING: usize = 4096;
+
+/// How much of the end is said, which tells what to do.
+const LONGEST_END: usize = 1024;
 
 /// `message` without its middle, where it is long.
 fn shortened(message: String) -> String {
-    let begin = message.floor_char_boundary(MESSAGE_ENDS.0);
-    let end = message.ceil_char_boundary(message.len().saturating_sub(MESSAGE_ENDS.1));
+    const GAP: &str = " … ";
+    let begin = message.floor_char_boundary(LONGEST_BEGINNING);
+    let end = message.ceil_char_boundary(message.len().saturating_sub(LONGEST_END));
     match (message.get(..begin), message.get(end..)) {
-        (Some(first), Some(last)) if begin < end => format!("{first} … {last}"),
+        (Some(first), Some(last)) if end.saturating_sub(begin) > GAP.len() => format!("{first}{GAP}{last}"),
         _ => message,
     }
 }
@@ -406,11 +411,24 @@ mod tests {
 
     #[test]
     fn long_messages_lose_their_middle() {
-        let message = |length: usize| format!("{}!", "ß".repeat(length / 2));
-        assert_eq!(shortened(message(5118)), message(5118));
-        let short = shortened(message(100_000));
-        assert!(short.starts_with("ßß") && short.contains("ß … ß") && short.ends_with("ß!"));
-        assert_eq!(short.len(), 4096 + 1023 + " … ".len());
+        // 5 KiB, and the gap of 5 bytes, are the longest.
+        for (message, whole) in [
+            ("x".repeat(5125), true),
+            ("x".repeat(5126), false),
+            ("ß".repeat(2562), true),
+            ("ß".repeat(2563), false),
+            (format!("xyz{}", "😀".repeat(2000)), false),
+        ] {
+            let short = shortened(message.clone());
+            assert_eq!(short == message, whole, "{} bytes", message.len());
+            assert!(
+                short.len() <= 5125 && (whole || short.contains(" … ")),
+                "{}",
+                short.len()
+            );
+        }
+        let short = shortened(format!("begin{}end", "x".repeat(100_000)));
+        assert!(short.starts_with("beginx") && short.ends_with("xend"));
     }
 
     #[test]

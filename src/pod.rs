@@ -426,7 +426,9 @@ impl<'a> Pod<'a> {
             .filter(|(key, _)| key != STATUS_ANNOTATION)
             .map(|(key, value)| key.len().saturating_add(length(value)))
             .sum();
-        let fits = others + STATUS_ANNOTATION.len() + status.len() <= MOST_ANNOTATIONS;
+        let room = MOST_ANNOTATIONS.saturating_sub(others.saturating_add(STATUS_ANNOTATION.len()));
+        // Its escapes do not count, but are rarely what matters.
+        let fits = status.len() <= room || serde_json::from_str::<String>(&status).is_ok_and(|text| text.len() <= room);
         let status = Node::Made(status.into());
         match (own.and_then(|index| annotations.get_mut(index)), fits) {
             (Some((_, value)), true) => *value = status,

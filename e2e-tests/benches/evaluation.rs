@@ -69,6 +69,10 @@ fn main() -> Result<()> {
     fs::write(repository().join("target/bench.json"), report.to_json()?)?;
     println!("{}", report.to_markdown());
     if !quick {
+        ensure!(
+            cfg!(feature = "jemalloc"),
+            "these figures are of another allocator than the policy server's: use make bench"
+        );
         report.write_into(&repository().join("docs/benchmarks.md"))?;
         report.write_sizing_into(&repository().join("docs/scaling.md"))?;
     }

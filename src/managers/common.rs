@@ -167,7 +167,7 @@ pub fn suggestion(request: &SecretRequest, namespace: &str, secret: &str, contex
     near.map_or_else(String::new, |(_, key)| format!("; did you mean key {key:?}?"))
 }
 
-/// Whether a manager may write the annotation `key`: not the requests, nor what this policy says of them.
+/// Whether a manager may write the annotation `key`: none in the domains of the requests, where the status stands too.
 pub fn is_annotation(key: &str) -> bool {
     names::is_metadata_key(key)
         && [FLYTE_PREFIX, JSON_ANNOTATION]
