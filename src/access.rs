@@ -25,7 +25,7 @@ impl Rule {
         let rule = Self {
             namespaces: globs(&mut fields, "namespaces")?,
             service_accounts: globs(&mut fields, "serviceAccounts")?,
-            secrets: globs(&mut fields, "secrets")?,
+            secrets: globs(&mut fields, SECRETS)?,
         };
         fields.finish()?;
         Ok(rule)
@@ -39,7 +39,12 @@ impl Rule {
     }
 }
 
+const SECRETS: &str = "secrets";
+
 fn globs(fields: &mut Fields<'_>, name: &'static str) -> Result<Vec<Glob>, SettingsError> {
+    if fields.is_null(name) {
+        return Err(fields.invalid(name, "has nothing under it: list patterns, or leave it out for all"));
+    }
     let Some(patterns) = fields.take::<Vec<String>>(name)? else {
         return Ok(vec![Glob::new("*")]);
     };
@@ -47,6 +52,13 @@ fn globs(fields: &mut Fields<'_>, name: &'static str) -> Result<Vec<Glob>, Setti
         return Err(fields.invalid(
             name,
             "is empty, so that the rule allows nothing: list patterns, or leave it out",
+        ));
+    }
+    let needs_slash = |pattern: &&String| name == SECRETS && !pattern.contains(['/', '*', '?']);
+    if let Some(pattern) = patterns.iter().find(needs_slash) {
+        return Err(fields.invalid(
+            name,
+            &format!("holds {pattern:?}, which no secret fits: they are written as group/key"),
         ));
     }
     Ok(patterns.iter().map(|pattern| Glob::new(pattern)).collect())
@@ -74,7 +86,9 @@ pub fn refusal(request: &SecretRequest, secret: (&str, &str), context: &Context<
     };
     format!(
         "no rule of the policy's setting access lets a Pod of the service account {:?} in the namespace {:?} ask for the \
-         secret \"{group}/{key}\"{alone}; ask the cluster's operator for such a rule",
-        context.service_account, context.namespace
+         secret {:?}{alone}; ask the cluster's operator for such a rule",
+        context.service_account,
+        context.namespace,
+        format!("{group}/{key}")
     )
 }

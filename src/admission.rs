@@ -8,7 +8,7 @@ use crate::cluster::Cluster;
 use crate::injection::{FileOrigin, Injection};
 use crate::json::{Node, Shape, Writer};
 use crate::managers::common::CLIENT_VARIABLES;
-use crate::managers::{self, Context, Severity, Unserved, User};
+use crate::managers::{self, Context, Severity, Unserved, User, flyte, vault};
 use crate::pod::{self, Addition, Pod, PodError, STATUS_ANNOTATION};
 use crate::requests::{self, FLYTE_PREFIX, JSON_ANNOTATION, SecretRequest};
 use crate::settings::{OnUnserved, Settings};
@@ -223,8 +223,16 @@ fn admit<'a>(payload: &'a [u8], cluster: &dyn Cluster) -> Result<Option<Response
     let groups = user.map_or(&[][..], |user| user.items("groups"));
     let groups: Vec<&str> = groups.iter().filter_map(Node::as_text).collect();
     let service_account = pod.service_account().to_owned();
-    let labels: Vec<_> = pod.labels().map(|(key, value)| (key.clone(), value.clone())).collect();
-    let annotation_keys: Vec<_> = pod.annotations().map(|(key, _)| key.clone()).collect();
+    let labels: Vec<_> = pod
+        .labels()
+        .filter(|(key, _)| flyte::LABELS.contains(&key.as_ref()))
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
+    let agent_orders: Vec<_> = pod
+        .annotations()
+        .filter(|(key, _)| vault::is_order(key))
+        .map(|(key, _)| key.clone())
+        .collect();
     let context = Context {
         settings: &settings,
         namespace: self::text(Some(&request), "namespace")?,
@@ -234,7 +242,7 @@ fn admit<'a>(payload: &'a [u8], cluster: &dyn Cluster) -> Result<Option<Response
             groups: &groups,
         },
         labels: &labels,
-        annotation_keys: &annotation_keys,
+        agent_orders: &agent_orders,
         cluster,
         requests: &requests,
     };
@@ -259,7 +267,7 @@ fn admit<'a>(payload: &'a [u8], cluster: &dyn Cluster) -> Result<Option<Response
             Err(failure) => return Err(Rejection::Unserved(explained(request, &failure), failure.severity)),
         }
     }
-    warnings.extend(pod.add(&additions, &context)?);
+    warnings.extend(pod.add(&additions, &settings)?);
     if settings.status_annotation && !pod.set_status(summary(&additions, &settings, Detail::Short))? {
         let left_out = format!(
             "the annotation {STATUS_ANNOTATION} is left out: the Pod's annotations would take more than the 256 KiB that \

@@ -104,6 +104,7 @@ struct SecretQuestion {
 #[derive(Clone, PartialEq, Eq)]
 struct Permission {
     user: String,
+    groups: Vec<String>,
     namespace: String,
     name: String,
 }
@@ -131,13 +132,14 @@ impl Cluster for HostCluster {
     fn may_get_secret(&self, user: &str, groups: &[String], namespace: &str, name: &str) -> Result<bool, ClusterError> {
         let permission = Permission {
             user: user.to_owned(),
+            groups: groups.to_vec(),
             namespace: namespace.to_owned(),
             name: name.to_owned(),
         };
         if let Some((_, answer)) = self.permissions.borrow().iter().find(|(asked, _)| *asked == permission) {
             return answer.clone();
         }
-        let answer = ask_permission(&permission, groups);
+        let answer = ask_permission(&permission);
         self.permissions.borrow_mut().push((permission, answer.clone()));
         answer
     }
@@ -287,10 +289,10 @@ fn field_masks(keys: &[String]) -> BTreeSet<String> {
     masks
 }
 
-fn ask_permission(permission: &Permission, groups: &[String]) -> Result<bool, ClusterError> {
+fn ask_permission(permission: &Permission) -> Result<bool, ClusterError> {
     let request = CanIRequest {
         subject_access_review: SubjectAccessReview {
-            groups: Some(groups.to_vec()),
+            groups: Some(permission.groups.clone()),
             resource_attributes: ResourceAttributes {
                 group: Some(String::new()),
                 name: Some(permission.name.clone()),

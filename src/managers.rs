@@ -28,8 +28,8 @@ use crate::cluster::Cluster;
 use crate::injection::Injection;
 use crate::names::Glob;
 use crate::requests::{MountRequirement, SecretRequest};
+use crate::settings::Settings;
 use crate::settings::fields::{Fields, SettingsError};
-use crate::settings::{InitContainers, Settings};
 
 /// A system that keeps secrets, as an operator has set it up.
 pub trait Manager {
@@ -79,10 +79,10 @@ pub struct Context<'a> {
     pub service_account: &'a str,
     /// Who asked for the Pod.
     pub user: User<'a>,
-    /// The Pod's labels.
+    /// The Pod's labels, those that a manager asks for ([`flyte::LABELS`]): a Pod may have thousands.
     pub labels: &'a [(Cow<'a, str>, Cow<'a, str>)],
-    /// The keys of the Pod's annotations.
-    pub annotation_keys: &'a [Cow<'a, str>],
+    /// The keys of the Pod's annotations that the Vault Agent could take orders from ([`vault::is_order`]).
+    pub agent_orders: &'a [Cow<'a, str>],
     /// The cluster, as far as the host lets the policy see it.
     pub cluster: &'a dyn Cluster,
     /// All of the Pod's requests, so that a Secret is read once for all of them.
@@ -110,7 +110,7 @@ impl<'a> Context<'a> {
         )
     }
 
-    /// The value of the Pod's label `key`.
+    /// The value of the Pod's label `key`, one of [`flyte::LABELS`].
     pub fn label(&self, key: &str) -> Option<&'a str> {
         self.labels
             .iter()
@@ -123,10 +123,6 @@ impl<'a> Context<'a> {
 pub struct Fetch<'a> {
     /// The secrets, in the order of the requests.
     pub items: &'a [FetchItem<'a>],
-    /// The settings that all managers share.
-    pub settings: &'a Settings,
-    /// The namespace of the admission request.
-    pub namespace: &'a str,
     /// Where an init container is to mount the first memory volume: nothing else is mounted there.
     pub directory: &'a str,
 }
@@ -180,7 +176,7 @@ pub struct Entry {
 }
 
 /// Which requests a manager is asked for.
-#[derive(Debug, Default, Clone)]
+#[derive(Debug, Clone)]
 pub struct Match {
     /// The group has to fit one of these; all do when there are none.
     pub groups: Vec<Glob>,
@@ -333,14 +329,14 @@ pub struct Served {
 /// Why a request is not served: each manager asked, and what it said.
 #[derive(Debug)]
 pub struct Unserved {
-    /// The worst of it; it decides the rejection's code.
+    /// What the last manager that was asked said; it decides the rejection's code.
     pub severity: Severity,
     /// A line for each manager that was asked.
     pub reasons: Vec<(String, String)>,
 }
 
 /// How bad it is that a request is not served.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Severity {
     /// No manager has it.
     Nobody,
@@ -396,9 +392,4 @@ pub fn serve(request: &SecretRequest, context: &Context<'_>) -> Result<Served, U
         },
         reasons,
     })
-}
-
-/// Where our init containers stand among the Pod's own.
-pub fn stands_first(settings: &Settings) -> bool {
-    settings.init_containers == InitContainers::First
 }

@@ -15,9 +15,9 @@ use serde_json::Value;
 
 use crate::injection::{Annotation, Injection};
 use crate::json::{Node, Shape, WrongType, covers};
-use crate::managers::Context;
 use crate::order::sort_and_dedup;
 use crate::requests::{Containers, SecretRequest};
+use crate::settings::Settings;
 
 const NAMED: Shape = Shape::Fields(&[("name", Shape::Text)]);
 const CONTAINER: Shape = Shape::Fields(&[("name", Shape::Text), ("env", Shape::ListOf(&NAMED))]);
@@ -190,10 +190,6 @@ pub enum PodError {
     Unwritable,
 }
 
-/// The longest list of warnings: the API server passes on
-/// [4 KiB in all](https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/#response).
-const MOST_WARNINGS: usize = 30;
-
 /// How much may be added to a Pod, in bytes of JSON. Secrets and containers multiply, so that a small request could make
 /// a Pod of hundreds of MiB.
 ///
@@ -308,22 +304,18 @@ impl<'a> Pod<'a> {
     ///
     /// # Errors
     /// [`PodError`]; the Pod may then hold a part of the additions and is of no use.
-    pub fn add(&mut self, additions: &[Addition<'_>], context: &Context<'_>) -> Result<Vec<String>, PodError> {
+    pub fn add(&mut self, additions: &[Addition<'_>], settings: &Settings) -> Result<Vec<String>, PodError> {
         self.check_targets(additions)?;
         let mut warnings: Vec<String> = additions
             .iter()
             .flat_map(|addition| addition.injection.warnings.iter().cloned())
             .collect();
         let mut room = Room::new();
-        let files = files::add(self, additions, context, &mut room)?;
+        let files = files::add(self, additions, settings, &mut room)?;
         env::add(self, additions, &files, &mut room, &mut warnings)?;
         self.add_metadata(additions, &mut room, &mut warnings)?;
-        self.add_pull_secrets(additions)?;
+        self.add_pull_secrets(additions, &mut room)?;
         sort_and_dedup(&mut warnings);
-        if let Some(more) = warnings.len().checked_sub(MOST_WARNINGS).filter(|more| *more > 0) {
-            warnings.truncate(MOST_WARNINGS);
-            warnings.push(format!("{more} more warnings are left out"));
-        }
         Ok(warnings)
     }
 
@@ -372,6 +364,7 @@ impl<'a> Pod<'a> {
                 };
                 if is_new(&annotation.key, "annotation", index, additions, &mut annotations, value)? {
                     room.compare(self.metadata_mut("annotations")?.len())?;
+                    room.take(annotation.key.len().saturating_add(annotation.value.len()))?;
                     self.add_annotation(annotation, warnings)?;
                 }
             }
@@ -384,6 +377,8 @@ impl<'a> Pod<'a> {
                     continue;
                 }
                 let labels = self.metadata_mut("labels")?;
+                room.compare(labels.len())?;
+                room.take(key.len().saturating_add(text.len()))?;
                 if !labels.iter().any(|(known, _)| known == key) {
                     labels.push((Cow::Owned(key.clone()), Node::Text(Cow::Owned(text.clone()))));
                 }
@@ -426,9 +421,10 @@ impl<'a> Pod<'a> {
             .filter(|(key, _)| key != STATUS_ANNOTATION)
             .map(|(key, value)| key.len().saturating_add(length(value)))
             .sum();
-        let room = MOST_ANNOTATIONS.saturating_sub(others.saturating_add(STATUS_ANNOTATION.len()));
-        // Its escapes do not count, but are rarely what matters.
-        let fits = status.len() <= room || serde_json::from_str::<String>(&status).is_ok_and(|text| text.len() <= room);
+        // Its quotation marks have escapes here, and there are hardly any others.
+        let escapes = status.as_bytes().windows(2).filter(|pair| *pair == br#"\""#).count();
+        let size = status.len().saturating_sub(escapes.saturating_add(2));
+        let fits = others.saturating_add(STATUS_ANNOTATION.len()).saturating_add(size) <= MOST_ANNOTATIONS;
         let status = Node::Made(status.into());
         match (own.and_then(|index| annotations.get_mut(index)), fits) {
             (Some((_, value)), true) => *value = status,
@@ -444,12 +440,13 @@ impl<'a> Pod<'a> {
             .object_mut(field)
     }
 
-    fn add_pull_secrets(&mut self, additions: &[Addition<'_>]) -> Result<(), PodError> {
+    fn add_pull_secrets(&mut self, additions: &[Addition<'_>], room: &mut Room) -> Result<(), PodError> {
         for name in additions
             .iter()
             .flat_map(|addition| &addition.injection.image_pull_secrets)
         {
             let secrets = self.spec_list("imagePullSecrets")?;
+            room.compare(secrets.len())?;
             if !secrets.iter().any(|secret| secret.text("name") == Some(name)) {
                 secrets.push(object([("name", Node::Text(Cow::Owned(name.clone())))]));
             }

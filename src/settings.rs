@@ -54,15 +54,15 @@ pub enum OnUnserved {
 const NOT_OURS: &[(&str, &str)] = &[
     (
         "certDir",
-        "the policy server makes and renews its certificates; leave it out",
+        "the Kubewarden controller makes and renews the certificates; leave it out",
     ),
     (
         "localCert",
-        "the policy server makes and renews its certificates; leave it out",
+        "the Kubewarden controller makes and renews the certificates; leave it out",
     ),
     (
         "secretName",
-        "the policy server keeps its certificates in a Secret of its own; leave it out",
+        "the Kubewarden controller keeps the certificates in Secrets of its own; leave it out",
     ),
     ("listenPort", "the policy server listens; leave it out"),
     (
@@ -146,6 +146,7 @@ impl Settings {
         }
         let init_containers = fields.choice(
             "initContainers",
+            InitContainers::First,
             &[("first", InitContainers::First), ("last", InitContainers::Last)],
         )?;
         let env_files = fields.take("envFiles")?.unwrap_or(false);
@@ -159,9 +160,17 @@ impl Settings {
         let status_annotation = fields.take("statusAnnotation")?.unwrap_or(true);
         let on_unserved = fields.choice(
             "onUnserved",
+            OnUnserved::Reject,
             &[("reject", OnUnserved::Reject), ("warn", OnUnserved::Warn)],
         )?;
         let managers = managers(&mut fields)?;
+        if fields.is_null("access") {
+            return Err(fields.invalid(
+                "access",
+                "has nothing under it: list rules, write [] so that no Pod may ask for anything, or leave it out so that \
+                 every Pod may ask for everything",
+            ));
+        }
         let access = match fields.list("access")? {
             Some(rules) => Some(rules.into_iter().map(Rule::from_fields).collect::<Result<_, _>>()?),
             None => None,
@@ -191,6 +200,13 @@ impl Settings {
     /// As [`Self::parse`].
     pub fn from_raw(raw: Option<&RawValue>) -> Result<Self, SettingsError> {
         Self::parse(raw.map_or("null", RawValue::get))
+    }
+}
+
+impl InitContainers {
+    /// Whether the init containers that we add stand before the Pod's own.
+    pub fn stand_first(self) -> bool {
+        self == Self::First
     }
 }
 

@@ -355,7 +355,7 @@ fn lookalikes_of_our_init_containers() {
     });
     let many = format!(
         r#""initContainers":[{}{lookalike}],"#,
-        format!("{lookalike},").repeat(500)
+        format!("{lookalike},").repeat(100)
     );
     for own in [large, many] {
         let pod = pod_of(1, &requests(300)).replace(r#""containers""#, &format!(r#"{own}"containers""#));

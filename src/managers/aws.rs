@@ -46,7 +46,11 @@ impl Aws {
     /// # Errors
     /// What an operator has to change.
     pub fn from_fields(fields: &mut Fields<'_>) -> Result<Self, SettingsError> {
-        let client = fields.choice("client", &[("sidecar", Client::Sidecar), ("cli", Client::Cli)])?;
+        let client = fields.choice(
+            "client",
+            Client::Sidecar,
+            &[("sidecar", Client::Sidecar), ("cli", Client::Cli)],
+        )?;
         let image = match client {
             Client::Sidecar => SIDECAR_IMAGE,
             Client::Cli => CLI_IMAGE,

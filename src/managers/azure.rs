@@ -79,19 +79,21 @@ impl Manager for Azure {
     }
 }
 
-/// The name in a secret's URL; a group that is no URL is a name itself, which az refuses.
+/// The name in a secret's URL; a group that is no URL is a name itself, as it is for Flyte, though az refuses it.
 ///
-/// az takes the URL apart with Python's
-/// [urlparse](https://docs.python.org/3/library/urllib.parse.html#urllib.parse.urlparse): what stands behind `?`, `#` or `;`
-/// is no part of the path. A value that begins with `@` is read from the file of that name.
+/// It may hold what
+/// [Key Vault](https://learn.microsoft.com/en-us/azure/key-vault/general/about-keys-secrets-certificates#object-identifiers)
+/// lets it hold, and a `%`: az takes the URL apart with Python's
+/// [urlparse](https://docs.python.org/3/library/urllib.parse.html#urllib.parse.urlparse), for which what stands behind `?`,
+/// `#` or `;` is no part of the path. And a name that ends like a host would fit an operator's pattern for hosts.
 fn name(url: &str) -> Option<&str> {
     let parts: Vec<&str> = url.split('/').collect();
-    let name = match *parts.as_slice() {
-        [name] => name,
-        ["https:", "", host, "secrets", name] if is_host(host) => name,
-        _ => return None,
-    };
-    (!name.contains(['?', '#', ';', '@'])).then_some(name)
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'%');
+    match *parts.as_slice() {
+        [name] if !name.contains(['?', '#', ';', '@']) => Some(name),
+        ["https:", "", host, "secrets", name] if is_host(host) && name.bytes().all(is_name) => Some(name),
+        _ => None,
+    }
 }
 
 fn is_host(host: &str) -> bool {

@@ -195,15 +195,13 @@ impl Authorize {
     ///
     /// # Errors
     /// When it is none of the choices.
-    pub fn from_fields(fields: &mut Fields<'_>) -> Result<Self, SettingsError> {
-        fields.choice(
-            "authorize",
-            &[
-                ("serviceAccount", Self::ServiceAccount),
-                ("user", Self::User),
-                ("none", Self::None),
-            ],
-        )
+    pub fn from_fields(fields: &mut Fields<'_>, default: Self) -> Result<Self, SettingsError> {
+        let choices = [
+            ("serviceAccount", Self::ServiceAccount),
+            ("user", Self::User),
+            ("none", Self::None),
+        ];
+        fields.choice("authorize", default, &choices)
     }
 
     /// Asks Kubernetes whether the Pod, or its user, may `get` the Secret.
@@ -222,7 +220,7 @@ impl Authorize {
                     "system:authenticated".to_owned(),
                 ],
                 format!(
-                    "{{kind: ServiceAccount, name: {account}, namespace: {}}}",
+                    "{{kind: ServiceAccount, name: {account:?}, namespace: {:?}}}",
                     context.namespace
                 ),
                 format!(
@@ -246,12 +244,12 @@ impl Authorize {
                 "{who} may not get the Secret {secret:?} in the namespace {namespace:?}. This would allow it:\n\
                  apiVersion: rbac.authorization.k8s.io/v1\n\
                  kind: Role\n\
-                 metadata: {{name: read-{secret}, namespace: {namespace}}}\n\
-                 rules: [{{apiGroups: [\"\"], resources: [secrets], resourceNames: [{secret}], verbs: [get]}}]\n\
+                 metadata: {{name: read-{secret}, namespace: {namespace:?}}}\n\
+                 rules: [{{apiGroups: [\"\"], resources: [secrets], resourceNames: [{secret:?}], verbs: [get]}}]\n\
                  ---\n\
                  apiVersion: rbac.authorization.k8s.io/v1\n\
                  kind: RoleBinding\n\
-                 metadata: {{name: read-{secret}, namespace: {namespace}}}\n\
+                 metadata: {{name: read-{secret}, namespace: {namespace:?}}}\n\
                  roleRef: {{kind: Role, name: read-{secret}, apiGroup: rbac.authorization.k8s.io}}\n\
                  subjects: [{subject}]"
             ))),

@@ -54,10 +54,12 @@ impl Csi {
 }
 
 impl Manager for Csi {
-    /// The volume shows all files of its class, whatever the key: what chooses the class, or the synced Secret, counts.
+    /// The volume shows all files of its class, whatever the key: what chooses the class, the synced Secret or the credentials counts.
     fn selects<'r>(&self, request: &'r SecretRequest) -> (&'r str, &'r str) {
         let chooses = |name: &str| {
-            let texts = std::iter::once(&self.class).chain(&self.secret);
+            let texts = std::iter::once(&self.class)
+                .chain(&self.secret)
+                .chain(&self.credentials);
             [name, "id"]
                 .iter()
                 .any(|name| texts.clone().any(|text| expand(text, &all_but(name)).is_err()))

@@ -56,6 +56,7 @@ impl ContainerSettings {
         }
         let image_pull_policy = fields.choice(
             "imagePullPolicy",
+            "IfNotPresent",
             &[
                 ("IfNotPresent", "IfNotPresent"),
                 ("Always", "Always"),

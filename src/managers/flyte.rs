@@ -86,14 +86,7 @@ impl Flyte {
         }
         // Whoever may run Pods in a namespace may mount its Secrets, and `podNamespace` keeps out whoever may not.
         // `serviceAccount` would deny the Pods that Flyte starts: their service accounts have no RBAC for Secrets.
-        let authorize = fields.choice(
-            "authorize",
-            &[
-                ("none", common::Authorize::None),
-                ("serviceAccount", common::Authorize::ServiceAccount),
-                ("user", common::Authorize::User),
-            ],
-        )?;
+        let authorize = common::Authorize::from_fields(fields, common::Authorize::None)?;
         Ok(Self {
             namespace,
             literal: fields.take("literal")?.unwrap_or(false),
@@ -146,7 +139,7 @@ impl Flyte {
                     )));
                 }
             }
-            let _ = write!(looked, "\n  Secret {secret}, key {id} ({name})");
+            let _ = write!(looked, "\n  Secret {secret}, key {id:?} ({name})");
         }
         Err(Miss::NotHere(format!(
             "the namespace {namespace:?} has no secret {key:?} for the Pod's project, domain or organization; looked \
@@ -339,7 +332,13 @@ struct Found<'l> {
     id: String,
 }
 
-/// The labels that Flyte puts on its Pods, all of them or those of a wider scope, where the rest is empty.
+/// The labels that Flyte puts on its Pods.
+pub const LABELS: [&str; 3] = [ORGANIZATION, DOMAIN, PROJECT];
+const ORGANIZATION: &str = "organization";
+const DOMAIN: &str = "domain";
+const PROJECT: &str = "project";
+
+/// The values of [`LABELS`], all of them or those of a wider scope, where the rest is empty.
 #[derive(Debug, Default, Clone, Copy)]
 struct Labels<'l> {
     organization: &'l str,
@@ -358,9 +357,9 @@ impl<'l> Labels<'l> {
             })
         };
         Ok(Self {
-            organization: label("organization")?,
-            domain: label("domain")?,
-            project: label("project")?,
+            organization: label(ORGANIZATION)?,
+            domain: label(DOMAIN)?,
+            project: label(PROJECT)?,
         })
     }
 
@@ -368,9 +367,9 @@ impl<'l> Labels<'l> {
         placeholders::expand(
             template,
             &[
-                ("organization", self.organization.to_owned()),
-                ("domain", self.domain.to_owned()),
-                ("project", self.project.to_owned()),
+                (ORGANIZATION, self.organization.to_owned()),
+                (DOMAIN, self.domain.to_owned()),
+                (PROJECT, self.project.to_owned()),
             ],
         )
     }

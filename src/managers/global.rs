@@ -36,7 +36,7 @@ impl Global {
         }
         Ok(Self {
             namespace,
-            authorize: common::Authorize::from_fields(fields)?,
+            authorize: common::Authorize::from_fields(fields, common::Authorize::ServiceAccount)?,
         })
     }
 }

@@ -104,8 +104,9 @@ impl Template {
             allowed,
         };
         template.gives_files |= template.uses("path");
-        template.selects = PARTS.map(|name| template.uses(name));
         let in_path = |name| template.path.iter().any(|path| expand(path, &all_but(name)).is_err());
+        let by_path = template.uses("path");
+        template.selects = PARTS.map(|name| template.uses(name) || (by_path && in_path(name)));
         template.needs = PARTS.map(|name| template.uses(name) || in_path(name));
         if let Some(name) = template.dangling(&sample) {
             return Err(fields.invalid(
@@ -228,6 +229,12 @@ impl Template {
     }
 }
 
+fn twice(what: &str, key: &str) -> Miss {
+    Miss::NotHere(format!(
+        "with this request, two of the policy's {what} have the key {key:?}, and one would be lost"
+    ))
+}
+
 impl Manager for Template {
     fn selects<'r>(&self, request: &'r SecretRequest) -> (&'r str, &'r str) {
         let [group, key] = self.selects;
@@ -300,6 +307,9 @@ impl Manager for Template {
             if !common::is_annotation(&key) {
                 return Err(Miss::NotHere(format!("{key:?} cannot be the key of an annotation")));
             }
+            if injection.annotations.iter().any(|other| other.key == key) {
+                return Err(twice("annotations", &key));
+            }
             injection.annotations.push(Annotation {
                 key,
                 value: expand(value, &values).map_err(wrong_text)?,
@@ -311,6 +321,9 @@ impl Manager for Template {
             let value = expand(value, &values).map_err(wrong_text)?;
             if let Some(what) = label_problem(&key, &value) {
                 return Err(Miss::NotHere(format!("{key:?}: {value:?} has no valid {what}")));
+            }
+            if injection.labels.iter().any(|(other, _)| *other == key) {
+                return Err(twice("labels", &key));
             }
             injection.labels.push((key, value));
         }

@@ -252,17 +252,19 @@ const HARMLESS: [&str; 13] = [
     "template-",
 ];
 
-/// Refuses an annotation of the Pod's own that could lead the agent to another Vault, login or image, and that `ours` do
-/// not replace.
+/// Whether the annotation `key` could lead the agent to another Vault, login or image.
+pub fn is_order(key: &str) -> bool {
+    key.strip_prefix(PREFIX)
+        .is_some_and(|name| !HARMLESS.iter().any(|begin| name.starts_with(begin)))
+}
+
+/// Refuses a Pod's own orders to the agent that `ours` do not replace.
 fn check_own(ours: &[Annotation], context: &Context<'_>) -> Result<(), Miss> {
-    let own = context.annotation_keys.iter().find(|key| {
-        key.strip_prefix(PREFIX)
-            .is_some_and(|name| !HARMLESS.iter().any(|begin| name.starts_with(begin)))
-            && !ours.iter().any(|annotation| annotation.key == key.as_ref())
-    });
+    let replaced = |key: &str| ours.iter().any(|annotation| annotation.key == key);
+    let own = context.agent_orders.iter().find(|key| !replaced(key));
     own.map_or(Ok(()), |key| {
         Err(Miss::Denied(format!(
-            "the Pod's annotation {key} could decide where its secrets come from, which the setting enforce leaves to the \
+            "the Pod's annotation {key:?} could decide where its secrets come from, which the setting enforce leaves to the \
              operator: remove it, or let the operator set it under annotations"
         )))
     })

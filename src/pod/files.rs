@@ -13,9 +13,10 @@ use serde_json::Value;
 use super::{Addition, CONTAINER_LISTS, MOUNT_BYTES, Pod, PodError, Room, described, object, says, template};
 use crate::injection::{EnvValue, EnvVar, FileOrigin, SecretFile};
 use crate::json::{Node, tree};
-use crate::managers::{ContainerName, Context, Copy, Fetch, FetchContainer, FetchItem, stands_first};
+use crate::managers::{ContainerName, Copy, Fetch, FetchContainer, FetchItem};
 use crate::names::{DNS_LABEL_LENGTH, short_hash};
 use crate::order::sort_by;
+use crate::settings::Settings;
 
 /// How much a memory volume may hold: more than all Secrets that fit one Pod, which the API server limits to
 /// [1 MiB each](https://kubernetes.io/docs/concepts/configuration/secret/#restriction-data-size).
@@ -102,7 +103,7 @@ struct Plan {
 pub(super) fn add(
     pod: &mut Pod<'_>,
     additions: &[Addition<'_>],
-    context: &Context<'_>,
+    settings: &Settings,
     room: &mut Room,
 ) -> Result<Files, PodError> {
     let templates = additions.iter().any(|addition| {
@@ -115,28 +116,43 @@ pub(super) fn add(
     pod.open_volumes()?;
     // A Pod that has been through here has our init containers already; they must not count as its own.
     let mut ours = template::recognised(pod, additions);
-    let mut plan = Plan::new(pod, additions, context, &ours)?;
+    let mut plan = Plan::new(pod, additions, settings, &ours)?;
     if !plan.containers.is_empty() {
         check_system(pod, additions)?;
         let fetching = plan.recognised(pod);
         if !fetching.is_empty() {
-            ours.extend(fetching);
-            plan = Plan::new(pod, additions, context, &ours)?;
+            let templates = ours.len();
+            ours.extend(&fetching);
+            plan = Plan::new(pod, additions, settings, &ours)?;
+            // One of the Pod's own may look like ours and fetch something else.
+            room.compare(fetching.len().saturating_mul(plan.containers.len()))?;
+            let running = plan.running(pod, &fetching);
+            if running.len() < fetching.len() {
+                ours.truncate(templates);
+                ours.extend(&running);
+                plan = Plan::new(pod, additions, settings, &ours)?;
+            }
         }
     }
     let agent = plan.agent;
     let names = plan.add_volumes(pod, room)?;
-    plan.add_mounts(pod, additions, context, &names, &ours, room)?;
-    let ours = plan.add_containers(pod, context, &names, ours, room)?;
+    plan.add_mounts(pod, additions, settings, &names, &ours, room)?;
+    let ours = plan.add_containers(pod, settings, &names, ours, room)?;
     let env_files = plan
         .env_files
         .into_iter()
         .map(|file| file.and_then(|(volume, path)| Some((names.get(volume)?.clone(), path))))
         .collect();
     let mut files = Files { env_files, ours };
-    template::add(pod, additions, &mut files.ours, stands_first(context.settings), room)?;
+    template::add(
+        pod,
+        additions,
+        &mut files.ours,
+        settings.init_containers.stand_first(),
+        room,
+    )?;
     if let Some(agent) = agent {
-        keep_free(pod, &context.settings.mount_path, additions.get(agent))?;
+        keep_free(pod, &settings.mount_path, additions.get(agent))?;
     }
     Ok(files)
 }
@@ -173,7 +189,7 @@ fn check_system(pod: &Pod<'_>, additions: &[Addition<'_>]) -> Result<(), PodErro
 }
 
 impl Plan {
-    fn new(pod: &Pod<'_>, additions: &[Addition<'_>], context: &Context<'_>, ours: &[usize]) -> Result<Self, PodError> {
+    fn new(pod: &Pod<'_>, additions: &[Addition<'_>], settings: &Settings, ours: &[usize]) -> Result<Self, PodError> {
         let mut plan = Self {
             room: Room::new(),
             volumes: Vec::new(),
@@ -199,10 +215,10 @@ impl Plan {
         }
         let mut copies: Vec<Vec<Copy>> = vec![Vec::new(); additions.len()];
         for number in 0..plan.sets.len() {
-            plan.add_set(number, additions, context, &mut copies)?;
+            plan.add_set(number, additions, settings, &mut copies)?;
         }
-        plan.add_env_files(additions, context, &mut copies);
-        plan.fetch(additions, context, &copies);
+        plan.add_env_files(additions, settings, &mut copies);
+        plan.fetch(additions, settings, &copies);
         Ok(plan)
     }
 
@@ -211,7 +227,7 @@ impl Plan {
         &mut self,
         number: usize,
         additions: &[Addition<'_>],
-        context: &Context<'_>,
+        settings: &Settings,
         copies: &mut [Vec<Copy>],
     ) -> Result<(), PodError> {
         let Some((set, _)) = self.sets.get(number) else {
@@ -225,8 +241,8 @@ impl Plan {
             .iter()
             .map(|(_, file)| file.path.as_str().len().saturating_add(FILE_BYTES));
         self.room.take(bytes.sum())?;
-        let files = without_copies(files, additions, context)?;
-        let mount_path = &context.settings.mount_path;
+        let files = without_copies(files, additions, settings)?;
+        let mount_path = &settings.mount_path;
         let mut mounts = Vec::new();
         let mut directories: Vec<(&str, Vec<(usize, &SecretFile)>)> = Vec::new();
         let mut fetched: Vec<(usize, &SecretFile)> = Vec::new();
@@ -247,7 +263,7 @@ impl Plan {
         if let Some((owner, _)) = fetched.first() {
             let name = additions
                 .get(*owner)
-                .and_then(|addition| context.settings.managers.get(addition.manager))
+                .and_then(|addition| settings.managers.get(addition.manager))
                 .map_or("secrets", |entry| entry.manager.files_volume());
             let volume = self.volume(name, memory())?;
             for (index, file) in &fetched {
@@ -316,13 +332,14 @@ impl Plan {
     /// Plans the files of variables: one for each secret, so that the limit of
     /// [64 KiB a file](https://github.com/kubernetes/enhancements/tree/master/keps/sig-node/3721-support-for-env-files)
     /// is for one value, in a volume of their own that no container mounts.
-    fn add_env_files(&mut self, additions: &[Addition<'_>], context: &Context<'_>, copies: &mut [Vec<Copy>]) {
+    fn add_env_files(&mut self, additions: &[Addition<'_>], settings: &Settings, copies: &mut [Vec<Copy>]) {
         let mut volume = None;
+        let mut known: Vec<(usize, &FileOrigin, usize)> = Vec::new();
         for (index, addition) in additions.iter().enumerate() {
             let Some(SecretFile {
                 path: _,
                 origin:
-                    FileOrigin::Fetched {
+                    origin @ FileOrigin::Fetched {
                         variable: Some(variable),
                         ..
                     },
@@ -330,9 +347,20 @@ impl Plan {
             else {
                 continue;
             };
+            // The same secret may be wanted under several names.
+            let same = known
+                .iter()
+                .find(|(manager, other, _)| *manager == addition.manager && *other == origin);
+            if let Some((_, _, first)) = same {
+                let shared = self.env_files.get(*first).cloned().flatten();
+                if let Some(file) = self.env_files.get_mut(index) {
+                    *file = shared;
+                }
+                continue;
+            }
+            known.push((addition.manager, origin, index));
             let volume = *volume.get_or_insert_with(|| {
-                let files = context
-                    .settings
+                let files = settings
                     .managers
                     .get(addition.manager)
                     .map_or("secrets", |entry| entry.manager.files_volume());
@@ -356,13 +384,13 @@ impl Plan {
     }
 
     /// Lets each manager make its init containers.
-    fn fetch(&mut self, additions: &[Addition<'_>], context: &Context<'_>, copies: &[Vec<Copy>]) {
-        let mount_path = &context.settings.mount_path;
+    fn fetch(&mut self, additions: &[Addition<'_>], settings: &Settings, copies: &[Vec<Copy>]) {
+        let mount_path = &settings.mount_path;
         let directory = match self.agent {
             Some(_) => format!("{mount_path}-fetch"),
             None => mount_path.clone(),
         };
-        for (position, entry) in context.settings.managers.iter().enumerate() {
+        for (position, entry) in settings.managers.iter().enumerate() {
             let items: Vec<FetchItem<'_>> = additions
                 .iter()
                 .enumerate()
@@ -378,8 +406,6 @@ impl Plan {
             if !items.is_empty() {
                 let fetch = Fetch {
                     items: &items,
-                    settings: context.settings,
-                    namespace: context.namespace,
                     directory: &directory,
                 };
                 self.containers.extend(entry.manager.fetch(&fetch));
@@ -417,7 +443,7 @@ impl Plan {
         Ok(self.volumes.len().saturating_sub(1))
     }
 
-    /// The positions of init containers that run what ours run.
+    /// The positions of init containers that look like ours.
     fn recognised(&self, pod: &Pod<'_>) -> Vec<usize> {
         let same = |container: &Node<'_>| {
             let name = container.text("name").unwrap_or_default();
@@ -440,6 +466,16 @@ impl Plan {
             .filter(|(_, container)| same(container))
             .map(|(index, _)| index)
             .collect()
+    }
+
+    /// Those of the init containers at `positions` that run what ours run.
+    fn running(&self, pod: &Pod<'_>, positions: &[usize]) -> Vec<usize> {
+        let containers = pod.spec_items(INIT_CONTAINERS);
+        let runs = |position: &usize| {
+            let existing = containers.get(*position).map(Node::to_value).unwrap_or_default();
+            self.containers.iter().any(|ours| template::runs(&existing, &ours.spec))
+        };
+        positions.iter().copied().filter(runs).collect()
     }
 
     /// Adds the volumes and returns their names, by their numbers.
@@ -475,7 +511,7 @@ impl Plan {
         &self,
         pod: &mut Pod<'_>,
         additions: &[Addition<'_>],
-        context: &Context<'_>,
+        settings: &Settings,
         names: &[String],
         ours: &[usize],
         room: &mut Room,
@@ -494,7 +530,7 @@ impl Plan {
                 let Some((_, mounts)) = self.sets.iter().find(|(set, _)| *set == wanted) else {
                     continue;
                 };
-                let too_early = list == INIT_CONTAINERS && !stands_first(context.settings);
+                let too_early = list == INIT_CONTAINERS && !settings.init_containers.stand_first();
                 let in_time = |mount: &&Mount| !(too_early && self.is_part_of_memory(mount));
                 let mounts: Vec<&Mount> = mounts.iter().filter(in_time).collect();
                 if mounts.is_empty() {
@@ -533,7 +569,7 @@ impl Plan {
     fn add_containers(
         &self,
         pod: &mut Pod<'_>,
-        context: &Context<'_>,
+        settings: &Settings,
         names: &[String],
         recognised: Vec<usize>,
         room: &mut Room,
@@ -589,7 +625,7 @@ impl Plan {
             added.push(container_node(&name, spec));
         }
         let count = added.len();
-        if stands_first(context.settings) {
+        if settings.init_containers.stand_first() {
             existing.splice(0..0, added);
             Ok((0..count)
                 .chain(recognised.into_iter().map(|index| index + count))
@@ -650,9 +686,9 @@ fn visible_files(additions: &[Addition<'_>], container: &str) -> Vec<usize> {
 fn without_copies<'f>(
     files: Vec<(usize, &'f SecretFile)>,
     additions: &[Addition<'_>],
-    context: &Context<'_>,
+    settings: &Settings,
 ) -> Result<Vec<(usize, &'f SecretFile)>, PodError> {
-    let mount_path = &context.settings.mount_path;
+    let mount_path = &settings.mount_path;
     let manager = |index: usize| additions.get(index).map(|addition| addition.manager);
     // Compared part by part, a directory stands right before the files in it.
     let mut order: Vec<(Vec<&str>, usize, &SecretFile)> = files
@@ -667,7 +703,7 @@ fn without_copies<'f>(
         let [(parts, index, file), (others, other, other_file)] = pair else {
             continue;
         };
-        if parts == others && file == other_file && manager(*index) == manager(*other) {
+        if parts == others && is_same(file, other_file) && manager(*index) == manager(*other) {
             copies.push(*other);
         } else if others.starts_with(parts) {
             return Err(path_clash(
@@ -679,6 +715,24 @@ fn without_copies<'f>(
         }
     }
     Ok(files.into_iter().filter(|(index, _)| !copies.contains(index)).collect())
+}
+
+/// Whether two files hold the same. A Secret has no versions: that of the group names the volume alone.
+fn is_same(file: &SecretFile, other: &SecretFile) -> bool {
+    match (&file.origin, &other.origin) {
+        (
+            FileOrigin::Secret {
+                secret, key, optional, ..
+            },
+            FileOrigin::Secret {
+                secret: other_secret,
+                key: other_key,
+                optional: other_optional,
+                ..
+            },
+        ) => (secret, key, optional) == (other_secret, other_key, other_optional),
+        (origin, other) => origin == other,
+    }
 }
 
 fn path_clash(path: &str, first: usize, second: usize, additions: &[Addition<'_>]) -> PodError {

@@ -79,7 +79,7 @@ impl<'a> Fields<'a> {
         (raw.get() != "null").then_some(raw)
     }
 
-    /// Whether the field `name` is given, `null` included, which [`Self::take`] reads as absent.
+    /// Whether the field `name` is given as `null`, which [`Self::take`] cannot tell from absent.
     pub fn is_null(&self, name: &str) -> bool {
         self.fields
             .iter()
@@ -100,24 +100,31 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// One of `choices` by the text in the field `name`; the first one where it is absent.
+    /// One of `choices` by the text in the field `name`; `default` where it is absent.
     ///
     /// # Errors
     /// When it is none of them.
-    pub fn choice<T: Copy>(&mut self, name: &'static str, choices: &[(&str, T)]) -> Result<T, SettingsError> {
-        let given = self.take::<String>(name)?;
-        let chosen = match &given {
-            Some(text) => choices.iter().find(|(choice, _)| choice == text),
-            None => choices.first(),
+    pub fn choice<T: Copy>(
+        &mut self,
+        name: &'static str,
+        default: T,
+        choices: &[(&str, T)],
+    ) -> Result<T, SettingsError> {
+        let names: Vec<&str> = choices.iter().map(|(choice, _)| *choice).collect();
+        let chosen = self.chosen(name, &names)?.and_then(|index| choices.get(index));
+        Ok(chosen.map_or(default, |(_, value)| *value))
+    }
+
+    /// The position among `choices`; `None` where the field is absent. Apart from [`Self::choice`], so that the module holds
+    /// it once.
+    fn chosen(&mut self, name: &'static str, choices: &[&str]) -> Result<Option<usize>, SettingsError> {
+        let Some(given) = self.take::<String>(name)? else {
+            return Ok(None);
         };
-        chosen.map(|(_, value)| *value).ok_or_else(|| {
-            let choices = choices
-                .iter()
-                .map(|(choice, _)| *choice)
-                .collect::<Vec<_>>()
-                .join(" or ");
-            self.invalid(name, &format!("has to be {choices}"))
-        })
+        match choices.iter().position(|choice| *choice == given) {
+            None => Err(self.invalid(name, &format!("has to be {}", choices.join(" or ")))),
+            position => Ok(position),
+        }
     }
 
     /// The object in the field `name`.

@@ -263,14 +263,14 @@ fn what_it_does_not_serve() {
             json!({"key": "token", "mountRequirement": "FILE"}),
             &reference,
             403,
-            "name: read-3f32b60754c2f15a8a92f018bf6074db, namespace: shop-production",
+            "name: read-3f32b60754c2f15a8a92f018bf6074db, namespace: \"shop-production\"",
         ),
         (
             json!({"authorize": "serviceAccount", "literal": true}),
             json!({"key": "token", "mountRequirement": "FILE"}),
             &literal,
             403,
-            "name: read-3f32b60754c2f15a8a92f018bf6074db, namespace: flyte",
+            "name: read-3f32b60754c2f15a8a92f018bf6074db, namespace: \"flyte\"",
         ),
     ] {
         let (found, message) = refusal(&settings, &json!([request]), cluster);
