@@ -19,10 +19,11 @@ const LARGEST: usize = 3 * 512 * 1024;
 const REQUEST: &str = r#"[{\"group\":\"db\",\"key\":\"password\",\"mountRequirement\":\"ENV_VAR\"}]"#;
 
 /// Each manager at its default, but for what it cannot do without.
-const EVERY_MANAGER: [&str; 13] = [
+const EVERY_MANAGER: [&str; 15] = [
     r#"{"managers":[{"type":"kubernetes"}]}"#,
     r#"{"managers":[{"type":"global"}],"onUnserved":"warn"}"#,
     r#"{"managers":[{"type":"vault"}]}"#,
+    r#"{"managers":[{"type":"vault","enforce":true}]}"#,
     r#"{"managers":[{"type":"aws"}],"onUnserved":"warn"}"#,
     r#"{"managers":[{"type":"aws","client":"cli"}],"envFiles":true}"#,
     r#"{"managers":[{"type":"gcp"}],"envFiles":true}"#,
@@ -32,6 +33,7 @@ const EVERY_MANAGER: [&str; 13] = [
     r#"{"managers":[{"type":"flyte","podNamespace":null}],"onUnserved":"warn"}"#,
     r#"{"managers":[{"type":"template","env":[{"name":"{envVar}","value":"v:{group}#{key}"}]}],"onUnserved":"warn"}"#,
     r#"{"managers":[{"type":"template","path":"{group}/{key}","volumes":[{"name":"agent-{id}","emptyDir":{}}],"volumeMounts":[{"name":"agent-{id}","mountPath":"{mountPath}/{id}"}],"initContainers":[{"name":"agent-{id}","image":"agent","args":["{group}/{key}"]}],"annotations":{"a.example.com/{id}":"{group}"}}],"onUnserved":"warn"}"#,
+    r#"{"managers":[{"type":"template","env":[{"name":"{envVar}","value":"v"}],"labels":{"a-{id}":"","b-{id}":"","c-{id}":"","d-{id}":"","e-{id}":"","f-{id}":"","g-{id}":"","h-{id}":"","i-{id}":"","j-{id}":"","k-{id}":"","l-{id}":"","m-{id}":"","n-{id}":"","o-{id}":"","p-{id}":""}}],"onUnserved":"warn"}"#,
     r#"{"managers":[{"type":"template","path":"{group}/{key}","volumes":[{"name":"agent","emptyDir":{}}],"volumeMounts":[{"name":"agent","mountPath":"{mountPath}"}],"initContainers":[{"name":"agent","image":"agent"}]}]}"#,
 ];
 
@@ -301,12 +303,18 @@ fn own_items_times_secrets() {
         r#"{"name":"x"},"#.repeat(LARGEST / 40),
         r#"{"name":"x"},"#.repeat(LARGEST / 40)
     );
-    let annotations = annotations.replace("},{", ",");
-    let annotations = annotations.trim_start_matches('{').trim_end_matches('}');
+    let orders = many(&|number| json!({format!("vault.hashicorp.com/template-{number}"): ""}));
+    let fields = |items: &str| items.replace("},{", ",").trim_matches(['{', '}']).to_owned();
+    let (annotations, orders) = (fields(&annotations), fields(&orders));
     for pod in [
         asking.replace(r#""containers""#, &format!(r#""volumes":[{volumes}],"containers""#)),
         asking.replace(r#""name":"c0""#, &format!(r#""name":"c0","volumeMounts":[{mounts}]"#)),
         asking.replace(r#""annotations":{"#, &format!(r#""annotations":{{{annotations},"#)),
+        asking.replace(r#""annotations":{"#, &format!(r#""annotations":{{{orders},"#)),
+        asking.replace(
+            r#""annotations":{"#,
+            &format!(r#""labels":{{{annotations}}},"annotations":{{"#),
+        ),
         asking.replace(
             r#""containers""#,
             &format!(r#""initContainers":[{}],"containers""#, many(&lookalike)),

@@ -9,6 +9,10 @@ use crate::settings::Settings;
 
 /// The policy's answer for a Pod with a container `app` that makes one request.
 fn answer(settings: &Value, request: &Value) -> Value {
+    answer_all(settings, &json!([request]))
+}
+
+fn answer_all(settings: &Value, requests: &Value) -> Value {
     let review = json!({
         "settings": settings,
         "request": {
@@ -16,7 +20,7 @@ fn answer(settings: &Value, request: &Value) -> Value {
             "operation": "CREATE",
             "namespace": "team-a",
             "object": {
-                "metadata": {"annotations": {"secret-injector/requests": json!([request]).to_string()}},
+                "metadata": {"annotations": {"secret-injector/requests": requests.to_string()}},
                 "spec": {"containers": [{"name": "app", "image": "img"}]},
             },
         },
@@ -311,5 +315,21 @@ fn settings_that_cannot_be_are_told() {
             .err()
             .unwrap();
         assert!(error.to_string().contains(problem), "{error}");
+    }
+}
+
+#[test]
+fn one_secret_under_two_names_is_fetched_once() {
+    let settings = json!({"envFiles": true, "managers": [{"type": "gcp"}]});
+    let request = |name| json!({"group": "a", "groupVersion": "1", "mountRequirement": "ENV_VAR", "envVar": name});
+    let answer = answer_all(&settings, &json!([request("A"), request("B")]));
+    let spec = &answer["mutated_object"]["spec"];
+    let arguments = json!(["/etc/flyte/secrets", "a", "1", "/etc/flyte/secrets/0.env", "_UNION_A_1"]);
+    assert_eq!(spec["initContainers"][0]["args"], arguments);
+    let file = json!({"volumeName": "gcp-secret-vol-env", "path": "0.env", "key": "_UNION_A_1"});
+    let env = spec["containers"][0]["env"].as_array().unwrap();
+    for name in ["A", "B", "_UNION_A_1"] {
+        let variable = env.iter().find(|variable| variable["name"] == name).unwrap();
+        assert_eq!(variable["valueFrom"]["fileKeyRef"], file, "{name}");
     }
 }
