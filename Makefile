@@ -42,7 +42,7 @@ policy.wasm: $(SOURCES) | toolchain ## Build the policy
 	@# A library that is an rlib too gets no link-time optimisation.
 	@cargo rustc --release --target $(TARGET) -p secret-injector-policy --lib --crate-type cdylib
 	@cp $(WASM) policy.wasm
-	@echo "==> policy.wasm: $$(( $$(stat -c %s policy.wasm) / 1024 )) KiB"
+	@echo "==> policy.wasm: $$(( $$(wc -c < policy.wasm) / 1024 )) KiB"
 
 annotated-policy.wasm: policy.wasm metadata.yml README.md ## Build the policy with its metadata, as it is published (needs kwctl)
 	@command -v kwctl >/dev/null || { echo "kwctl is not installed: see https://docs.kubewarden.io/howtos/install-kwctl; 'make test' runs the cases of 'make e2e-tests' on the embedded host" >&2; exit 1; }

@@ -77,15 +77,14 @@ pub enum ClusterError {
 const GRANT_SECRETS: &str =
     "add \"- {apiVersion: v1, kind: Secret}\" to spec.contextAwareResources of the ClusterAdmissionPolicy";
 
-/// What an operator adds so that the policy may use the host's `get_resource`. A ClusterAdmissionPolicy has no such field:
-/// the Kubewarden controller grants it all that it asks for in its metadata. An AdmissionPolicy has no
-/// `contextAwareResources`.
-const GRANT_GET_RESOURCE: &str = "add \"- kubernetes/get_resource\" to the policy's hostCapabilities; an AdmissionPolicy \
-    cannot have it, a ClusterAdmissionPolicy can";
+/// What an operator does so that the policy may use the host's `get_resource`: the Kubewarden controller grants a
+/// ClusterAdmissionPolicy all capabilities, and an AdmissionPolicy may never read Secrets.
+const GRANT_GET_RESOURCE: &str = "deploy it as a ClusterAdmissionPolicy; kwctl, and a policy server's file of policies, \
+    take kubernetes/get_resource in hostCapabilities";
 
-/// What an operator adds so that the policy may use the host's `can_i`.
-const GRANT_CAN_I: &str = "add \"- kubernetes/can_i\" to the policy's hostCapabilities, or, for an AdmissionPolicy, to \
-    spec.namespacedPoliciesCapabilities of its PolicyServer";
+/// The same for the host's `can_i`.
+const GRANT_CAN_I: &str = "deploy it as a ClusterAdmissionPolicy; kwctl, and a policy server's file of policies, take \
+    kubernetes/can_i in hostCapabilities";
 
 /// The cluster behind the host, each question asked once.
 #[derive(Default)]
