@@ -271,13 +271,25 @@ pub fn tree<'f>(fields: impl IntoIterator<Item = (&'f str, Value)>) -> Value {
 /// its defaults.
 pub fn covers(existing: &Value, ours: &Value) -> bool {
     match (existing, ours) {
-        (Value::Object(existing), Value::Object(ours)) => ours
-            .iter()
-            .all(|(name, value)| existing.get(name).is_some_and(|found| covers(found, value))),
+        (Value::Object(existing), Value::Object(ours)) => {
+            let said = |name, value| existing.get(name).map(|found| covers(found, value));
+            ours.iter()
+                .all(|(name, value)| said(name, value).unwrap_or_else(|| says_nothing(value)))
+        }
         (Value::Array(existing), Value::Array(ours)) => {
             existing.len() == ours.len() && existing.iter().zip(ours).all(|(found, value)| covers(found, value))
         }
         _ => existing == ours,
+    }
+}
+
+/// Whether the API server leaves a field with this value out.
+pub fn says_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        _ => false,
     }
 }
 

@@ -8,7 +8,7 @@
 use serde_json::Value;
 
 use super::{Addition, CONTAINER_LISTS, MOUNT_BYTES, Pod, PodError, Room, described, read};
-use crate::json::{Node, covers};
+use crate::json::{Node, covers, says_nothing};
 
 /// The init containers of templates that the Pod has already, by their positions.
 pub(super) fn recognised(pod: &Pod<'_>, additions: &[Addition<'_>]) -> Vec<usize> {
@@ -171,6 +171,7 @@ pub(super) fn runs(existing: &Value, ours: &Value) -> bool {
     ["image", "command", "args", "env", "volumeMounts"].iter().all(|field| {
         match (existing.get(field), ours.get(field)) {
             (_, None) => true,
+            (None, Some(ours)) => says_nothing(ours),
             (Some(Value::Array(existing)), Some(Value::Array(ours))) if matches!(*field, "env" | "volumeMounts") => {
                 ours.iter().all(|item| existing.iter().any(|found| covers(found, item)))
             }

@@ -2,8 +2,6 @@
 
 #![forbid(unsafe_code)]
 
-use std::cell::RefCell;
-
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
@@ -23,7 +21,7 @@ pub struct SettingsError {
 pub struct Fields<'a> {
     place: String,
     fields: Vec<(String, &'a RawValue)>,
-    known: RefCell<Vec<&'static str>>,
+    known: Vec<&'static str>,
 }
 
 impl<'a> Fields<'a> {
@@ -57,7 +55,7 @@ impl<'a> Fields<'a> {
         Ok(Self {
             place: place.to_owned(),
             fields,
-            known: RefCell::default(),
+            known: Vec::new(),
         })
     }
 
@@ -73,7 +71,7 @@ impl<'a> Fields<'a> {
 
     /// The text of the field `name`; `null` counts as absent.
     pub fn take_raw(&mut self, name: &'static str) -> Option<&'a RawValue> {
-        self.known.borrow_mut().push(name);
+        self.known.push(name);
         let position = self.fields.iter().position(|(field, _)| field == name)?;
         let (_, raw) = self.fields.swap_remove(position);
         (raw.get() != "null").then_some(raw)
@@ -179,7 +177,7 @@ impl<'a> Fields<'a> {
         match self.unknown() {
             None => Ok(()),
             Some(name) => {
-                let known = self.known.borrow().join(", ");
+                let known = self.known.join(", ");
                 Err(self.invalid(name, &format!("is not a setting; known here are {known}")))
             }
         }
