@@ -12,6 +12,11 @@ GO_WEBHOOK := target/go-webhook
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 OCI_ADDRESS := registry://$(shell sed -n 's|^ *io.kubewarden.policy.ociUrl: *||p' metadata.yml):v$(VERSION)
 
+# The data lie behind the stack, which is 2 KiB smaller than usual: so what is written at the start (.data, .bss and the beginning
+# of the heap) is in one page of 4 KiB and not in two, each of which the host's system makes anew for every request. An instance
+# that costs more than noop's in `make bench` tells that the constants have grown or shrunk by that much.
+LAYOUT := -C link-arg=-zstack-size=1046528
+
 FUZZ ?= text_format
 TIME ?= 600
 SANITIZER ?= address
@@ -40,7 +45,7 @@ toolchain: ## Add the Rust target for WebAssembly
 policy.wasm: $(SOURCES) | toolchain ## Build the policy
 	@echo "==> Building policy.wasm"
 	@# A library that is an rlib too gets no link-time optimisation.
-	@cargo rustc --release --target $(TARGET) -p secret-injector-policy --lib --crate-type cdylib
+	@cargo rustc --release --target $(TARGET) -p secret-injector-policy --lib --crate-type cdylib -- $(LAYOUT)
 	@cp $(WASM) policy.wasm
 	@echo "==> policy.wasm: $$(( $$(wc -c < policy.wasm) / 1024 )) KiB"
 
