@@ -340,7 +340,12 @@ fn names_that_no_file_or_client_can_take_are_rejected() {
         (gcp("a", ""), "it needs a group"),
         (gcp("", "1"), "it needs a group"),
         (azure("@/etc/passwd", "x"), "is not a secret's URL"),
-        (azure("https://v/secrets/..", ""), "cannot be a file's name"),
+        (azure("https://v/secrets/..", ""), "is not a secret's URL"),
+        (
+            azure("https://v/secrets/a.vault.azure.net", ""),
+            "is not a secret's URL",
+        ),
+        (azure("..", ""), "cannot be a file's name"),
         (azure("https://v/secrets/a", "../../b"), "cannot be a version"),
         (azure("///", ""), "it needs a group"),
         (aws("cli", "file", "//etc/passwd"), "no secret or version is called"),
@@ -364,7 +369,10 @@ impl Manager {
     fn takes(&self, name: &str) -> bool {
         match self.settings["type"].as_str() {
             Some("gcp") => !name.contains(['?', '#']),
-            Some("azure") => !name.contains(['?', '#', ';', '@']),
+            Some("azure") => {
+                let is_url = (self.request)(name).0.starts_with("https:");
+                !(name.contains(['?', '#', ';', '@']) || is_url && name.contains('.'))
+            }
             _ => true,
         }
     }

@@ -81,19 +81,19 @@ impl Manager for Azure {
 
 /// The name in a secret's URL; a group that is no URL is a name itself, as it is for Flyte, though az refuses it.
 ///
-/// It may hold what
+/// az takes the URL apart with Python's
+/// [urlparse](https://docs.python.org/3/library/urllib.parse.html#urllib.parse.urlparse): what stands behind `?`, `#` or `;`
+/// is no part of the path. A value that begins with `@` is read from the file of that name. And no secret of
 /// [Key Vault](https://learn.microsoft.com/en-us/azure/key-vault/general/about-keys-secrets-certificates#object-identifiers)
-/// lets it hold, and a `%`: az takes the URL apart with Python's
-/// [urlparse](https://docs.python.org/3/library/urllib.parse.html#urllib.parse.urlparse), for which what stands behind `?`,
-/// `#` or `;` is no part of the path. And a name that ends like a host would fit an operator's pattern for hosts.
+/// has a dot in its name, which could make the end of a URL look like the host in an operator's pattern.
 fn name(url: &str) -> Option<&str> {
     let parts: Vec<&str> = url.split('/').collect();
-    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'%');
-    match *parts.as_slice() {
-        [name] if !name.contains(['?', '#', ';', '@']) => Some(name),
-        ["https:", "", host, "secrets", name] if is_host(host) && name.bytes().all(is_name) => Some(name),
-        _ => None,
-    }
+    let name = match *parts.as_slice() {
+        [name] => name,
+        ["https:", "", host, "secrets", name] if is_host(host) && !name.contains('.') => name,
+        _ => return None,
+    };
+    (!name.contains(['?', '#', ';', '@'])).then_some(name)
 }
 
 fn is_host(host: &str) -> bool {
