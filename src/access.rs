@@ -22,13 +22,22 @@ impl Rule {
     /// # Errors
     /// What an operator has to change.
     pub fn from_fields(mut fields: Fields<'_>) -> Result<Self, SettingsError> {
-        let rule = Self {
-            namespaces: globs(&mut fields, "namespaces")?,
-            service_accounts: globs(&mut fields, "serviceAccounts")?,
-            secrets: globs(&mut fields, SECRETS)?,
-        };
+        let namespaces = patterns(&mut fields, "namespaces")?;
+        let service_accounts = patterns(&mut fields, "serviceAccounts")?;
+        let secrets = patterns(&mut fields, "secrets")?;
+        if let Some(pattern) = secrets.iter().find(|pattern| !pattern.contains(['/', '*', '?'])) {
+            return Err(fields.invalid(
+                "secrets",
+                &format!("holds {pattern:?}, which no secret fits: they are written as group/key"),
+            ));
+        }
         fields.finish()?;
-        Ok(rule)
+        let globs = |patterns: Vec<String>| patterns.iter().map(|pattern| Glob::new(pattern)).collect();
+        Ok(Self {
+            namespaces: globs(namespaces),
+            service_accounts: globs(service_accounts),
+            secrets: globs(secrets),
+        })
     }
 
     fn allows(&self, namespace: &str, service_account: &str, secret: &str) -> bool {
@@ -39,14 +48,12 @@ impl Rule {
     }
 }
 
-const SECRETS: &str = "secrets";
-
-fn globs(fields: &mut Fields<'_>, name: &'static str) -> Result<Vec<Glob>, SettingsError> {
+fn patterns(fields: &mut Fields<'_>, name: &'static str) -> Result<Vec<String>, SettingsError> {
     if fields.is_null(name) {
         return Err(fields.invalid(name, "has nothing under it: list patterns, or leave it out for all"));
     }
     let Some(patterns) = fields.take::<Vec<String>>(name)? else {
-        return Ok(vec![Glob::new("*")]);
+        return Ok(vec!["*".to_owned()]);
     };
     if patterns.is_empty() {
         return Err(fields.invalid(
@@ -54,14 +61,7 @@ fn globs(fields: &mut Fields<'_>, name: &'static str) -> Result<Vec<Glob>, Setti
             "is empty, so that the rule allows nothing: list patterns, or leave it out",
         ));
     }
-    let needs_slash = |pattern: &&String| name == SECRETS && !pattern.contains(['/', '*', '?']);
-    if let Some(pattern) = patterns.iter().find(needs_slash) {
-        return Err(fields.invalid(
-            name,
-            &format!("holds {pattern:?}, which no secret fits: they are written as group/key"),
-        ));
-    }
-    Ok(patterns.iter().map(|pattern| Glob::new(pattern)).collect())
+    Ok(patterns)
 }
 
 /// Whether `rules` let a Pod of `service_account` in `namespace` ask for the key `key` of `group`; without rules, every

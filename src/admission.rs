@@ -8,7 +8,7 @@ use crate::cluster::Cluster;
 use crate::injection::{FileOrigin, Injection};
 use crate::json::{Node, Shape, Writer};
 use crate::managers::common::CLIENT_VARIABLES;
-use crate::managers::{self, Context, Severity, Unserved, User, flyte, vault};
+use crate::managers::{self, Context, Severity, Unserved, User};
 use crate::pod::{self, Addition, Pod, PodError, STATUS_ANNOTATION};
 use crate::requests::{self, FLYTE_PREFIX, JSON_ANNOTATION, SecretRequest};
 use crate::settings::{OnUnserved, Settings};
@@ -225,12 +225,12 @@ fn admit<'a>(payload: &'a [u8], cluster: &dyn Cluster) -> Result<Option<Response
     let service_account = pod.service_account().to_owned();
     let labels: Vec<_> = pod
         .labels()
-        .filter(|(key, _)| flyte::LABELS.contains(&key.as_ref()))
+        .filter(|(key, _)| managers::reads_label(key))
         .map(|(key, value)| (key.clone(), value.clone()))
         .collect();
     let agent_orders: Vec<_> = pod
         .annotations()
-        .filter(|(key, _)| vault::is_order(key))
+        .filter(|(key, _)| managers::obeys_annotation(key))
         .map(|(key, _)| key.clone())
         .collect();
     let context = Context {

@@ -79,14 +79,24 @@ pub struct Context<'a> {
     pub service_account: &'a str,
     /// Who asked for the Pod.
     pub user: User<'a>,
-    /// The Pod's labels, those that a manager asks for ([`flyte::LABELS`]): a Pod may have thousands.
+    /// The Pod's labels, those that a manager asks for ([`reads_label`]): a Pod may have thousands.
     pub labels: &'a [(Cow<'a, str>, Cow<'a, str>)],
-    /// The keys of the Pod's annotations that the Vault Agent could take orders from ([`vault::is_order`]).
+    /// The keys of the Pod's annotations that a manager's agent could take orders from ([`obeys_annotation`]).
     pub agent_orders: &'a [Cow<'a, str>],
     /// The cluster, as far as the host lets the policy see it.
     pub cluster: &'a dyn Cluster,
     /// All of the Pod's requests, so that a Secret is read once for all of them.
     pub requests: &'a [SecretRequest],
+}
+
+/// Whether a manager asks for the Pod's label `key`.
+pub fn reads_label(key: &str) -> bool {
+    flyte::LABELS.contains(&key)
+}
+
+/// Whether the agent of a manager could take orders from the Pod's annotation `key`.
+pub fn obeys_annotation(key: &str) -> bool {
+    vault::is_order(key)
 }
 
 /// Who made the admission request.
@@ -110,7 +120,7 @@ impl<'a> Context<'a> {
         )
     }
 
-    /// The value of the Pod's label `key`, one of [`flyte::LABELS`].
+    /// The value of the Pod's label `key`, see [`reads_label`].
     pub fn label(&self, key: &str) -> Option<&'a str> {
         self.labels
             .iter()

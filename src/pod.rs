@@ -415,7 +415,6 @@ impl<'a> Pod<'a> {
     /// [`PodError::WrongType`]
     pub fn set_status(&mut self, status: String) -> Result<bool, PodError> {
         let annotations = self.metadata_mut("annotations")?;
-        let own = annotations.iter().position(|(key, _)| key == STATUS_ANNOTATION);
         let others: usize = annotations
             .iter()
             .filter(|(key, _)| key != STATUS_ANNOTATION)
@@ -425,13 +424,16 @@ impl<'a> Pod<'a> {
         let escapes = status.as_bytes().windows(2).filter(|pair| *pair == br#"\""#).count();
         let size = status.len().saturating_sub(escapes.saturating_add(2));
         let fits = others.saturating_add(STATUS_ANNOTATION.len()).saturating_add(size) <= MOST_ANNOTATIONS;
-        let status = Node::Made(status.into());
-        match (own.and_then(|index| annotations.get_mut(index)), fits) {
-            (Some((_, value)), true) => *value = status,
-            (None, true) => annotations.push((Cow::Borrowed(STATUS_ANNOTATION), status)),
-            (_, false) => annotations.retain(|(key, _)| key != STATUS_ANNOTATION),
+        if !fits {
+            annotations.retain(|(key, _)| key != STATUS_ANNOTATION);
+            return Ok(false);
         }
-        Ok(fits)
+        let status = Node::Made(status.into());
+        match annotations.iter_mut().find(|(key, _)| key == STATUS_ANNOTATION) {
+            Some((_, value)) => *value = status,
+            None => annotations.push((Cow::Borrowed(STATUS_ANNOTATION), status)),
+        }
+        Ok(true)
     }
 
     fn metadata_mut(&mut self, field: &'static str) -> Result<&mut Vec<(Cow<'a, str>, Node<'a>)>, WrongType> {

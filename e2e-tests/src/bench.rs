@@ -249,7 +249,8 @@ fn median_estimate(path: &Path, started: SystemTime) -> Result<f64, ReportError>
     Ok(estimates.median.point_estimate)
 }
 
-fn median(values: impl Iterator<Item = f64>) -> f64 {
+/// The middle one of `values`.
+pub fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
@@ -357,7 +358,8 @@ fn growth(whole: &BTreeMap<String, Rounds>) -> Option<f64> {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "sizes are far below 2^52")]
-fn kibibytes(bytes: usize) -> f64 {
+/// `bytes` in KiB.
+pub fn kibibytes(bytes: usize) -> f64 {
     bytes as f64 / 1024.0
 }
 
@@ -475,7 +477,7 @@ pub fn put_between_marks(document: &Path, target: &str, report: &str) -> Result<
         source,
     };
     let (from, to) = marks(target);
-    let missing = || ReportError::Marks(document.to_owned(), marks(target));
+    let missing = || ReportError::Marks(document.to_owned(), (from.clone(), to.clone()));
     let text = fs::read_to_string(document).map_err(failed)?;
     let (before, rest) = text.split_once(&from).ok_or_else(missing)?;
     let (_, after) = rest.split_once(&to).ok_or_else(missing)?;

@@ -9,6 +9,20 @@ use serde_json::{Value, json};
 
 use crate::yaml::{self, YamlError};
 
+/// The types of managers that there are: the tests go through all of them.
+pub const MANAGERS: [&str; 10] = [
+    "kubernetes",
+    "global",
+    "vault",
+    "aws",
+    "gcp",
+    "azure",
+    "confidant",
+    "csi",
+    "flyte",
+    "template",
+];
+
 /// Why a file has no settings.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {

@@ -7,6 +7,7 @@ use e2e_tests::cluster::Cluster;
 use e2e_tests::host::PolicyModule;
 use e2e_tests::modules;
 use e2e_tests::review::Review;
+use e2e_tests::settings::MANAGERS;
 use serde_json::{Value, json};
 
 const EACH: usize = 5;
@@ -61,19 +62,6 @@ fn settings() -> Value {
         {"type": "kubernetes"},
     ]})
 }
-
-const MANAGERS: [&str; 10] = [
-    "kubernetes",
-    "global",
-    "vault",
-    "aws",
-    "gcp",
-    "azure",
-    "confidant",
-    "csi",
-    "flyte",
-    "template",
-];
 
 fn cluster() -> Cluster {
     let tokens: String = (0..EACH).map(|number| format!("  token-{number}: value\n")).collect();

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use e2e_tests::capabilities::Host;
 use e2e_tests::host::PolicyModule;
+use e2e_tests::settings::MANAGERS;
 use e2e_tests::{modules, yaml};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -91,18 +92,7 @@ fn every_setting_is_documented() {
         nested.iter().map(|name| format!("match.{name}")).collect(),
     );
     let mut types = 0;
-    for kind in [
-        "kubernetes",
-        "global",
-        "vault",
-        "aws",
-        "gcp",
-        "azure",
-        "confidant",
-        "csi",
-        "flyte",
-        "template",
-    ] {
+    for kind in MANAGERS {
         let required = REQUIRED
             .iter()
             .find(|(name, _)| *name == kind)

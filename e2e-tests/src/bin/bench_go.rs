@@ -18,7 +18,7 @@ use anyhow::{Context, Result, ensure};
 use e2e_tests::{
     bench::{
         cases::{self, Case},
-        machine, microseconds, put_between_marks, table,
+        kibibytes, machine, median, microseconds, put_between_marks, table,
     },
     host::PolicyModule,
     modules::{self, repository},
@@ -146,11 +146,6 @@ fn injected(response: &AdmissionResponse, pod: &Value) -> Result<BTreeSet<String
     Ok(items(&after).difference(&items(pod)).cloned().collect())
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
-}
-
 /// The row of the table, and what the webhook in Go is made of.
 fn measured(policy: &PolicyModule, program: &Path, case: &Case) -> Result<(Vec<String>, String)> {
     let body = serde_json::to_vec(&Incoming {
@@ -181,10 +176,10 @@ fn measured(policy: &PolicyModule, program: &Path, case: &Case) -> Result<(Vec<S
     }
     let row = vec![
         case.about.clone(),
-        format!("{:.1}", body.len() as f64 / 1024.0),
-        microseconds(median(policy_times)),
-        microseconds(median(go_times)),
-        format!("{:.2}", median(ratios)),
+        format!("{:.1}", kibibytes(body.len())),
+        microseconds(median(policy_times.into_iter())),
+        microseconds(median(go_times.into_iter())),
+        format!("{:.2}", median(ratios.into_iter())),
     ];
     Ok((row, go.ask("versions")?.trim_end().to_owned()))
 }
