@@ -5,6 +5,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 
+use base64ct::{Base64, Encoding};
 use kubewarden_policy_sdk::host_capabilities::kubernetes::{
     CanIRequest, GetResourceRequest, ResourceAttributes, SubjectAccessReview, can_i, get_resource,
 };
@@ -266,8 +267,8 @@ fn read_secret(question: &SecretQuestion) -> Result<SecretData, ClusterError> {
     let secret = get_resource::<Secret>(&request).map_err(|error| classify(&error, GRANT_GET_RESOURCE))?;
     let mut entries = Vec::new();
     for (key, value) in secret.data.map(|data| data.0).unwrap_or_default() {
-        let value = crate::base64::decode(&value)
-            .ok_or_else(|| ClusterError::Unavailable("a Secret's data is not base64".to_owned()))?;
+        let value = Base64::decode_vec(&value)
+            .map_err(|_| ClusterError::Unavailable("a Secret's data is not base64".to_owned()))?;
         entries.push((key, value));
     }
     Ok(SecretData(entries))

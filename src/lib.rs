@@ -8,12 +8,11 @@
 
 pub mod access;
 pub mod admission;
-pub mod base64;
 pub mod cluster;
+pub mod digest;
 pub mod injection;
 pub mod json;
 pub mod managers;
-pub mod md5;
 pub mod names;
 pub mod order;
 pub mod pod;

@@ -3,9 +3,9 @@
 #![forbid(unsafe_code)]
 
 use crate::cluster::ClusterError;
+use crate::digest;
 use crate::injection::{EnvVar, RelativePath};
 use crate::managers::{Context, Miss};
-use crate::md5;
 use crate::names;
 use crate::order::sort_and_dedup;
 use crate::requests::{FLYTE_PREFIX, JSON_ANNOTATION, SecretRequest};
@@ -104,7 +104,7 @@ pub fn identity(parts: &[&str]) -> String {
         text.push(':');
         text.push_str(part);
     }
-    md5::hexadecimal(text.as_bytes())
+    digest::md5(text.as_bytes())
 }
 
 /// The variable that tells Flyte's clients the prefix.

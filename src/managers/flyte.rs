@@ -6,16 +6,15 @@
 
 #![forbid(unsafe_code)]
 
-mod sha256;
-
 use std::fmt::Write as _;
 
-use crate::base64;
+use base64ct::{Base64, Encoding as _};
+
 use crate::cluster::ClusterError;
+use crate::digest;
 use crate::injection::{EnvValue, EnvVar, FileOrigin, Injection, RelativePath, SecretFile};
 use crate::managers::fetching::{ContainerSettings, Layout};
 use crate::managers::{ContainerName, Context, Fetch, FetchContainer, Manager, Miss, common, placeholders};
-use crate::md5;
 use crate::names;
 use crate::requests::{MountRequirement, SecretRequest};
 use crate::settings::Settings;
@@ -220,7 +219,7 @@ impl Manager for Flyte {
                 injection.env = common::file_variables(request, context.settings, &path)?;
                 let origin = if self.literal {
                     FileOrigin::Fetched {
-                        arguments: vec![base64::encode(&value)],
+                        arguments: vec![Base64::encode_string(&value)],
                         variable: None,
                     }
                 } else {
@@ -271,7 +270,7 @@ impl Manager for Flyte {
 
 /// What the Secret is called that holds the secret `id`.
 fn secret_name(id: &str) -> String {
-    md5::hexadecimal(id.as_bytes())
+    digest::md5(id.as_bytes())
 }
 
 /// Whether there is a Secret of that name.
@@ -392,8 +391,7 @@ impl<'l> Labels<'l> {
     /// What Flyte calls the Secret for image pulls that goes with a secret.
     fn pull_secret(&self, key: &str) -> String {
         let text = format!("{}:{}:{}:{key}", self.organization, self.domain, self.project);
-        let [first, second, ..] = sha256::digest(text.as_bytes());
-        format!("img-pull-{first:08x}{second:08x}")
+        format!("img-pull-{}", digest::sha256_prefix(text.as_bytes()))
     }
 }
 

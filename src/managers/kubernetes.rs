@@ -6,10 +6,10 @@
 
 #![forbid(unsafe_code)]
 
+use crate::digest;
 use crate::injection::{EnvValue, EnvVar, FileOrigin, Injection, SecretFile};
 use crate::managers::common::Found;
 use crate::managers::{Context, Manager, Miss, common};
-use crate::md5;
 use crate::names;
 use crate::requests::{MountRequirement, SecretRequest, base32};
 use crate::settings::fields::{Fields, SettingsError};
@@ -117,7 +117,7 @@ fn verify(request: &SecretRequest, secret: &str, context: &Context<'_>) -> Resul
 /// that have no group.
 fn secret_name(request: &SecretRequest) -> Result<String, Miss> {
     if request.group.is_empty() {
-        return Ok(md5::hexadecimal(request.key.as_bytes()));
+        return Ok(digest::md5(request.key.as_bytes()));
     }
     // Upper case and '_' are let through with a warning, as Flyte does: the Pod is valid, the Secret is just missing.
     let plain = request
