@@ -16,6 +16,7 @@ pub mod managers;
 pub mod md5;
 pub mod names;
 pub mod order;
+pub mod patterns;
 pub mod pod;
 pub mod requests;
 pub mod schema;
@@ -35,7 +36,7 @@ pub extern "C" fn wapc_init() {
 }
 
 fn validate(payload: &[u8]) -> CallResult {
-    Ok(admission::validate(payload, &cluster::HostCluster::default()))
+    Ok(admission::validate(payload, &cluster::HostCluster))
 }
 
 fn validate_settings(payload: &[u8]) -> CallResult {
