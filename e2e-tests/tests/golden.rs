@@ -134,7 +134,7 @@ impl Vector {
                 "aws" | "gcp" | "azure" => manager["securityContext"] = json!({}),
                 "flyte" => {
                     manager["securityContext"] = json!({});
-                    manager["podNamespace"] = Value::Null;
+                    manager["podNamespace"] = json!("any");
                 }
                 _ => {}
             }

@@ -64,10 +64,10 @@ impl Flyte {
         if !names::is_dns_label(&namespace) {
             return Err(fields.invalid("namespace", "is not a namespace's name"));
         }
-        let unbound = fields.is_null("podNamespace");
         let pod_namespace = fields
             .take::<String>("podNamespace")?
-            .or_else(|| (!unbound).then(|| "{project}-{domain}".to_owned()));
+            .unwrap_or_else(|| "{project}-{domain}".to_owned());
+        let pod_namespace = (pod_namespace != "any").then_some(pod_namespace);
         if let Some(template) = &pod_namespace {
             let sample = Labels {
                 organization: "a",
@@ -80,7 +80,7 @@ impl Flyte {
             if namespace == *template || !names::is_dns_label(&namespace) {
                 return Err(fields.invalid(
                     "podNamespace",
-                    "is not a namespace's name with {project}, {domain} or {organization} in it; null turns the check off",
+                    "is not a namespace's name with {project}, {domain} or {organization} in it; any turns the check off",
                 ));
             }
         }

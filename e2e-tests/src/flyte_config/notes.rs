@@ -76,7 +76,7 @@ pub(super) fn embedded(namespace: &str, container: &Value, pull_secrets: bool) -
         format!(
             "literal: true puts values from the namespace {namespace} into the Pod, as Flyte does. Where the Secrets are \
              in the Pod's own namespace, leave it out: no value is in the Pod then. The labels that say project and \
-             domain have to fit the Pod's namespace; podNamespace: null turns that off, as in Flyte."
+             domain have to fit the Pod's namespace; podNamespace: any turns that off, as in Flyte."
         ),
     )];
     let name = container["containerName"].as_str().unwrap_or_default();

@@ -171,7 +171,10 @@ fn settings(source: &mut Unstructured<'_>) -> Result<Value> {
         ("envFiles", json!([false, true])),
         ("statusAnnotation", json!([true, false])),
         ("onUnserved", json!(["reject", "warn"])),
-        ("access", json!([[{}], [{"secrets": ["db/*", "group/?*", "group/"]}]])),
+        (
+            "access",
+            json!([[{"namespaces": ["*"]}], [{"secrets": ["db/*", "group/?*", "group/"]}]]),
+        ),
     ] {
         if source.ratio(1, 3)? {
             let values = values.as_array().cloned().unwrap_or_default();
@@ -209,7 +212,7 @@ fn manager(source: &mut Unstructured<'_>) -> Result<Value> {
         json!({"type": "csi"}),
         json!({"type": "csi", "secretProviderClass": "all", "secretName": "db"}),
         json!({"type": "flyte"}),
-        json!({"type": "flyte", "literal": true, "podNamespace": null, "authorize": "serviceAccount"}),
+        json!({"type": "flyte", "literal": true, "podNamespace": "any", "authorize": "serviceAccount"}),
         json!({"type": "template", "name": "bank-vaults", "env": [{"name": "{envVar}", "value": "vault:{group}#{key}"}]}),
         json!({
             "type": "template",
