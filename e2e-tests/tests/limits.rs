@@ -30,7 +30,7 @@ const EVERY_MANAGER: [&str; 15] = [
     r#"{"managers":[{"type":"azure"}],"envFiles":true}"#,
     r#"{"managers":[{"type":"confidant","image":"c","url":"https://c.example.com","authKey":"k","authContext":{"to":"c"},"region":"r"}],"envFiles":true}"#,
     r#"{"managers":[{"type":"csi"}],"onUnserved":"warn"}"#,
-    r#"{"managers":[{"type":"flyte","podNamespace":null}],"onUnserved":"warn"}"#,
+    r#"{"managers":[{"type":"flyte","podNamespace":"any"}],"onUnserved":"warn"}"#,
     r#"{"managers":[{"type":"template","env":[{"name":"{envVar}","value":"v:{group}#{key}"}]}],"onUnserved":"warn"}"#,
     r#"{"managers":[{"type":"template","path":"{group}/{key}","volumes":[{"name":"agent-{id}","emptyDir":{}}],"volumeMounts":[{"name":"agent-{id}","mountPath":"{mountPath}/{id}"}],"initContainers":[{"name":"agent-{id}","image":"agent","args":["{group}/{key}"]}],"annotations":{"a.example.com/{id}":"{group}"}}],"onUnserved":"warn"}"#,
     r#"{"managers":[{"type":"template","env":[{"name":"{envVar}","value":"v"}],"labels":{"a-{id}":"","b-{id}":"","c-{id}":"","d-{id}":"","e-{id}":"","f-{id}":"","g-{id}":"","h-{id}":"","i-{id}":"","j-{id}":"","k-{id}":"","l-{id}":"","m-{id}":"","n-{id}":"","o-{id}":"","p-{id}":""}}],"onUnserved":"warn"}"#,
@@ -469,15 +469,17 @@ fn duplicate_keys() {
 #[test]
 fn a_rejection_is_short_whatever_it_quotes() {
     let policy = Policy::new();
-    let long = "x".repeat(LARGEST);
+    let long = "x".repeat(60);
+    let wrong: Vec<Value> = (0..15).map(|_| json!({"type": "kubernetes"})).collect();
+    let settings = json!({"managers": wrong}).to_string();
     for (request, end) in [
         (
-            json!([{"group": "g", "key": format!("{long}/")}]),
+            json!([{"group": "g", "key": format!("{}/", "x".repeat(1_023))}]),
             "letters, digits, '-', '_' and '.')",
         ),
         (json!([{"group": "g", "key": "k", "containers": [long]}]), "it has c0"),
     ] {
-        let (code, message) = policy.rejected(&pod_of(1, &request), "{}");
+        let (code, message) = policy.rejected(&pod_of(1, &request), &settings);
         assert_eq!(code, 422);
         assert!(
             message.starts_with("annotation secret-injector/requests, item 1"),
