@@ -4,6 +4,7 @@
 
 use crate::managers::Context;
 use crate::names::Glob;
+use crate::patterns::{self, Subject};
 use crate::requests::SecretRequest;
 use crate::settings::fields::{Fields, SettingsError};
 
@@ -17,78 +18,112 @@ pub struct Rule {
 }
 
 impl Rule {
-    /// Reads an item of `access`. A field that is left out allows all.
+    /// Reads an item of `access`. A list that is left out allows all.
     ///
     /// # Errors
     /// What an operator has to change.
     pub fn from_fields(mut fields: Fields<'_>) -> Result<Self, SettingsError> {
-        let namespaces = patterns(&mut fields, "namespaces")?;
-        let service_accounts = patterns(&mut fields, "serviceAccounts")?;
-        let secrets = patterns(&mut fields, "secrets")?;
-        if let Some(pattern) = secrets.iter().find(|pattern| !pattern.contains(['/', '*', '?'])) {
-            return Err(fields.invalid(
-                "secrets",
-                &format!("holds {pattern:?}, which no secret fits: they are written as group/key"),
-            ));
-        }
+        let namespaces = globs(&mut fields, "namespaces", Subject::Namespace)?;
+        let service_accounts = globs(&mut fields, "serviceAccounts", Subject::ServiceAccount)?;
+        let secrets = globs(&mut fields, "secrets", Subject::Secret)?;
+        let place = fields.place().to_owned();
         fields.finish()?;
-        let globs = |patterns: Vec<String>| patterns.iter().map(|pattern| Glob::new(pattern)).collect();
+        if namespaces.is_none() && service_accounts.is_none() && secrets.is_none() {
+            return Err(SettingsError {
+                place,
+                problem:
+                    "has no condition, so that every Pod may ask for everything: write namespaces: [\"*\"] if that is \
+                          meant"
+                        .to_owned(),
+            });
+        }
+        let all = || vec![Glob::new("*")];
         Ok(Self {
-            namespaces: globs(namespaces),
-            service_accounts: globs(service_accounts),
-            secrets: globs(secrets),
+            namespaces: namespaces.unwrap_or_else(all),
+            service_accounts: service_accounts.unwrap_or_else(all),
+            secrets: secrets.unwrap_or_else(all),
         })
     }
 
-    fn allows(&self, namespace: &str, service_account: &str, secret: &str) -> bool {
-        let fits = |globs: &[Glob], text: &str| globs.iter().any(|glob| glob.fits(text));
-        fits(&self.namespaces, namespace)
-            && fits(&self.service_accounts, service_account)
-            && fits(&self.secrets, secret)
+    /// Returns whether the rule is about a Pod's namespace and service account.
+    fn is_for(&self, namespace: &str, service_account: &str) -> bool {
+        any_fits(&self.namespaces, namespace) && any_fits(&self.service_accounts, service_account)
     }
 }
 
-fn patterns(fields: &mut Fields<'_>, name: &'static str) -> Result<Vec<String>, SettingsError> {
-    if fields.is_null(name) {
-        return Err(fields.invalid(name, "has nothing under it: list patterns, or leave it out for all"));
-    }
-    let Some(patterns) = fields.take::<Vec<String>>(name)? else {
-        return Ok(vec!["*".to_owned()]);
-    };
-    if patterns.is_empty() {
+fn any_fits(globs: &[Glob], text: &str) -> bool {
+    globs.iter().any(|glob| glob.fits(text))
+}
+
+fn globs(fields: &mut Fields<'_>, name: &'static str, subject: Subject) -> Result<Option<Vec<Glob>>, SettingsError> {
+    let globs = patterns::read(fields, name, subject)?;
+    if globs.as_ref().is_some_and(Vec::is_empty) {
         return Err(fields.invalid(
             name,
             "is empty, so that the rule allows nothing: list patterns, or leave it out",
         ));
     }
-    Ok(patterns)
+    Ok(globs)
 }
 
-/// Whether `rules` let a Pod of `service_account` in `namespace` ask for the key `key` of `group`; without rules, every
-/// Pod may ask for everything.
-pub fn allows(rules: Option<&[Rule]>, group: &str, key: &str, namespace: &str, service_account: &str) -> bool {
-    rules.is_none_or(|rules| {
-        let secret = format!("{group}/{key}");
-        rules
+/// The rules that are about one Pod's namespace and service account.
+pub struct PodRules<'s> {
+    /// The patterns for secrets; `None` where the settings have no rules, and every Pod may ask for everything.
+    secrets: Option<Vec<&'s Glob>>,
+}
+
+/// The most work that matching a Pod's requests with rules may take: the bytes of the requests, for each pattern and
+/// manager. The host stops the policy after two seconds.
+const MAX_MATCHED: usize = 256 * 1024 * 1024;
+
+impl<'s> PodRules<'s> {
+    /// Picks the rules for Pods of `service_account` in `namespace`.
+    pub fn new(rules: Option<&'s [Rule]>, namespace: &str, service_account: &str) -> Self {
+        let secrets = |rules: &'s [Rule]| {
+            let own = rules.iter().filter(|rule| rule.is_for(namespace, service_account));
+            own.flat_map(|rule| &rule.secrets).collect()
+        };
+        Self {
+            secrets: rules.map(secrets),
+        }
+    }
+
+    /// Returns whether the Pod may ask for the key `key` of `group`.
+    pub fn allow(&self, group: &str, key: &str) -> bool {
+        self.secrets.as_ref().is_none_or(|globs| {
+            let secret = format!("{group}/{key}");
+            globs.iter().any(|glob| glob.fits(&secret))
+        })
+    }
+
+    /// Returns whether `requests` can be matched for so many managers in time.
+    pub fn are_few_for(&self, requests: &[SecretRequest], managers: usize) -> bool {
+        let patterns = self.secrets.as_ref().map_or(0, Vec::len);
+        let lengths = requests
             .iter()
-            .any(|rule| rule.allows(namespace, service_account, &secret))
-    })
+            .map(|request| request.group.len().saturating_add(request.key.len()));
+        let bytes = lengths.fold(0, usize::saturating_add);
+        bytes.saturating_mul(patterns).saturating_mul(managers) <= MAX_MATCHED
+    }
 }
 
-/// Why a manager is not asked for a request that [`allows`] does not let through, and what can be done about it. `secret`
+/// Says why a manager is not asked for a request that [`PodRules::allow`] does not let through, and what can be done about it. `secret`
 /// is what the manager would find, see [`Manager::selects`](crate::managers::Manager::selects).
 pub fn refusal(request: &SecretRequest, secret: (&str, &str), context: &Context<'_>) -> String {
     let (group, key) = secret;
-    let alone = if secret == (request.group.as_str(), request.key.as_str()) {
-        ""
+    let what = if secret == (request.group.as_str(), request.key.as_str()) {
+        format!("the secret {:?}", format!("{group}/{key}"))
+    } else if group.is_empty() && key.is_empty() {
+        "what this manager gives to every request alike, whatever its group and key".to_owned()
     } else {
-        " (this manager goes by nothing else)"
+        format!(
+            "the secret {:?} (this manager goes by nothing else)",
+            format!("{group}/{key}")
+        )
     };
     format!(
-        "no rule of the policy's setting access lets a Pod of the service account {:?} in the namespace {:?} ask for the \
-         secret {:?}{alone}; ask the cluster's operator for such a rule",
-        context.service_account,
-        context.namespace,
-        format!("{group}/{key}")
+        "no rule of the policy's setting access lets a Pod of the service account {:?} in the namespace {:?} ask for \
+         {what}; ask the cluster's operator for such a rule",
+        context.service_account, context.namespace
     )
 }

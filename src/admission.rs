@@ -2,67 +2,20 @@
 
 #![forbid(unsafe_code)]
 
+mod response;
+mod summary;
+
 use std::fmt::Write as _;
 
-use crate::cluster::Cluster;
-use crate::injection::{FileOrigin, Injection};
-use crate::json::{Node, Shape, Writer};
-use crate::managers::common::CLIENT_VARIABLES;
+use crate::access::PodRules;
+use crate::cluster::{Cluster, Questions};
+use crate::json::{Node, Shape};
 use crate::managers::{self, Context, Severity, Unserved, User};
 use crate::pod::{self, Addition, Pod, PodError, STATUS_ANNOTATION};
 use crate::requests::{self, FLYTE_PREFIX, JSON_ANNOTATION, SecretRequest};
 use crate::settings::{OnUnserved, Settings};
-
-/// The policy's answer, in the form that the host reads
-/// ([ValidationResponse](https://docs.rs/kubewarden-policy-sdk/latest/kubewarden_policy_sdk/response/struct.ValidationResponse.html),
-/// with the Pod as it is instead of a tree made of it).
-#[derive(Default)]
-struct Response<'a> {
-    accepted: bool,
-    message: Option<String>,
-    code: u16,
-    mutated_object: Option<Node<'a>>,
-    /// What was injected, for the audit log: a JSON string, which holds a JSON list.
-    injected: String,
-    /// What was asked for in vain, for the audit log.
-    unserved: String,
-    warnings: Vec<String>,
-}
-
-impl Response<'_> {
-    /// The response as JSON, of about `size` bytes.
-    fn to_json(&self, size: usize) -> Result<Vec<u8>, &'static str> {
-        let mut writer = Writer::with_capacity(size);
-        writer.raw("{");
-        writer.field("accepted");
-        writer.raw(if self.accepted { "true" } else { "false" });
-        if let Some(message) = &self.message {
-            writer.field("message");
-            writer.text(message);
-            writer.field("code");
-            writer.raw(&self.code.to_string());
-        }
-        if let Some(object) = &self.mutated_object {
-            writer.field("mutated_object");
-            object.write(&mut writer)?;
-            writer.field("audit_annotations");
-            writer.raw("{");
-            writer.field("injected");
-            writer.raw(&self.injected);
-            if !self.unserved.is_empty() {
-                writer.field("unserved");
-                writer.text(&self.unserved);
-            }
-            writer.raw("}");
-        }
-        if !self.warnings.is_empty() {
-            writer.field("warnings");
-            writer.texts(self.warnings.iter().map(String::as_str));
-        }
-        writer.raw("}");
-        Ok(writer.into_bytes())
-    }
-}
+use response::Response;
+use summary::{Detail, origins, secret_name, summary};
 
 /// The answer for a request that is none of the policy's business.
 const ACCEPTED: &[u8] = br#"{"accepted":true}"#;
@@ -87,6 +40,15 @@ enum Rejection {
     /// No manager serves a request.
     #[error("{0}")]
     Unserved(String, Severity),
+    /// The cluster would have to be asked for more than one Pod may cause.
+    #[error("{0}")]
+    Exhausted(String),
+    /// Its names are too long to be matched with the rules of `access` in time.
+    #[error(
+        "the groups and keys that the Pod asks for are so long that they cannot be matched with the rules of the policy's \
+         setting access in time; make several Pods"
+    )]
+    LongNames,
     /// It asks for more secrets than any Pod needs.
     #[error(
         "the Pod asks for {0} secrets, and {MOST_REQUESTS} are the most; make several Pods, or keep several values in \
@@ -102,9 +64,15 @@ impl Rejection {
     /// The HTTP status of the rejection.
     fn code(&self) -> u16 {
         match self {
-            Self::Unreadable(_) | Self::Request(_) | Self::Pod(PodError::WrongType(_)) => 400,
+            Self::Unreadable(_)
+            | Self::Request(_)
+            | Self::Pod(PodError::WrongType(_) | PodError::TwoServiceAccounts) => 400,
             Self::Unserved(_, Severity::Denied) => 403,
-            Self::Unserved(_, Severity::Nobody) | Self::TooMany(_) | Self::Pod(_) => 422,
+            Self::Unserved(_, Severity::Nobody)
+            | Self::Exhausted(_)
+            | Self::LongNames
+            | Self::TooMany(_)
+            | Self::Pod(_) => 422,
             Self::Settings(_) => 500,
             Self::Unserved(_, Severity::Failed) => 503,
         }
@@ -203,6 +171,9 @@ fn admit<'a>(payload: &'a [u8], cluster: &dyn Cluster) -> Result<Option<Response
         return Err(Rejection::Unreadable("its object is no Pod"));
     };
     let mut pod = Pod::new(node);
+    if let Some(key) = pod.annotation_without_text(requests::is_request) {
+        return Err(requests::RequestError::NotAString(key.to_owned()).into());
+    }
     let requests::Requests { requests, mut warnings } =
         requests::from_annotations(pod.annotations().map(|(key, value)| (key.as_ref(), value.as_ref())))?;
     if requests.is_empty() {
@@ -222,7 +193,13 @@ fn admit<'a>(payload: &'a [u8], cluster: &dyn Cluster) -> Result<Option<Response
     let user = request.get("userInfo").or_else(|| request.get("user_info"));
     let groups = user.map_or(&[][..], |user| user.items("groups"));
     let groups: Vec<&str> = groups.iter().filter_map(Node::as_text).collect();
-    let service_account = pod.service_account().to_owned();
+    let service_account = pod.service_account()?.to_owned();
+    let namespace = self::text(Some(&request), "namespace")?;
+    let rules = PodRules::new(settings.access.as_deref(), namespace, &service_account);
+    if !rules.are_few_for(&requests, settings.managers.len()) {
+        return Err(Rejection::LongNames);
+    }
+    let questions = Questions::new(cluster, &requests);
     let labels: Vec<_> = pod
         .labels()
         .filter(|(key, _)| managers::reads_label(key))
@@ -235,7 +212,7 @@ fn admit<'a>(payload: &'a [u8], cluster: &dyn Cluster) -> Result<Option<Response
         .collect();
     let context = Context {
         settings: &settings,
-        namespace: self::text(Some(&request), "namespace")?,
+        namespace,
         service_account: &service_account,
         user: User {
             name: user.and_then(|user| user.text("username")).unwrap_or_default(),
@@ -243,32 +220,14 @@ fn admit<'a>(payload: &'a [u8], cluster: &dyn Cluster) -> Result<Option<Response
         },
         labels: &labels,
         agent_orders: &agent_orders,
-        cluster,
-        requests: &requests,
+        cluster: &questions,
+        rules: &rules,
     };
-    let mut additions = Vec::with_capacity(requests.len());
-    let mut unserved = Vec::new();
-    for request in &requests {
-        match managers::serve(request, &context) {
-            Ok(served) => {
-                additions.push(Addition {
-                    request,
-                    manager: served.manager,
-                    injection: served.injection,
-                });
-            }
-            Err(failure) if failure.severity == Severity::Nobody && settings.on_unserved == OnUnserved::Warn => {
-                warnings.push(format!(
-                    "the Pod goes without a secret: {}",
-                    in_one_line(&explained(request, &failure))
-                ));
-                unserved.push(request);
-            }
-            Err(failure) => return Err(Rejection::Unserved(explained(request, &failure), failure.severity)),
-        }
-    }
+    let (additions, unserved) = serve(&requests, &context, &questions, &mut warnings)?;
     warnings.extend(pod.add(&additions, &settings)?);
-    if settings.status_annotation && !pod.set_status(summary(&additions, &settings, Detail::Short))? {
+    if !settings.status_annotation {
+        pod.remove_status()?;
+    } else if !pod.set_status(summary(&additions, &settings, Detail::Short))? {
         let left_out = format!(
             "the annotation {STATUS_ANNOTATION} is left out: the Pod's annotations would take more than the 256 KiB that \
              Kubernetes allows"
@@ -280,14 +239,47 @@ fn admit<'a>(payload: &'a [u8], cluster: &dyn Cluster) -> Result<Option<Response
         accepted: true,
         mutated_object: Some(pod.into_node()),
         injected: summary(&additions, &settings, Detail::Full),
-        unserved: unserved
-            .iter()
-            .map(|request| request.origin.to_string())
-            .collect::<Vec<_>>()
-            .join("; "),
+        unserved: origins(&unserved),
         warnings: few(warnings),
         ..Response::default()
     }))
+}
+
+/// What the requests came to: the additions, and the requests that nobody serves where the Pod may go without.
+type Outcome<'r> = (Vec<Addition<'r>>, Vec<&'r SecretRequest>);
+
+/// Asks the managers for each of `requests`.
+fn serve<'r>(
+    requests: &'r [SecretRequest],
+    context: &Context<'_>,
+    questions: &Questions<'_>,
+    warnings: &mut Vec<String>,
+) -> Result<Outcome<'r>, Rejection> {
+    let mut additions = Vec::with_capacity(requests.len());
+    let mut unserved = Vec::new();
+    for request in requests {
+        match managers::serve(request, context) {
+            Ok(served) => {
+                additions.push(Addition {
+                    request,
+                    manager: served.manager,
+                    injection: served.injection,
+                });
+            }
+            Err(failure)
+                if failure.severity == Severity::Nobody && context.settings.on_unserved == OnUnserved::Warn =>
+            {
+                warnings.push(format!(
+                    "the Pod goes without a secret: {}",
+                    in_one_line(&explained(request, &failure))
+                ));
+                unserved.push(request);
+            }
+            Err(failure) if questions.exhausted() => return Err(Rejection::Exhausted(explained(request, &failure))),
+            Err(failure) => return Err(Rejection::Unserved(explained(request, &failure), failure.severity)),
+        }
+    }
+    Ok((additions, unserved))
 }
 
 /// The longest list of warnings: the API server passes on
@@ -335,82 +327,6 @@ fn explained(request: &SecretRequest, failure: &Unserved) -> String {
 
 fn in_one_line(text: &str) -> String {
     text.replace('\n', " ")
-}
-
-/// `group@version/key`, without what is empty.
-fn secret_name(request: &SecretRequest) -> String {
-    let mut name = request.group.clone();
-    if !request.group_version.is_empty() {
-        let _ = write!(name, "@{}", request.group_version);
-    }
-    if !request.key.is_empty() {
-        if !name.is_empty() {
-            name.push('/');
-        }
-        name.push_str(&request.key);
-    }
-    name
-}
-
-/// How much a summary says.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Detail {
-    /// For the Pod.
-    Short,
-    /// For the audit log.
-    Full,
-}
-
-/// Which secret went in, by which manager, as what: names, never values. A JSON string, which holds a JSON list.
-fn summary(additions: &[Addition<'_>], settings: &Settings, detail: Detail) -> String {
-    let mut writer = Writer::nested(additions.len().saturating_mul(256));
-    writer.raw("[");
-    for addition in additions {
-        let manager = settings.managers.get(addition.manager);
-        let injection = &addition.injection;
-        writer.item();
-        writer.raw("{");
-        if detail == Detail::Full {
-            writer.field("request");
-            writer.text(&addition.request.origin.place());
-        }
-        writer.field("secret");
-        writer.text(&secret_name(addition.request));
-        writer.field("manager");
-        writer.text(manager.map_or("", |entry| &entry.name));
-        if secret_variables(injection).next().is_some() {
-            writer.field("env");
-            writer.texts(secret_variables(injection));
-        }
-        if let Some(path) = visible_file(injection, settings) {
-            writer.field("file");
-            writer.text(&path);
-        }
-        if detail == Detail::Full && !injection.source.is_empty() {
-            writer.field("source");
-            writer.text(&injection.source);
-        }
-        writer.raw("}");
-    }
-    writer.raw("]");
-    writer.into_string()
-}
-
-/// The variables that hold the secret or its path, without those that are the same for every secret.
-fn secret_variables(injection: &Injection) -> impl Iterator<Item = &str> {
-    injection
-        .env
-        .iter()
-        .map(|variable| variable.name.as_str())
-        .filter(|name| !CLIENT_VARIABLES.contains(name))
-}
-
-fn visible_file(injection: &Injection, settings: &Settings) -> Option<String> {
-    let file = injection.file.as_ref()?;
-    if matches!(file.origin, FileOrigin::Fetched { variable: Some(_), .. }) {
-        return None;
-    }
-    Some(format!("{}/{}", settings.mount_path, file.path.as_str()))
 }
 
 #[cfg(test)]

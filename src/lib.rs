@@ -15,6 +15,7 @@ pub mod json;
 pub mod managers;
 pub mod names;
 pub mod order;
+pub mod patterns;
 pub mod pod;
 pub mod requests;
 pub mod schema;
@@ -34,7 +35,7 @@ pub extern "C" fn wapc_init() {
 }
 
 fn validate(payload: &[u8]) -> CallResult {
-    Ok(admission::validate(payload, &cluster::HostCluster::default()))
+    Ok(admission::validate(payload, &cluster::HostCluster))
 }
 
 fn validate_settings(payload: &[u8]) -> CallResult {

@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod authorize;
 pub mod aws;
 pub mod azure;
 pub mod common;
@@ -14,10 +15,14 @@ pub mod fetching;
 pub mod flyte;
 pub mod gcp;
 pub mod global;
+mod joins;
 pub mod kubernetes;
+mod lookup;
+mod matching;
 pub mod placeholders;
 mod routing;
 pub mod template;
+mod variables;
 pub mod vault;
 
 use std::borrow::Cow;
@@ -27,10 +32,11 @@ use serde_json::Value;
 use crate::access;
 use crate::cluster::Cluster;
 use crate::injection::Injection;
-use crate::names::Glob;
-use crate::requests::{MountRequirement, SecretRequest};
+use crate::requests::SecretRequest;
 use crate::settings::Settings;
 use crate::settings::fields::{Fields, SettingsError};
+
+pub use matching::Match;
 
 /// A system that keeps secrets, as an operator has set it up.
 pub trait Manager {
@@ -44,6 +50,12 @@ pub trait Manager {
     /// request's. The settings' `access` is about these: what plays no part must not make a rule fit.
     fn selects<'r>(&self, request: &'r SecretRequest) -> (&'r str, &'r str) {
         (&request.group, &request.key)
+    }
+
+    /// Says why the manager might find another secret for `request` than the one that a rule of the settings' `access` is
+    /// about: it joins group and key to one name, which another group and key would make as well.
+    fn ambiguity(&self, _request: &SecretRequest) -> Option<String> {
+        None
     }
 
     /// The init containers that fetch the secrets of this manager's injections with a [`FileOrigin::Fetched`].
@@ -86,8 +98,8 @@ pub struct Context<'a> {
     pub agent_orders: &'a [Cow<'a, str>],
     /// The cluster, as far as the host lets the policy see it.
     pub cluster: &'a dyn Cluster,
-    /// All of the Pod's requests, so that a Secret is read once for all of them.
-    pub requests: &'a [SecretRequest],
+    /// What the settings' `access` says of this Pod.
+    pub rules: &'a access::PodRules<'a>,
 }
 
 /// Whether a manager asks for the Pod's label `key`.
@@ -112,13 +124,7 @@ pub struct User<'a> {
 impl<'a> Context<'a> {
     /// Whether the settings' `access` lets the Pod ask for the key `key` of `group`, see [`Manager::selects`].
     pub fn may_ask(&self, group: &str, key: &str) -> bool {
-        access::allows(
-            self.settings.access.as_deref(),
-            group,
-            key,
-            self.namespace,
-            self.service_account,
-        )
+        self.rules.allow(group, key)
     }
 
     /// The value of the Pod's label `key`, see [`reads_label`].
@@ -186,86 +192,13 @@ pub struct Entry {
     pub manager: Box<dyn Manager>,
 }
 
-/// Which requests a manager is asked for.
-#[derive(Debug, Clone)]
-pub struct Match {
-    /// The group has to fit one of these; all do when there are none.
-    pub groups: Vec<Glob>,
-    /// Whether it is asked for variables.
-    pub env: bool,
-    /// Whether it is asked for files.
-    pub file: bool,
-}
-
-impl Match {
-    fn from_fields(fields: Option<Fields<'_>>) -> Result<Self, SettingsError> {
-        let Some(mut fields) = fields else {
-            return Ok(Self {
-                groups: Vec::new(),
-                env: true,
-                file: true,
-            });
-        };
-        let groups = fields.take::<Vec<String>>("groups")?;
-        if groups.as_ref().is_some_and(Vec::is_empty) {
-            return Err(fields.invalid(
-                "groups",
-                "is empty: the manager would never be asked; leave the field out for all groups",
-            ));
-        }
-        let mounts = fields.take::<Vec<String>>("mounts")?;
-        let (mut env, mut file) = (mounts.is_none(), mounts.is_none());
-        for mount in mounts.iter().flatten() {
-            match mount.as_str() {
-                "env" => env = true,
-                "file" => file = true,
-                _ => return Err(fields.invalid("mounts", "holds something else than env and file")),
-            }
-        }
-        if !env && !file {
-            return Err(fields.invalid(
-                "mounts",
-                "is empty: the manager would never be asked; leave the field out",
-            ));
-        }
-        fields.finish()?;
-        Ok(Self {
-            groups: groups.iter().flatten().map(|glob| Glob::new(glob)).collect(),
-            env,
-            file,
-        })
-    }
-
-    fn fits(&self, request: &SecretRequest) -> Result<(), &'static str> {
-        if !self.groups.is_empty() && !self.groups.iter().any(|glob| glob.fits(&request.group)) {
-            return Err("the settings' match.groups leaves this group to others");
-        }
-        let fits = match request.mount {
-            MountRequirement::Any => true,
-            MountRequirement::EnvVar => self.env,
-            MountRequirement::File => self.file,
-        };
-        if fits {
-            Ok(())
-        } else {
-            Err("the settings' match.mounts leaves this way to mount to others")
-        }
-    }
-
-    /// The request as the manager is to see it: where it may be mounted in any way, but the settings leave one, that one.
-    fn narrowed<'r>(&self, request: &'r SecretRequest) -> Cow<'r, SecretRequest> {
-        let mount = match (request.mount, self.env, self.file) {
-            (MountRequirement::Any, true, false) => MountRequirement::EnvVar,
-            (MountRequirement::Any, false, true) => MountRequirement::File,
-            _ => return Cow::Borrowed(request),
-        };
-        let mut narrowed = request.clone();
-        narrowed.mount = mount;
-        Cow::Owned(narrowed)
-    }
-}
-
 impl Entry {
+    /// See [`Manager::ambiguity`]; without rules, there is nothing to be confused.
+    fn ambiguity(&self, request: &SecretRequest, context: &Context<'_>) -> Option<String> {
+        context.settings.access.as_ref()?;
+        self.manager.ambiguity(request)
+    }
+
     /// Reads one item of the settings' `managers`.
     ///
     /// # Errors
@@ -323,7 +256,7 @@ const TYPES: &[(&str, Make)] = &[
         Ok((Box::new(flyte::Flyte::from_fields(fields)?), None))
     }),
     ("template", |fields| {
-        let name = fields.take("name")?;
+        let name = template::name(fields)?;
         Ok((Box::new(template::Template::from_fields(fields)?), name))
     }),
 ];
@@ -372,9 +305,13 @@ pub fn serve(request: &SecretRequest, context: &Context<'_>) -> Result<Served, U
         let answer = match entry.matches.fits(request) {
             Ok(()) => {
                 let (group, key) = entry.manager.selects(request);
-                if context.may_ask(group, key) {
+                if let Some(reason) = entry.ambiguity(request, context) {
+                    barred = true;
+                    Err(Miss::NotHere(reason))
+                } else if context.may_ask(group, key) {
                     asked = true;
-                    entry.manager.inject(&entry.matches.narrowed(request), context)
+                    let injection = entry.manager.inject(&entry.matches.narrowed(request), context);
+                    injection.and_then(|injection| variables::check(request, injection, context.settings))
                 } else {
                     barred = true;
                     Err(Miss::NotHere(access::refusal(request, (group, key), context)))

@@ -42,6 +42,7 @@ pub const SHAPE: Shape = Shape::Fields(&[
             ("containers", Shape::ListOf(&CONTAINER)),
             ("imagePullSecrets", Shape::ListOf(&NAMED)),
             ("serviceAccountName", Shape::Text),
+            ("serviceAccount", Shape::Text),
             ("os", Shape::Fields(&[("name", Shape::Text)])),
         ]),
     ),
@@ -83,6 +84,9 @@ pub enum PodError {
     /// A field of the Pod has a type that Kubernetes does not know for it.
     #[error("the Pod is not valid: {0}")]
     WrongType(#[from] WrongType),
+    /// The Pod has two names for its service account, which are not the same.
+    #[error("the Pod is not valid: its serviceAccountName and its serviceAccount differ; leave serviceAccount out")]
+    TwoServiceAccounts,
     /// A request names a container that is not there.
     #[error("{request} names the container {name:?}, which the Pod does not have; it has {existing}")]
     NoSuchContainer {
@@ -264,12 +268,33 @@ impl<'a> Pod<'a> {
         })
     }
 
-    /// The service account that it runs as.
-    pub fn service_account(&self) -> &str {
-        match self.field("serviceAccountName").and_then(Node::as_text) {
-            Some("") | None => "default",
-            Some(name) => name,
+    /// Returns the service account that the Pod runs as. `serviceAccount` is the older name of `serviceAccountName`; the API
+    /// server fills in both.
+    ///
+    /// # Errors
+    /// [`PodError::TwoServiceAccounts`]
+    pub fn service_account(&self) -> Result<&str, PodError> {
+        let name = |field| {
+            self.field(field)
+                .and_then(Node::as_text)
+                .filter(|name| !name.is_empty())
+        };
+        match (name("serviceAccountName"), name("serviceAccount")) {
+            (Some(name), Some(older)) if name != older => Err(PodError::TwoServiceAccounts),
+            (Some(name), _) | (None, Some(name)) => Ok(name),
+            (None, None) => Ok("default"),
         }
+    }
+
+    /// Returns the first annotation among those with which `is_read` is about that has no string. The API server would
+    /// refuse it; here, what it asks for would be passed over.
+    pub fn annotation_without_text(&self, is_read: impl Fn(&str) -> bool) -> Option<&str> {
+        let annotations = self.0.get("metadata")?.get("annotations")?;
+        let Node::Object(fields) = annotations else {
+            return None;
+        };
+        let mut others = fields.iter().filter(|(_, value)| !matches!(value, Node::Text(_)));
+        others.find(|(key, _)| is_read(key)).map(|(key, _)| key.as_ref())
     }
 
     /// The field `name` of its spec.
@@ -434,6 +459,18 @@ impl<'a> Pod<'a> {
             None => annotations.push((Cow::Borrowed(STATUS_ANNOTATION), status)),
         }
         Ok(true)
+    }
+
+    /// Takes the status annotation away, which says nothing where the policy does not write it.
+    ///
+    /// # Errors
+    /// [`PodError::WrongType`]
+    pub fn remove_status(&mut self) -> Result<(), PodError> {
+        if self.annotations().any(|(key, _)| key == STATUS_ANNOTATION) {
+            self.metadata_mut("annotations")?
+                .retain(|(key, _)| key != STATUS_ANNOTATION);
+        }
+        Ok(())
     }
 
     fn metadata_mut(&mut self, field: &'static str) -> Result<&mut Vec<(Cow<'a, str>, Node<'a>)>, WrongType> {

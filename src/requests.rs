@@ -27,6 +27,13 @@ pub const FLYTE_PREFIX: &str = "flyte.secrets/s";
 /// The key of the readable annotation, see [`json`].
 pub const JSON_ANNOTATION: &str = "secret-injector/requests";
 
+/// The most bytes that a group, a version, a key or a variable's name may have: names are shorter everywhere, and longer ones
+/// would go into each message, annotation and rule.
+pub const MAX_FIELD_LENGTH: usize = 1024;
+
+/// The most containers that one request may name.
+pub const MAX_CONTAINERS: usize = 1_000;
+
 /// One secret that a Pod asks for.
 ///
 /// The fields are those of Flyte's
@@ -211,6 +218,9 @@ pub enum RequestError {
         /// What is wrong with its value.
         source: flyte::DecodeError,
     },
+    /// An annotation that has something else than a string; the API server refuses such a Pod.
+    #[error("annotation {} is not a string: quote its value", excerpt(.0))]
+    NotAString(String),
     /// The readable annotation.
     #[error("annotation {JSON_ANNOTATION}{}{source}", source.separator())]
     Json {
@@ -260,6 +270,11 @@ pub fn from_annotations<'a>(
         requests: merge(requests),
         warnings,
     })
+}
+
+/// Returns whether the annotation `key` holds a request.
+pub fn is_request(key: &str) -> bool {
+    key == JSON_ANNOTATION || key.strip_prefix(FLYTE_PREFIX).and_then(Number::new).is_some()
 }
 
 fn flyte_request(key: &str, value: &str) -> Result<SecretRequest, RequestError> {

@@ -469,15 +469,17 @@ fn duplicate_keys() {
 #[test]
 fn a_rejection_is_short_whatever_it_quotes() {
     let policy = Policy::new();
-    let long = "x".repeat(LARGEST);
+    let long = "x".repeat(60);
+    let wrong: Vec<Value> = (0..15).map(|_| json!({"type": "kubernetes"})).collect();
+    let settings = json!({"managers": wrong}).to_string();
     for (request, end) in [
         (
-            json!([{"group": "g", "key": format!("{long}/")}]),
+            json!([{"group": "g", "key": format!("{}/", "x".repeat(1_023))}]),
             "letters, digits, '-', '_' and '.')",
         ),
         (json!([{"group": "g", "key": "k", "containers": [long]}]), "it has c0"),
     ] {
-        let (code, message) = policy.rejected(&pod_of(1, &request), "{}");
+        let (code, message) = policy.rejected(&pod_of(1, &request), &settings);
         assert_eq!(code, 422);
         assert!(
             message.starts_with("annotation secret-injector/requests, item 1"),

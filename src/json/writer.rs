@@ -35,6 +35,11 @@ impl Writer {
         writer
     }
 
+    /// Returns how many bytes have been written.
+    pub fn written(&self) -> usize {
+        self.json.len()
+    }
+
     /// `value` as JSON.
     pub fn text_of(value: &Value) -> String {
         let mut writer = Self::default();

@@ -2,15 +2,15 @@
 
 #![forbid(unsafe_code)]
 
-use crate::cluster::ClusterError;
 use crate::digest;
 use crate::injection::{EnvVar, RelativePath};
-use crate::managers::{Context, Miss};
+use crate::managers::Miss;
 use crate::names;
-use crate::order::sort_and_dedup;
 use crate::requests::{FLYTE_PREFIX, JSON_ANNOTATION, SecretRequest};
 use crate::settings::Settings;
-use crate::settings::fields::{Fields, SettingsError};
+
+pub use super::authorize::Authorize;
+pub use super::lookup::{Found, look_up, suggestion};
 
 /// Tells flytekit where secret files are
 /// ([secrets.py](https://github.com/flyteorg/flytekit/blob/master/flytekit/configuration/__init__.py)).
@@ -112,61 +112,6 @@ pub fn prefix_variable(settings: &Settings) -> EnvVar {
     EnvVar::literal(ENV_PREFIX, settings.env_prefix.as_str())
 }
 
-/// The keys of all requests for the same group, so that one read of the Secret serves them all.
-pub fn keys_of_group<'c>(context: &Context<'c>, group: &str) -> Vec<&'c str> {
-    let mut keys: Vec<&str> = context
-        .requests
-        .iter()
-        .filter(|request| request.group == group)
-        .map(|request| request.key.as_str())
-        .filter(|key| names::is_secret_key(key))
-        .collect();
-    sort_and_dedup(&mut keys);
-    keys
-}
-
-/// What a look at a Secret found.
-pub enum Found {
-    /// The value under the request's key.
-    Value(Vec<u8>),
-    /// The Secret is there, the key is not.
-    NoKey,
-    /// The Secret is not there.
-    NoSecret,
-}
-
-/// Looks for the request's key in a Secret. All requests for the same group share one read of it.
-///
-/// # Errors
-/// [`Miss::Failed`] when the cluster could not be asked.
-pub fn look_up(request: &SecretRequest, namespace: &str, secret: &str, context: &Context<'_>) -> Result<Found, Miss> {
-    if !names::is_dns_subdomain(secret) {
-        return Ok(Found::NoSecret);
-    }
-    let keys = keys_of_group(context, &request.group);
-    match context.cluster.secret(namespace, secret, &keys) {
-        Ok(data) => Ok(data
-            .get(&request.key)
-            .map_or(Found::NoKey, |value| Found::Value(value.to_vec()))),
-        Err(ClusterError::NotFound) => Ok(Found::NoSecret),
-        Err(error) => Err(Miss::Failed(format!(
-            "the Secret {secret:?} in the namespace {namespace:?} could not be read: {error}"
-        ))),
-    }
-}
-
-/// A question after the key that the Pod's author may have meant, or nothing. Only keys that the settings' `access`
-/// lets the Pod ask for are named.
-pub fn suggestion(request: &SecretRequest, namespace: &str, secret: &str, context: &Context<'_>) -> String {
-    let keys = context.cluster.secret_keys(namespace, secret).unwrap_or_default();
-    let near = keys
-        .iter()
-        .filter(|key| context.may_ask(&request.group, key))
-        .filter_map(|key| Some((names::distance(key, &request.key)?, key)))
-        .min();
-    near.map_or_else(String::new, |(_, key)| format!("; did you mean key {key:?}?"))
-}
-
 /// Whether a manager may write the annotation `key`: none in the domains of the requests, where the status stands too.
 pub fn is_annotation(key: &str) -> bool {
     names::is_metadata_key(key)
@@ -177,85 +122,4 @@ pub fn is_annotation(key: &str) -> bool {
 
 fn domain(key: &str) -> Option<&str> {
     key.split_once('/').map(|(domain, _)| domain)
-}
-
-/// Who has to be allowed to read a Secret that a manager hands out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Authorize {
-    /// The Pod's service account.
-    ServiceAccount,
-    /// The user who asks for the Pod.
-    User,
-    /// Nobody, as in Flyte.
-    None,
-}
-
-impl Authorize {
-    /// Reads the setting `authorize`.
-    ///
-    /// # Errors
-    /// When it is none of the choices.
-    pub fn from_fields(fields: &mut Fields<'_>, default: Self) -> Result<Self, SettingsError> {
-        let choices = [
-            ("serviceAccount", Self::ServiceAccount),
-            ("user", Self::User),
-            ("none", Self::None),
-        ];
-        fields.choice("authorize", default, &choices)
-    }
-
-    /// Asks Kubernetes whether the Pod, or its user, may `get` the Secret.
-    ///
-    /// # Errors
-    /// [`Miss::Denied`] with what would allow it, or [`Miss::Failed`].
-    pub fn check(self, namespace: &str, secret: &str, context: &Context<'_>) -> Result<(), Miss> {
-        let account = context.service_account;
-        let (user, groups, subject, who) = match self {
-            Self::None => return Ok(()),
-            Self::ServiceAccount => (
-                format!("system:serviceaccount:{}:{account}", context.namespace),
-                vec![
-                    "system:serviceaccounts".to_owned(),
-                    format!("system:serviceaccounts:{}", context.namespace),
-                    "system:authenticated".to_owned(),
-                ],
-                format!(
-                    "{{kind: ServiceAccount, name: {account:?}, namespace: {:?}}}",
-                    context.namespace
-                ),
-                format!(
-                    "the service account {account:?} in the namespace {:?}",
-                    context.namespace
-                ),
-            ),
-            Self::User => (
-                context.user.name.to_owned(),
-                context.user.groups.iter().map(|group| (*group).to_owned()).collect(),
-                format!(
-                    "{{kind: User, name: {:?}, apiGroup: rbac.authorization.k8s.io}}",
-                    context.user.name
-                ),
-                format!("the user {:?}", context.user.name),
-            ),
-        };
-        match context.cluster.may_get_secret(&user, &groups, namespace, secret) {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(Miss::Denied(format!(
-                "{who} may not get the Secret {secret:?} in the namespace {namespace:?}. This would allow it:\n\
-                 apiVersion: rbac.authorization.k8s.io/v1\n\
-                 kind: Role\n\
-                 metadata: {{name: read-{secret}, namespace: {namespace:?}}}\n\
-                 rules: [{{apiGroups: [\"\"], resources: [secrets], resourceNames: [{secret:?}], verbs: [get]}}]\n\
-                 ---\n\
-                 apiVersion: rbac.authorization.k8s.io/v1\n\
-                 kind: RoleBinding\n\
-                 metadata: {{name: read-{secret}, namespace: {namespace:?}}}\n\
-                 roleRef: {{kind: Role, name: read-{secret}, apiGroup: rbac.authorization.k8s.io}}\n\
-                 subjects: [{subject}]"
-            ))),
-            Err(error) => Err(Miss::Failed(format!(
-                "whether {who} may get the Secret {secret:?} is unknown: {error}"
-            ))),
-        }
-    }
 }

@@ -11,7 +11,7 @@
 use crate::injection::{EnvValue, EnvVar, FileOrigin, Injection, SecretFile};
 use crate::json::tree;
 use crate::managers::placeholders::{all_but, expand, expand_name, object_name, values};
-use crate::managers::{Context, Manager, Miss, common};
+use crate::managers::{Context, Manager, Miss, common, joins};
 use crate::names;
 use crate::requests::{MountRequirement, SecretRequest};
 use crate::settings::fields::{Fields, SettingsError};
@@ -68,6 +68,13 @@ impl Manager for Csi {
             if chooses("group") { &request.group } else { "" },
             if chooses("key") { &request.key } else { "" },
         )
+    }
+
+    fn ambiguity(&self, request: &SecretRequest) -> Option<String> {
+        let texts = std::iter::once(&self.class)
+            .chain(&self.secret)
+            .chain(&self.credentials);
+        texts.into_iter().find_map(|text| joins::ambiguity(text, request, ""))
     }
 
     fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection, Miss> {

@@ -159,7 +159,12 @@ fn decodes_what_flyte_encodes() {
         if let Some(repeat) = vector.key_repeat {
             let value = base32::encode(format!("key: \"{}\"\n", "x".repeat(repeat)).as_bytes());
             assert_eq!(Some(value.len()), vector.result.annotation_length, "{}", vector.name);
-            assert_eq!(flyte::decode(&value).unwrap().key.len(), repeat, "{}", vector.name);
+            let message = flyte::decode(&value).unwrap_err().to_string();
+            assert!(
+                message.contains("key is longer than 1024 bytes"),
+                "{}: {message}",
+                vector.name
+            );
             continue;
         }
         let values = &vector.result.annotations;

@@ -19,8 +19,9 @@ use serde_json::value::RawValue;
 use thiserror::Error;
 
 use crate::json::without_position;
+use crate::names::DNS_LABEL_LENGTH;
 
-use super::{Containers, MountRequirement, Origin, SecretRequest, excerpt::excerpt};
+use super::{Containers, MAX_CONTAINERS, MAX_FIELD_LENGTH, MountRequirement, Origin, SecretRequest, excerpt::excerpt};
 
 /// A value of the annotation that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -81,12 +82,24 @@ pub enum ItemProblem {
         /// What is there.
         found: Kind,
     },
+    /// A string that is too long.
+    #[error("the field {0} is longer than {MAX_FIELD_LENGTH} bytes, the most that a request's field may have")]
+    TooLong(&'static str),
     /// Not a value of `mountRequirement`.
     #[error("mountRequirement must be \"ANY\", \"ENV_VAR\" or \"FILE\" (or 0, 1 or 2), not {0}")]
     UnknownMount(String),
     /// An empty list of containers.
     #[error("containers is empty, so no container would get the secret; leave it out for all of them")]
     NoContainers,
+    /// A list of containers that is too long.
+    #[error("containers has more than {MAX_CONTAINERS} names; leave it out for all containers")]
+    ManyContainers,
+    /// A name in the list of containers that no container has.
+    #[error(
+        "containers has a name of more than {} bytes, which no container can have",
+        DNS_LABEL_LENGTH
+    )]
+    LongContainerName,
     /// An empty name in the list of containers.
     #[error("containers has an empty name")]
     EmptyContainerName,
@@ -222,7 +235,13 @@ const CONTAINERS: &str = "containers";
 
 fn string(field: &'static str, value: &str) -> Result<String, ItemProblem> {
     match Kind::of(value) {
-        Some(Kind::Text) => serde_json::from_str(value).map_err(|_| ItemProblem::NotUnicode(field)),
+        Some(Kind::Text) => {
+            let text: String = serde_json::from_str(value).map_err(|_| ItemProblem::NotUnicode(field))?;
+            if text.len() > MAX_FIELD_LENGTH {
+                return Err(ItemProblem::TooLong(field));
+            }
+            Ok(text)
+        }
         other => Err(wrong_kind(field, "a string", other)),
     }
 }
@@ -257,6 +276,12 @@ fn containers(value: &str) -> Result<Containers, ItemProblem> {
     }
     if names.is_empty() {
         return Err(ItemProblem::NoContainers);
+    }
+    if names.len() > MAX_CONTAINERS {
+        return Err(ItemProblem::ManyContainers);
+    }
+    if names.iter().any(|name| name.len() > DNS_LABEL_LENGTH) {
+        return Err(ItemProblem::LongContainerName);
     }
     if names.iter().any(String::is_empty) {
         return Err(ItemProblem::EmptyContainerName);

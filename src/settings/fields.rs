@@ -17,6 +17,10 @@ pub struct SettingsError {
     pub problem: String,
 }
 
+/// What is wrong with `null`, which a line with nothing behind its colon is. It is not taken for the default: a setting
+/// that closes a gate would be lost with a value that was commented out.
+const NOTHING: &str = "has nothing under it: give it a value, or leave the line out";
+
 /// An object of the settings of which every field has to be asked for.
 pub struct Fields<'a> {
     place: String,
@@ -25,7 +29,7 @@ pub struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// Reads the object `text`, which stands at `place`; `null` is an empty object.
+    /// Reads the object `text`, which stands at `place`. Settings as a whole, whose place is empty, may be `null`.
     ///
     /// # Errors
     /// When it is not an object, or has a field twice.
@@ -36,7 +40,13 @@ impl<'a> Fields<'a> {
         };
         let node = Node::parse(text, Shape::MapOf(&Shape::Closed)).map_err(|_| not_an_object())?;
         let nodes = match node {
-            Node::Null => Vec::new(),
+            Node::Null if place.is_empty() => Vec::new(),
+            Node::Null => {
+                return Err(SettingsError {
+                    place: place.to_owned(),
+                    problem: NOTHING.to_owned(),
+                });
+            }
             Node::Object(fields) => fields,
             _ => return Err(not_an_object()),
         };
@@ -69,27 +79,32 @@ impl<'a> Fields<'a> {
         self.place = format!("{} ({kind})", self.place);
     }
 
-    /// The text of the field `name`; `null` counts as absent.
-    pub fn take_raw(&mut self, name: &'static str) -> Option<&'a RawValue> {
+    /// Takes the text of the field `name`.
+    ///
+    /// # Errors
+    /// When it is `null`.
+    pub fn take_raw(&mut self, name: &'static str) -> Result<Option<&'a RawValue>, SettingsError> {
+        if self.is_null(name) {
+            return Err(self.invalid(name, NOTHING));
+        }
         self.known.push(name);
-        let position = self.fields.iter().position(|(field, _)| field == name)?;
-        let (_, raw) = self.fields.swap_remove(position);
-        (raw.get() != "null").then_some(raw)
+        let position = self.fields.iter().position(|(field, _)| field == name);
+        Ok(position.map(|position| self.fields.swap_remove(position).1))
     }
 
-    /// Whether the field `name` is given as `null`, which [`Self::take`] cannot tell from absent.
+    /// Returns whether the field `name` is given as `null`, which is an error with a better message here and there.
     pub fn is_null(&self, name: &str) -> bool {
         self.fields
             .iter()
             .any(|(field, raw)| field == name && raw.get() == "null")
     }
 
-    /// The field `name`; `null` counts as absent.
+    /// Takes the field `name`.
     ///
     /// # Errors
-    /// When it has another type.
+    /// When it has another type, or is `null`.
     pub fn take<T: DeserializeOwned>(&mut self, name: &'static str) -> Result<Option<T>, SettingsError> {
-        let Some(raw) = self.take_raw(name) else {
+        let Some(raw) = self.take_raw(name)? else {
             return Ok(None);
         };
         match serde_json::from_str(raw.get()) {
@@ -130,7 +145,7 @@ impl<'a> Fields<'a> {
     /// # Errors
     /// When it is not an object.
     pub fn nested(&mut self, name: &'static str) -> Result<Option<Fields<'a>>, SettingsError> {
-        match self.take_raw(name) {
+        match self.take_raw(name)? {
             Some(raw) => Fields::parse(raw.get(), &join(&self.place, name)).map(Some),
             None => Ok(None),
         }
@@ -141,7 +156,7 @@ impl<'a> Fields<'a> {
     /// # Errors
     /// When it is not a list of objects.
     pub fn list(&mut self, name: &'static str) -> Result<Option<Vec<Fields<'a>>>, SettingsError> {
-        let Some(raw) = self.take_raw(name) else {
+        let Some(raw) = self.take_raw(name)? else {
             return Ok(None);
         };
         let Ok(items) = serde_json::from_str::<Vec<&'a RawValue>>(raw.get()) else {

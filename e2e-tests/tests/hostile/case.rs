@@ -171,7 +171,10 @@ fn settings(source: &mut Unstructured<'_>) -> Result<Value> {
         ("envFiles", json!([false, true])),
         ("statusAnnotation", json!([true, false])),
         ("onUnserved", json!(["reject", "warn"])),
-        ("access", json!([[{}], [{"secrets": ["db/*", "group/?*", "group/"]}]])),
+        (
+            "access",
+            json!([[{"namespaces": ["*"]}], [{"secrets": ["db/*", "group/?*", "group/"]}]]),
+        ),
     ] {
         if source.ratio(1, 3)? {
             let values = values.as_array().cloned().unwrap_or_default();

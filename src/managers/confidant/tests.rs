@@ -13,8 +13,13 @@ fn manager(changes: &Value) -> Value {
         "authContext": {"to": "confidant-production"},
         "image": "confidant-client:2.7.1",
     });
+    let fields = manager.as_object_mut().unwrap();
     for (field, value) in changes.as_object().unwrap() {
-        manager[field] = value.clone();
+        if value.is_null() {
+            fields.remove(field);
+        } else {
+            fields.insert(field.clone(), value.clone());
+        }
     }
     manager
 }

@@ -1,0 +1,116 @@
+//! What a Pod is told, and the audit log: which secrets went in, and which did not.
+
+#![forbid(unsafe_code)]
+
+use std::fmt::Write as _;
+
+use crate::injection::{FileOrigin, Injection};
+use crate::json::Writer;
+use crate::managers::common::CLIENT_VARIABLES;
+use crate::pod::Addition;
+use crate::requests::SecretRequest;
+use crate::settings::Settings;
+
+/// `group@version/key`, without what is empty.
+pub(super) fn secret_name(request: &SecretRequest) -> String {
+    let mut name = request.group.clone();
+    if !request.group_version.is_empty() {
+        let _ = write!(name, "@{}", request.group_version);
+    }
+    if !request.key.is_empty() {
+        if !name.is_empty() {
+            name.push('/');
+        }
+        name.push_str(&request.key);
+    }
+    name
+}
+
+/// The longest audit annotation, in bytes: with `--audit-log-truncate-enabled` the API server cuts an event short that is
+/// longer than [100 KiB](https://kubernetes.io/docs/reference/command-line-tools-reference/kube-apiserver/), the Pod included.
+const MAX_AUDIT: usize = 16 * 1024;
+
+/// Lists where `requests` stand, as many as fit an audit annotation.
+pub(super) fn origins(requests: &[&SecretRequest]) -> String {
+    let mut text = String::new();
+    for (listed, request) in requests.iter().enumerate() {
+        let origin = request.origin.to_string();
+        if text.len().saturating_add(origin.len()) > MAX_AUDIT {
+            let _ = write!(text, "; and {} more", requests.len().saturating_sub(listed));
+            break;
+        }
+        if !text.is_empty() {
+            text.push_str("; ");
+        }
+        text.push_str(&origin);
+    }
+    text
+}
+
+/// How much a summary says.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Detail {
+    /// For the Pod.
+    Short,
+    /// For the audit log.
+    Full,
+}
+
+/// Which secret went in, by which manager, as what: names, never values. A JSON string, which holds a JSON list.
+pub(super) fn summary(additions: &[Addition<'_>], settings: &Settings, detail: Detail) -> String {
+    let mut writer = Writer::nested(additions.len().saturating_mul(256));
+    writer.raw("[");
+    for (listed, addition) in additions.iter().enumerate() {
+        let manager = settings.managers.get(addition.manager);
+        let injection = &addition.injection;
+        writer.item();
+        if detail == Detail::Full && writer.written() > MAX_AUDIT {
+            writer.raw("{");
+            writer.field("more");
+            writer.raw(&additions.len().saturating_sub(listed).to_string());
+            writer.raw("}");
+            break;
+        }
+        writer.raw("{");
+        if detail == Detail::Full {
+            writer.field("request");
+            writer.text(&addition.request.origin.place());
+        }
+        writer.field("secret");
+        writer.text(&secret_name(addition.request));
+        writer.field("manager");
+        writer.text(manager.map_or("", |entry| &entry.name));
+        if secret_variables(injection).next().is_some() {
+            writer.field("env");
+            writer.texts(secret_variables(injection));
+        }
+        if let Some(path) = visible_file(injection, settings) {
+            writer.field("file");
+            writer.text(&path);
+        }
+        if detail == Detail::Full && !injection.source.is_empty() {
+            writer.field("source");
+            writer.text(&injection.source);
+        }
+        writer.raw("}");
+    }
+    writer.raw("]");
+    writer.into_string()
+}
+
+/// The variables that hold the secret or its path, without those that are the same for every secret.
+fn secret_variables(injection: &Injection) -> impl Iterator<Item = &str> {
+    injection
+        .env
+        .iter()
+        .map(|variable| variable.name.as_str())
+        .filter(|name| !CLIENT_VARIABLES.contains(name))
+}
+
+fn visible_file(injection: &Injection, settings: &Settings) -> Option<String> {
+    let file = injection.file.as_ref()?;
+    if matches!(file.origin, FileOrigin::Fetched { variable: Some(_), .. }) {
+        return None;
+    }
+    Some(format!("{}/{}", settings.mount_path, file.path.as_str()))
+}

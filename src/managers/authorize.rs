@@ -1,0 +1,132 @@
+//! Asking Kubernetes who may read a Secret that a manager hands out.
+
+#![forbid(unsafe_code)]
+
+use crate::managers::{Context, Miss};
+use crate::settings::fields::{Fields, SettingsError};
+
+/// What the names of users begin with that are the cluster's own: service accounts, nodes and components.
+const SYSTEM: &str = "system:";
+
+/// Who has to be allowed to read a Secret that a manager hands out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Authorize {
+    /// The Pod's service account.
+    ServiceAccount,
+    /// The person who asks for the Pod.
+    User,
+    /// The Pod's service account and the person.
+    Both,
+    /// Nobody, as in Flyte.
+    None,
+}
+
+/// Who is to be allowed.
+struct Subject<'s> {
+    /// The user of Kubernetes.
+    user: &'s str,
+    /// The groups of that user.
+    groups: &'s [&'s str],
+    /// The subject of a RoleBinding.
+    binding: String,
+    /// What messages call it.
+    name: String,
+}
+
+impl Authorize {
+    /// Reads the setting `authorize`.
+    ///
+    /// # Errors
+    /// When it is none of the choices.
+    pub fn from_fields(fields: &mut Fields<'_>, default: Self) -> Result<Self, SettingsError> {
+        let choices = [
+            ("serviceAccount", Self::ServiceAccount),
+            ("user", Self::User),
+            ("both", Self::Both),
+            ("none", Self::None),
+        ];
+        fields.choice("authorize", default, &choices)
+    }
+
+    /// Asks Kubernetes whether the Pod's service account, the person who creates the Pod, or both, may `get` the Secret.
+    ///
+    /// # Errors
+    /// [`Miss::Denied`] with what would allow it, or [`Miss::Failed`].
+    pub fn check(self, namespace: &str, secret: &str, context: &Context<'_>) -> Result<(), Miss> {
+        if matches!(self, Self::User | Self::Both) {
+            check_person(context.user.name)?;
+        }
+        if matches!(self, Self::ServiceAccount | Self::Both) {
+            let account = context.service_account;
+            let own = context.namespace;
+            let subject = Subject {
+                user: &format!("system:serviceaccount:{own}:{account}"),
+                groups: &[
+                    "system:serviceaccounts",
+                    &format!("system:serviceaccounts:{own}"),
+                    "system:authenticated",
+                ],
+                binding: format!("{{kind: ServiceAccount, name: {account:?}, namespace: {own:?}}}"),
+                name: format!("the service account {account:?} in the namespace {own:?}"),
+            };
+            subject.check(namespace, secret, context)?;
+        }
+        if matches!(self, Self::User | Self::Both) {
+            let user = context.user.name;
+            let subject = Subject {
+                user,
+                groups: context.user.groups,
+                binding: format!("{{kind: User, name: {user:?}, apiGroup: rbac.authorization.k8s.io}}"),
+                name: format!("the user {user:?}"),
+            };
+            subject.check(namespace, secret, context)?;
+        }
+        Ok(())
+    }
+}
+
+/// Refuses a user that is not a person. A controller creates Pods for whoever writes a Deployment or a Git repository: its
+/// permissions say nothing about the author, and a grant to it would be one to all of them.
+fn check_person(user: &str) -> Result<(), Miss> {
+    let who = if user.is_empty() {
+        "nobody that the admission request names".to_owned()
+    } else if user.starts_with(SYSTEM) {
+        format!("{user:?}, which is no person and may act for many")
+    } else {
+        return Ok(());
+    };
+    Err(Miss::Denied(format!(
+        "this manager's setting authorize asks what the person who creates the Pod may read, but the Pod is created by {who}; \
+         its permissions do not count, and no grant would change that: create the Pod as a person, or ask the cluster's \
+         operator for authorize: serviceAccount"
+    )))
+}
+
+impl Subject<'_> {
+    fn check(&self, namespace: &str, secret: &str, context: &Context<'_>) -> Result<(), Miss> {
+        let (who, subject) = (&self.name, &self.binding);
+        match context
+            .cluster
+            .may_get_secret(self.user, self.groups, namespace, secret)
+        {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Miss::Denied(format!(
+                "{who} may not get the Secret {secret:?} in the namespace {namespace:?}. This would allow it, 5 s after it \
+                 is applied, for the policy server remembers a refusal as long:\n\
+                 apiVersion: rbac.authorization.k8s.io/v1\n\
+                 kind: Role\n\
+                 metadata: {{name: read-{secret}, namespace: {namespace:?}}}\n\
+                 rules: [{{apiGroups: [\"\"], resources: [secrets], resourceNames: [{secret:?}], verbs: [get]}}]\n\
+                 ---\n\
+                 apiVersion: rbac.authorization.k8s.io/v1\n\
+                 kind: RoleBinding\n\
+                 metadata: {{name: read-{secret}, namespace: {namespace:?}}}\n\
+                 roleRef: {{kind: Role, name: read-{secret}, apiGroup: rbac.authorization.k8s.io}}\n\
+                 subjects: [{subject}]"
+            ))),
+            Err(error) => Err(Miss::Failed(format!(
+                "whether {who} may get the Secret {secret:?} is unknown: {error}"
+            ))),
+        }
+    }
+}

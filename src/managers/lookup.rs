@@ -1,0 +1,61 @@
+//! Looking at a Secret at admission.
+
+#![forbid(unsafe_code)]
+
+use crate::cluster::ClusterError;
+use crate::managers::{Context, Miss};
+use crate::names;
+use crate::requests::SecretRequest;
+use crate::settings::OnUnserved;
+
+/// The most keys of a Secret that a suggestion compares with the one that was asked for. A Secret may have 14,000.
+const MAX_COMPARED: usize = 256;
+
+/// What a look at a Secret found.
+pub enum Found {
+    /// The value under the request's key.
+    Value(Vec<u8>),
+    /// The Secret is there, the key is not.
+    NoKey,
+    /// The Secret is not there.
+    NoSecret,
+}
+
+/// Looks for the request's key in a Secret. All requests for the same group share one read of it.
+///
+/// # Errors
+/// [`Miss::Failed`] when the cluster could not be asked.
+pub fn look_up(request: &SecretRequest, namespace: &str, secret: &str, context: &Context<'_>) -> Result<Found, Miss> {
+    if !names::is_dns_subdomain(secret) {
+        return Ok(Found::NoSecret);
+    }
+    match context.cluster.secret(namespace, secret, &[&request.key]) {
+        Ok(data) => Ok(data
+            .get(&request.key)
+            .map_or(Found::NoKey, |value| Found::Value(value.to_vec()))),
+        Err(ClusterError::NotFound) => Ok(Found::NoSecret),
+        Err(error) => Err(Miss::Failed(format!(
+            "the Secret {secret:?} in the namespace {namespace:?} could not be read: {error}"
+        ))),
+    }
+}
+
+/// Returns a question after the key that the Pod's author may have meant, or nothing. It names only keys that the
+/// settings' `access` lets the Pod ask for.
+///
+/// The cluster gives keys for the first suggestion of an evaluation alone. There is none where a Pod goes without what
+/// nobody serves, for it would be made for each request.
+pub fn suggestion(request: &SecretRequest, namespace: &str, secret: &str, context: &Context<'_>) -> String {
+    if context.settings.on_unserved == OnUnserved::Warn {
+        return String::new();
+    }
+    let keys = context.cluster.secret_keys(namespace, secret).unwrap_or_default();
+    let near = keys
+        .iter()
+        .filter(|key| names::may_be_near(key, &request.key))
+        .take(MAX_COMPARED)
+        .filter_map(|key| Some((names::distance(key, &request.key)?, key)))
+        .filter(|(_, key)| context.may_ask(&request.group, key))
+        .min();
+    near.map_or_else(String::new, |(_, key)| format!("; did you mean key {key:?}?"))
+}

@@ -1,0 +1,89 @@
+//! Which requests a manager is asked for.
+
+#![forbid(unsafe_code)]
+
+use std::borrow::Cow;
+
+use crate::names::Glob;
+use crate::patterns::{self, Subject};
+use crate::requests::{MountRequirement, SecretRequest};
+use crate::settings::fields::{Fields, SettingsError};
+
+/// Which requests a manager is asked for.
+#[derive(Debug, Clone)]
+pub struct Match {
+    /// The group has to fit one of these; all do when there are none.
+    pub groups: Vec<Glob>,
+    /// Whether it is asked for variables.
+    pub env: bool,
+    /// Whether it is asked for files.
+    pub file: bool,
+}
+
+impl Match {
+    pub(super) fn from_fields(fields: Option<Fields<'_>>) -> Result<Self, SettingsError> {
+        let Some(mut fields) = fields else {
+            return Ok(Self {
+                groups: Vec::new(),
+                env: true,
+                file: true,
+            });
+        };
+        let groups = patterns::read(&mut fields, "groups", Subject::Group)?;
+        if groups.as_ref().is_some_and(Vec::is_empty) {
+            return Err(fields.invalid(
+                "groups",
+                "is empty: the manager would never be asked; leave the field out for all groups",
+            ));
+        }
+        let mounts = fields.take::<Vec<String>>("mounts")?;
+        let (mut env, mut file) = (mounts.is_none(), mounts.is_none());
+        for mount in mounts.iter().flatten() {
+            match mount.as_str() {
+                "env" => env = true,
+                "file" => file = true,
+                _ => return Err(fields.invalid("mounts", "holds something else than env and file")),
+            }
+        }
+        if !env && !file {
+            return Err(fields.invalid(
+                "mounts",
+                "is empty: the manager would never be asked; leave the field out",
+            ));
+        }
+        fields.finish()?;
+        Ok(Self {
+            groups: groups.unwrap_or_default(),
+            env,
+            file,
+        })
+    }
+
+    pub(super) fn fits(&self, request: &SecretRequest) -> Result<(), &'static str> {
+        if !self.groups.is_empty() && !self.groups.iter().any(|glob| glob.fits(&request.group)) {
+            return Err("the settings' match.groups leaves this group to others");
+        }
+        let fits = match request.mount {
+            MountRequirement::Any => true,
+            MountRequirement::EnvVar => self.env,
+            MountRequirement::File => self.file,
+        };
+        if fits {
+            Ok(())
+        } else {
+            Err("the settings' match.mounts leaves this way to mount to others")
+        }
+    }
+
+    /// The request as the manager is to see it: where it may be mounted in any way, but the settings leave one, that one.
+    pub(super) fn narrowed<'r>(&self, request: &'r SecretRequest) -> Cow<'r, SecretRequest> {
+        let mount = match (request.mount, self.env, self.file) {
+            (MountRequirement::Any, true, false) => MountRequirement::EnvVar,
+            (MountRequirement::Any, false, true) => MountRequirement::File,
+            _ => return Cow::Borrowed(request),
+        };
+        let mut narrowed = request.clone();
+        narrowed.mount = mount;
+        Cow::Owned(narrowed)
+    }
+}

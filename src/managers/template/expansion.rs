@@ -1,0 +1,145 @@
+//! What a template makes of a request.
+
+#![forbid(unsafe_code)]
+
+use serde_json::Value;
+
+use super::Template;
+use super::objects::{ENV, INIT_CONTAINERS, MOUNTS, VOLUMES, check_item, label_problem};
+use crate::injection::{Annotation, EnvValue, EnvVar, Injection};
+use crate::managers::placeholders::{Values, expand, expand_all};
+use crate::managers::{Context, Miss, common};
+use crate::requests::{MountRequirement, SecretRequest};
+
+impl Template {
+    /// The variables of a request: each entry once, and again for the request's `env_var` where its name tells.
+    pub(super) fn variables(
+        &self,
+        request: &SecretRequest,
+        context: &Context<'_>,
+        values: &mut Values,
+    ) -> Result<Vec<EnvVar>, Miss> {
+        let further = common::further_variable(request)?;
+        let flytes = common::variable_name(context.settings, &request.group, &request.key);
+        // A path in a secret store makes no variable's name; then the request has to give one.
+        let variables: Vec<String> = match (flytes, further) {
+            (Ok(name), further) => std::iter::once(name).chain(further.map(str::to_owned)).collect(),
+            (Err(_), Some(further)) => vec![further.to_owned()],
+            (Err(Miss::NotHere(reason)), None) => {
+                return Err(Miss::NotHere(format!(
+                    "{reason}, or give the variable a name with env_var"
+                )));
+            }
+            (Err(miss), None) => return Err(miss),
+        };
+        let mut env: Vec<EnvVar> = Vec::new();
+        for variable in variables {
+            set(values, "envVar", variable);
+            for entry in self.env.iter().rev() {
+                let expanded = expand_all(entry, values).map_err(wrong_text)?;
+                check_item(&expanded, ENV).map_err(|problem| Miss::NotHere(problem.sentence("variable")))?;
+                let Value::Object(mut fields) = expanded else {
+                    continue;
+                };
+                let Some(Value::String(name)) = fields.remove("name") else {
+                    continue;
+                };
+                // The same entry again: its name does not hold {envVar}.
+                if !env.iter().any(|known| known.name == name) {
+                    env.push(EnvVar {
+                        name,
+                        value: EnvValue::Template(Value::Object(fields)),
+                    });
+                }
+            }
+        }
+        if let Some(further) = further
+            && !env.iter().any(|variable| variable.name == further)
+        {
+            return Err(Miss::NotHere(format!(
+                "the settings' env names its variables without {{envVar}}, so that none can be called {further:?}"
+            )));
+        }
+        env.push(common::prefix_variable(context.settings));
+        Ok(env)
+    }
+
+    /// Returns whether a request gets a file, and not a variable.
+    pub(super) fn serves_file(&self, mount: MountRequirement) -> Result<bool, Miss> {
+        Ok(match mount {
+            MountRequirement::Any => self.gives_files,
+            MountRequirement::File if !self.gives_files => {
+                return Err(Miss::NotHere(
+                    "it gives variables only: its settings have neither path nor {path}".to_owned(),
+                ));
+            }
+            MountRequirement::EnvVar if self.env.is_empty() => {
+                return Err(Miss::NotHere(
+                    "it gives files only: its settings have no env".to_owned(),
+                ));
+            }
+            MountRequirement::File => true,
+            MountRequirement::EnvVar => false,
+        })
+    }
+
+    pub(super) fn add_metadata(&self, values: &Values, injection: &mut Injection) -> Result<(), Miss> {
+        for (key, value) in &self.annotations {
+            let key = expand(key, values).map_err(wrong_text)?;
+            if !common::is_annotation(&key) {
+                return Err(Miss::NotHere(format!("{key:?} cannot be the key of an annotation")));
+            }
+            if injection.annotations.iter().any(|other| other.key == key) {
+                return Err(twice("annotations", &key));
+            }
+            injection.annotations.push(Annotation {
+                key,
+                value: expand(value, values).map_err(wrong_text)?,
+                required: true,
+            });
+        }
+        for (key, value) in &self.labels {
+            let key = expand(key, values).map_err(wrong_text)?;
+            let value = expand(value, values).map_err(wrong_text)?;
+            if let Some(what) = label_problem(&key, &value) {
+                return Err(Miss::NotHere(format!("{key:?}: {value:?} has no valid {what}")));
+            }
+            if injection.labels.iter().any(|(other, _)| *other == key) {
+                return Err(twice("labels", &key));
+            }
+            injection.labels.push((key, value));
+        }
+        Ok(())
+    }
+
+    pub(super) fn add_objects(&self, values: &Values, injection: &mut Injection) -> Result<(), Miss> {
+        for (from, to, list) in [
+            (&self.volumes, &mut injection.volumes, VOLUMES),
+            (&self.mounts, &mut injection.mounts, MOUNTS),
+            (&self.init_containers, &mut injection.init_containers, INIT_CONTAINERS),
+        ] {
+            for item in from {
+                let item = expand_all(item, values).map_err(wrong_text)?;
+                check_item(&item, list).map_err(|problem| Miss::NotHere(problem.sentence(list.1)))?;
+                to.push(item);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn twice(what: &str, key: &str) -> Miss {
+    Miss::NotHere(format!(
+        "with this request, two of the policy's {what} have the key {key:?}, and one would be lost"
+    ))
+}
+
+fn set(values: &mut Values, name: &'static str, value: String) {
+    values.retain(|(known, _)| *known != name);
+    values.push((name, value));
+}
+
+/// A text that was valid with the sample is not with this request: it has no such value.
+pub(super) fn wrong_text(problem: String) -> Miss {
+    Miss::NotHere(format!("a text of its settings {problem}"))
+}

@@ -1,0 +1,191 @@
+//! The Kubernetes objects, annotations and labels in a template's settings.
+
+#![forbid(unsafe_code)]
+
+use serde_json::{Map, Value};
+
+use crate::managers::placeholders::{Values, expand, expand_all};
+use crate::names;
+use crate::schema;
+use crate::settings::fields::{Fields, SettingsError};
+
+/// The lists of Kubernetes objects: the setting, and the type of its items.
+pub(super) const ENV: (&str, &str) = ("env", "EnvVar");
+pub(super) const VOLUMES: (&str, &str) = ("volumes", "Volume");
+pub(super) const MOUNTS: (&str, &str) = ("volumeMounts", "VolumeMount");
+pub(super) const INIT_CONTAINERS: (&str, &str) = ("initContainers", "Container");
+
+pub(super) fn label_problem(key: &str, value: &str) -> Option<&'static str> {
+    if !names::is_metadata_key(key) {
+        Some("key of a label")
+    } else if names::is_label_value(value) {
+        None
+    } else {
+        Some("value of a label")
+    }
+}
+
+/// Reads a map of texts. `problem` says what is not valid of an expanded pair.
+pub(super) fn texts(
+    fields: &mut Fields<'_>,
+    name: &'static str,
+    sample: &Values,
+    problem: impl Fn(&str, &str) -> Option<&'static str>,
+) -> Result<Vec<(String, String)>, SettingsError> {
+    let given = match fields.take::<Value>(name)? {
+        None => return Ok(Vec::new()),
+        Some(Value::Object(given)) => given,
+        Some(_) => return Err(fields.invalid(name, "is not an object (a YAML mapping) of strings")),
+    };
+    let mut texts = Vec::with_capacity(given.len());
+    for (key, value) in given {
+        let wrong = |problem: &str| fields.invalid(&format!("{name}[{key:?}]"), problem);
+        let Value::String(value) = value else {
+            return Err(wrong("has to be a string: quote it"));
+        };
+        let expanded_key = expand(&key, sample).map_err(|problem| wrong(&problem))?;
+        let expanded_value = expand(&value, sample).map_err(|problem| wrong(&problem))?;
+        if let Some(what) = problem(&expanded_key, &expanded_value) {
+            return Err(wrong(&format!("has no valid {what}")));
+        }
+        texts.push((key, value));
+    }
+    Ok(texts)
+}
+
+/// Reads a list of Kubernetes objects.
+pub(super) fn objects(
+    fields: &mut Fields<'_>,
+    (name, kind): (&'static str, &'static str),
+    sample: &Values,
+) -> Result<Vec<Value>, SettingsError> {
+    let items = match fields.take::<Value>(name)? {
+        None => return Ok(Vec::new()),
+        Some(Value::Array(items)) => items,
+        Some(_) => return Err(fields.invalid(name, "is not a list")),
+    };
+    let unique = if name == MOUNTS.0 { "mountPath" } else { "name" };
+    let mut known: Vec<String> = Vec::with_capacity(items.len());
+    for (index, item) in items.iter().enumerate() {
+        let place = format!("{name}[{index}]");
+        let expanded = expand_item(item, name, sample).map_err(|problem| fields.invalid(&place, &problem))?;
+        check_item(&expanded, (name, kind)).map_err(|wrong| wrong.below(&place).in_settings(fields))?;
+        let own = text_in(&expanded, unique).to_owned();
+        if known.contains(&own) {
+            return Err(fields.invalid(
+                &format!("{place}.{unique}"),
+                &format!("is {own:?}, as that of another item"),
+            ));
+        }
+        known.push(own);
+    }
+    Ok(items)
+}
+
+/// Expands an item of a list for the first time. `{envVar}` is a placeholder in the name of a variable alone: the Pod's author
+/// chooses it freely, so that elsewhere it would choose a secret past `access`.
+fn expand_item(item: &Value, list: &str, sample: &Values) -> Result<Value, String> {
+    let mut expanded = match item {
+        Value::Object(fields) if list == ENV.0 => {
+            let others = fields.iter().filter(|(field, _)| *field != "name");
+            Value::Object(others.map(|(field, value)| (field.clone(), value.clone())).collect())
+        }
+        other => return expand_all(other, sample),
+    };
+    expanded = expand_all(&expanded, sample)?;
+    if let (Some(fields), Some(name)) = (expanded.as_object_mut(), item.get("name")) {
+        let mut with_variable = sample.clone();
+        with_variable.push(("envVar", "_UNION_GROUP_KEY".to_owned()));
+        fields.insert("name".to_owned(), expand_all(name, &with_variable)?);
+    }
+    Ok(expanded)
+}
+
+/// Collects all strings in `value`.
+pub(super) fn strings<'v>(value: &'v Value, found: &mut Vec<&'v str>) {
+    match value {
+        Value::String(text) => found.push(text),
+        Value::Array(items) => items.iter().for_each(|item| strings(item, found)),
+        Value::Object(fields) => fields.values().for_each(|field| strings(field, found)),
+        _ => {}
+    }
+}
+
+impl schema::Mistake {
+    /// The same for the Pod's author.
+    pub(super) fn sentence(&self, what: &str) -> String {
+        format!(
+            "its settings make no valid {what} of this request: {} {}",
+            self.place, self.problem
+        )
+    }
+}
+
+/// Whether an expanded item is valid for its type, its names included.
+pub(super) fn check_item(item: &Value, (name, kind): (&str, &str)) -> Result<(), schema::Mistake> {
+    schema::check(item, kind)?;
+    let wrong = |place: &str, problem: String| {
+        Err(schema::Mistake {
+            place: place.to_owned(),
+            problem,
+        })
+    };
+    let empty = Map::new();
+    let fields = item.as_object().unwrap_or(&empty);
+    let text = |field: &str| text_in(item, field);
+    let given = |fields: &Map<String, Value>| fields.values().filter(|value| !value.is_null()).count();
+    let own_name = text("name");
+    if name == ENV.0 {
+        if !names::is_variable(own_name) {
+            return wrong("name", format!("is {own_name:?}, which is no variable's name"));
+        }
+        let Some(source) = fields.get("valueFrom").and_then(Value::as_object) else {
+            return Ok(());
+        };
+        if !text("value").is_empty() {
+            return wrong("valueFrom", "stands beside value: leave one of them out".to_owned());
+        }
+        if given(source) != 1 {
+            return wrong("valueFrom", "has to have one source, such as secretKeyRef".to_owned());
+        }
+        return Ok(());
+    }
+    if !names::is_dns_label(own_name) {
+        return wrong(
+            "name",
+            format!("is {own_name:?}; it has to be at most 63 lower case letters, digits and '-'; {{id}} is unique"),
+        );
+    }
+    if name == VOLUMES.0 && given(fields) != 2 {
+        return wrong("", "has to have its name and one source, such as emptyDir".to_owned());
+    }
+    if name == MOUNTS.0 && (text("mountPath").is_empty() || text("mountPath").contains(':')) {
+        return wrong("mountPath", "has to be a path without ':'".to_owned());
+    }
+    if name == MOUNTS.0 {
+        for field in ["subPath", "subPathExpr"] {
+            if text(field).starts_with('/') || text(field).split('/').any(|part| part == "..") {
+                return wrong(field, "has to be a path below the volume, without '..'".to_owned());
+            }
+        }
+    }
+    if name == INIT_CONTAINERS.0 {
+        if text("image").trim().is_empty() {
+            return wrong("image", "is missing".to_owned());
+        }
+        for list in [ENV, MOUNTS] {
+            for (index, inner) in items_in(item, list.0).enumerate() {
+                check_item(inner, list).map_err(|wrong| wrong.below(&format!("{}[{index}]", list.0)))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn text_in<'v>(item: &'v Value, field: &str) -> &'v str {
+    item.get(field).and_then(Value::as_str).unwrap_or_default()
+}
+
+pub(super) fn items_in<'v>(item: &'v Value, field: &str) -> impl Iterator<Item = &'v Value> {
+    item.get(field).and_then(Value::as_array).into_iter().flatten()
+}

@@ -1,0 +1,107 @@
+//! Lists of patterns in the settings, and patterns that cannot mean what they look like.
+//!
+//! In a pattern, `*` stands for any text, `/` included, and `?` for one character. A pattern that somebody wrote in another
+//! language (a regular expression, a negation, a set) is valid here as well, but fits nothing or too much. Such a pattern is
+//! an error.
+
+#![forbid(unsafe_code)]
+
+use crate::names::Glob;
+use crate::settings::fields::{Fields, SettingsError};
+
+/// What a pattern is matched with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject {
+    /// The name of a namespace.
+    Namespace,
+    /// The name of a service account.
+    ServiceAccount,
+    /// `group/key` of a secret.
+    Secret,
+    /// The group of a secret.
+    Group,
+}
+
+/// Reads the list of patterns in the field `name`.
+///
+/// # Errors
+/// When a pattern cannot mean what it looks like.
+pub fn read(fields: &mut Fields<'_>, name: &'static str, subject: Subject) -> Result<Option<Vec<Glob>>, SettingsError> {
+    let Some(patterns) = fields.take::<Vec<String>>(name)? else {
+        return Ok(None);
+    };
+    for pattern in &patterns {
+        if let Some(problem) = of_another_language(pattern).or_else(|| subject.problem(pattern)) {
+            return Err(fields.invalid(name, &format!("holds {pattern:?}, {problem}")));
+        }
+    }
+    Ok(Some(patterns.iter().map(|pattern| Glob::new(pattern)).collect()))
+}
+
+/// Returns what is wrong with a pattern that means something in another language.
+fn of_another_language(pattern: &str) -> Option<String> {
+    if pattern.starts_with('!') {
+        return Some("but there is no negation: list what is meant, and nothing else".to_owned());
+    }
+    if pattern.trim() != pattern {
+        return Some("with white space around it: leave that out".to_owned());
+    }
+    let regular = pattern.starts_with('^') || pattern.ends_with('$');
+    if regular || [".*", ".+", "\\"].iter().any(|part| pattern.contains(part)) {
+        return Some(
+            "which looks like a regular expression: write * for any text, ? for one character, and .?* for a dot and more"
+                .to_owned(),
+        );
+    }
+    let set = pattern.chars().find(|character| "[]{}()|".contains(*character))?;
+    Some(format!(
+        "but {set:?} makes no set and no choice: write a pattern for each, or ? for that very character"
+    ))
+}
+
+impl Subject {
+    fn problem(self, pattern: &str) -> Option<String> {
+        match self {
+            Self::Namespace => not_a_name(pattern, "namespace", ""),
+            Self::ServiceAccount => not_a_name(pattern, "service account", "."),
+            Self::Secret => not_a_secret(pattern),
+            Self::Group => None,
+        }
+    }
+}
+
+/// Returns why no object of a kind fits: names are lower case letters, digits, `-`, and the characters of `more`.
+fn not_a_name(pattern: &str, kind: &str, more: &str) -> Option<String> {
+    if pattern.is_empty() {
+        return Some(format!("which no {kind} fits: leave it out"));
+    }
+    let valid = |character: &char| {
+        character.is_ascii_lowercase()
+            || character.is_ascii_digit()
+            || matches!(character, '-' | '*' | '?')
+            || more.contains(*character)
+    };
+    let character = pattern.chars().find(|character| !valid(character))?;
+    Some(format!(
+        "which no {kind} fits, for its name cannot have {character:?}: write the name alone, in lower case"
+    ))
+}
+
+/// Returns why a pattern without a slash is no pattern for `group/key`. One with `:` is for secrets that have an address of
+/// their own, such as an ARN.
+fn not_a_secret(pattern: &str) -> Option<String> {
+    if pattern.contains('/') || (!pattern.is_empty() && pattern.bytes().all(|byte| byte == b'*')) {
+        return None;
+    }
+    if !pattern.contains(['*', '?']) {
+        return Some("which no secret fits: they are written as group/key".to_owned());
+    }
+    if pattern.contains(':') {
+        return None;
+    }
+    Some(
+        "in which * would stand for a slash as well, and fit other groups: write team-a/* for all keys of a group, and \
+         team-*/* for all groups that begin so"
+            .to_owned(),
+    )
+}
