@@ -25,10 +25,10 @@ impl Rule {
         let namespaces = patterns(&mut fields, "namespaces")?;
         let service_accounts = patterns(&mut fields, "serviceAccounts")?;
         let secrets = patterns(&mut fields, "secrets")?;
-        if let Some(pattern) = secrets.iter().find(|pattern| !pattern.contains(['/', '*', '?'])) {
+        if let Some(pattern) = secrets.iter().find(|pattern| !pattern.contains(['/', '*', '?']) && !pattern.starts_with("arn:")) {
             return Err(fields.invalid(
                 "secrets",
-                &format!("holds {pattern:?}, which no secret fits: they are written as group/key"),
+                &format!("holds {pattern:?}, which no secret fits: they are written as group/key, those of AWS as their ARN"),
             ));
         }
         fields.finish()?;
@@ -64,31 +64,32 @@ fn patterns(fields: &mut Fields<'_>, name: &'static str) -> Result<Vec<String>, 
     Ok(patterns)
 }
 
-/// Whether `rules` let a Pod of `service_account` in `namespace` ask for the key `key` of `group`; without rules, every
-/// Pod may ask for everything.
-pub fn allows(rules: Option<&[Rule]>, group: &str, key: &str, namespace: &str, service_account: &str) -> bool {
+/// Returns the name of the key `key` of `group` in rules.
+pub fn name(group: &str, key: &str) -> String {
+    format!("{group}/{key}")
+}
+
+/// Whether `rules` let a Pod of `service_account` in `namespace` ask for `secret`; without rules, every Pod may ask for
+/// everything.
+pub fn allows(rules: Option<&[Rule]>, secret: &str, namespace: &str, service_account: &str) -> bool {
     rules.is_none_or(|rules| {
-        let secret = format!("{group}/{key}");
         rules
             .iter()
-            .any(|rule| rule.allows(namespace, service_account, &secret))
+            .any(|rule| rule.allows(namespace, service_account, secret))
     })
 }
 
 /// Why a manager is not asked for a request that [`allows`] does not let through, and what can be done about it. `secret`
-/// is what the manager would find, see [`Manager::selects`](crate::managers::Manager::selects).
-pub fn refusal(request: &SecretRequest, secret: (&str, &str), context: &Context<'_>) -> String {
-    let (group, key) = secret;
-    let alone = if secret == (request.group.as_str(), request.key.as_str()) {
+/// is what the manager would find, see [`Manager::access_name`](crate::managers::Manager::access_name).
+pub fn refusal(request: &SecretRequest, secret: &str, context: &Context<'_>) -> String {
+    let alone = if secret == name(&request.group, &request.key) {
         ""
     } else {
         " (this manager goes by nothing else)"
     };
     format!(
         "no rule of the policy's setting access lets a Pod of the service account {:?} in the namespace {:?} ask for the \
-         secret {:?}{alone}; ask the cluster's operator for such a rule",
-        context.service_account,
-        context.namespace,
-        format!("{group}/{key}")
+         secret {secret:?}{alone}; ask the cluster's operator for such a rule",
+        context.service_account, context.namespace,
     )
 }

@@ -17,6 +17,7 @@ pub mod md5;
 pub mod names;
 pub mod order;
 pub mod pod;
+pub mod quantity;
 pub mod requests;
 pub mod schema;
 pub mod settings;

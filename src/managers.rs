@@ -15,6 +15,7 @@ pub mod flyte;
 pub mod gcp;
 pub mod global;
 pub mod kubernetes;
+pub mod network;
 pub mod placeholders;
 pub mod template;
 pub mod vault;
@@ -43,6 +44,13 @@ pub trait Manager {
     /// request's. The settings' `access` is about these: what plays no part must not make a rule fit.
     fn selects<'r>(&self, request: &'r SecretRequest) -> (&'r str, &'r str) {
         (&request.group, &request.key)
+    }
+
+    /// Returns what the settings' `access` is matched with: group and key as [`Self::selects`] gives them, with `/` between
+    /// them, or the secret's own name where the client is asked for one that both make together.
+    fn access_name(&self, request: &SecretRequest) -> String {
+        let (group, key) = self.selects(request);
+        access::name(group, key)
     }
 
     /// The init containers that fetch the secrets of this manager's injections with a [`FileOrigin::Fetched`].
@@ -111,10 +119,14 @@ pub struct User<'a> {
 impl<'a> Context<'a> {
     /// Whether the settings' `access` lets the Pod ask for the key `key` of `group`, see [`Manager::selects`].
     pub fn may_ask(&self, group: &str, key: &str) -> bool {
+        self.may_ask_for(&access::name(group, key))
+    }
+
+    /// Whether the settings' `access` lets the Pod ask for `secret`, see [`Manager::access_name`].
+    pub fn may_ask_for(&self, secret: &str) -> bool {
         access::allows(
             self.settings.access.as_deref(),
-            group,
-            key,
+            secret,
             self.namespace,
             self.service_account,
         )
@@ -164,6 +176,19 @@ pub struct FetchContainer {
     pub spec: Value,
     /// Which memory volumes it mounts, and where.
     pub mounts: Vec<(usize, String)>,
+    /// Further volumes, which it reads.
+    pub volumes: Vec<FetchVolume>,
+}
+
+/// A volume that an init container reads.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FetchVolume {
+    /// The volume's name, when it is free.
+    pub name: &'static str,
+    /// The volume without its name.
+    pub source: Value,
+    /// Where the container mounts it.
+    pub path: &'static str,
 }
 
 /// The name of an init container that we add.
@@ -319,7 +344,13 @@ const TYPES: &[(&str, Make)] = &[
         Ok((Box::new(flyte::Flyte::from_fields(fields)?), None))
     }),
     ("template", |fields| {
-        let name = fields.take("name")?;
+        let name = fields.take::<String>("name")?;
+        if name
+            .as_deref()
+            .is_some_and(|name| name.trim().is_empty() || name.contains(char::is_control))
+        {
+            return Err(fields.invalid("name", "is empty, or holds a control character such as a line end"));
+        }
         Ok((Box::new(template::Template::from_fields(fields)?), name))
     }),
 ];
@@ -367,19 +398,20 @@ pub fn serve(request: &SecretRequest, context: &Context<'_>) -> Result<Served, U
     for (position, entry) in context.settings.managers.iter().enumerate() {
         let answer = match entry.matches.fits(request) {
             Ok(()) => {
-                let (group, key) = entry.manager.selects(request);
-                if context.may_ask(group, key) {
+                let secret = entry.manager.access_name(request);
+                if context.may_ask_for(&secret) {
                     asked = true;
                     entry.manager.inject(&entry.matches.narrowed(request), context)
                 } else {
                     barred = true;
-                    Err(Miss::NotHere(access::refusal(request, (group, key), context)))
+                    Err(Miss::NotHere(access::refusal(request, &secret, context)))
                 }
             }
             Err(reason) => Err(Miss::NotHere(reason.to_owned())),
         };
         let (severity, reason) = match answer {
-            Ok(injection) => {
+            Ok(mut injection) => {
+                injection.warnings.extend(common::client_variable_warning(request));
                 return Ok(Served {
                     manager: position,
                     injection,

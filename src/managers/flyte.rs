@@ -261,6 +261,7 @@ impl Manager for Flyte {
             name: ContainerName::Exact("init-embedded-secret"),
             spec: self.container.container(&["sh", "-c", SCRIPT], &arguments, &[]),
             mounts: layout.mounts(),
+            volumes: Vec::new(),
         }]
     }
 
