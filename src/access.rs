@@ -25,10 +25,15 @@ impl Rule {
         let namespaces = patterns(&mut fields, "namespaces")?;
         let service_accounts = patterns(&mut fields, "serviceAccounts")?;
         let secrets = patterns(&mut fields, "secrets")?;
-        if let Some(pattern) = secrets.iter().find(|pattern| !pattern.contains(['/', '*', '?']) && !pattern.starts_with("arn:")) {
+        if let Some(pattern) = secrets
+            .iter()
+            .find(|pattern| !pattern.contains(['/', '*', '?']) && !pattern.starts_with("arn:"))
+        {
             return Err(fields.invalid(
                 "secrets",
-                &format!("holds {pattern:?}, which no secret fits: they are written as group/key, those of AWS as their ARN"),
+                &format!(
+                    "holds {pattern:?}, which no secret fits: they are written as group/key, those of AWS as their ARN"
+                ),
             ));
         }
         fields.finish()?;
@@ -72,11 +77,7 @@ pub fn name(group: &str, key: &str) -> String {
 /// Whether `rules` let a Pod of `service_account` in `namespace` ask for `secret`; without rules, every Pod may ask for
 /// everything.
 pub fn allows(rules: Option<&[Rule]>, secret: &str, namespace: &str, service_account: &str) -> bool {
-    rules.is_none_or(|rules| {
-        rules
-            .iter()
-            .any(|rule| rule.allows(namespace, service_account, secret))
-    })
+    rules.is_none_or(|rules| rules.iter().any(|rule| rule.allows(namespace, service_account, secret)))
 }
 
 /// Why a manager is not asked for a request that [`allows`] does not let through, and what can be done about it. `secret`

@@ -142,7 +142,9 @@ fn fields(name: &str) -> impl Iterator<Item = (&'static str, &'static str, bool)
 fn check_amount(value: &Value) -> Result<(), Mistake> {
     match amount(value) {
         None => Err(Mistake::new("has to be an amount, such as 100m or 64Mi".to_owned())),
-        Some(amount) if amount < 0 => Err(Mistake::new("is below zero: give an amount such as 100m or 64Mi".to_owned())),
+        Some(amount) if amount < 0 => Err(Mistake::new(
+            "is below zero: give an amount such as 100m or 64Mi".to_owned(),
+        )),
         Some(_) => Ok(()),
     }
 }
@@ -161,7 +163,9 @@ fn check_resources(given: &Map<String, Value>) -> Result<(), Mistake> {
     let amounts = |list: &str| given.get(list).and_then(Value::as_object);
     for list in ["limits", "requests"] {
         let known = |name: &str| {
-            matches!(name, "cpu" | "memory" | "ephemeral-storage") || name.starts_with("hugepages-") || name.contains('/')
+            matches!(name, "cpu" | "memory" | "ephemeral-storage")
+                || name.starts_with("hugepages-")
+                || name.contains('/')
         };
         if let Some(name) = amounts(list).into_iter().flat_map(Map::keys).find(|name| !known(name)) {
             let problem = "is no resource of a container: there are cpu, memory, ephemeral-storage, hugepages-SIZE and \
@@ -170,13 +174,17 @@ fn check_resources(given: &Map<String, Value>) -> Result<(), Mistake> {
         }
     }
     for (name, request) in amounts("requests").into_iter().flatten() {
-        let limit = amounts("limits").and_then(|limits| limits.get(name)).filter(|limit| !limit.is_null());
+        let limit = amounts("limits")
+            .and_then(|limits| limits.get(name))
+            .filter(|limit| !limit.is_null());
         if let Some(limit) = limit
             && amount(request) > amount(limit)
         {
-            return Err(Mistake::new(format!("is above limits.{name}: ask for {limit} at most, or raise the limit"))
-                .below(name)
-                .below("requests"));
+            return Err(Mistake::new(format!(
+                "is above limits.{name}: ask for {limit} at most, or raise the limit"
+            ))
+            .below(name)
+            .below("requests"));
         }
     }
     Ok(())
@@ -463,7 +471,10 @@ mod tests {
     fn resources_that_no_container_can_have() {
         for (value, expected) in [
             (json!({"limits": {"cpu": "1"}, "requests": {"cpu": "1000m"}}), None),
-            (json!({"limits": {"cpu": 1}, "requests": {"cpu": 0.5, "memory": "1Gi"}}), None),
+            (
+                json!({"limits": {"cpu": 1}, "requests": {"cpu": 0.5, "memory": "1Gi"}}),
+                None,
+            ),
             (json!({"limits": {"cpu": null}, "requests": {"cpu": "1"}}), None),
             (json!({"limits": {"nvidia.com/gpu": 1, "hugepages-2Mi": "4Mi"}}), None),
             (

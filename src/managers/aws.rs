@@ -91,7 +91,9 @@ impl Manager for Aws {
         let is_arn = is_arn(&secret);
         // A text that looks like an ARN and is none could fit a rule for another secret.
         if !is_arn && (self.client == Client::Cli || secret.contains(":secretsmanager:")) {
-            return Err(Miss::NotHere(format!("{secret:?} is not the ARN of a secret; {ARN_FORM}")));
+            return Err(Miss::NotHere(format!(
+                "{secret:?} is not the ARN of a secret; {ARN_FORM}"
+            )));
         }
         let source = format!("AWS secret {secret}");
         if self.client == Client::Cli {

@@ -126,7 +126,10 @@ fn ca_volume(mut bundle: Fields<'_>) -> Result<Value, SettingsError> {
         }
     };
     bundle.finish()?;
-    Ok(tree([(kind, tree([(field, name.into()), ("items", vec![item].into())]))]))
+    Ok(tree([(
+        kind,
+        tree([(field, name.into()), ("items", vec![item].into())]),
+    )]))
 }
 
 fn name_of(variable: &Value) -> &str {

@@ -384,12 +384,7 @@ impl Plan {
     }
 
     /// Lets each manager make its init containers.
-    fn fetch(
-        &mut self,
-        additions: &[Addition<'_>],
-        settings: &Settings,
-        copies: &[Vec<Copy>],
-    ) -> Result<(), PodError> {
+    fn fetch(&mut self, additions: &[Addition<'_>], settings: &Settings, copies: &[Vec<Copy>]) -> Result<(), PodError> {
         let mount_path = &settings.mount_path;
         let directory = match self.agent {
             Some(_) => format!("{mount_path}-fetch"),

@@ -114,7 +114,11 @@ fn settings_say_who_the_pod_is() {
             "payments_worker",
             "payments_worker",
         ),
-        (json!({"service": "{serviceAccount}.{namespace}"}), "worker.payments", "worker.payments"),
+        (
+            json!({"service": "{serviceAccount}.{namespace}"}),
+            "worker.payments",
+            "worker.payments",
+        ),
         (
             json!({"service": "one", "authContext": {"to": "c", "from": "pods/{service}", "userType": "user"}}),
             "one",

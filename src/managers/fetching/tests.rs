@@ -76,15 +76,15 @@ fn a_request_becomes_arguments_a_file_and_variables() {
         ),
         (
             &cli,
-            json!({"group": "arn:x:::", "key": "::My/Db"}),
-            ["arn:x:My/Db", ""],
-            "arn:x:::/::my/db",
+            json!({"group": "arn:aws:secretsmanager:eu:1:secret:::", "key": "::My/Db"}),
+            ["arn:aws:secretsmanager:eu:1:secret:My/Db", ""],
+            "arn:aws:secretsmanager:eu:1:secret:::/::my/db",
         ),
         (
             &cli,
-            json!({"group": "arn:x", "key": "db", "groupVersion": "AWSPREVIOUS"}),
-            ["arn:x:db", "AWSPREVIOUS"],
-            "arn:x/awsprevious/db",
+            json!({"group": "arn:aws", "key": "secretsmanager:eu:1:secret:db", "groupVersion": "AWSPREVIOUS"}),
+            ["arn:aws:secretsmanager:eu:1:secret:db", "AWSPREVIOUS"],
+            "arn:aws/awsprevious/secretsmanager:eu:1:secret:db",
         ),
     ] {
         let mut request = request;
@@ -107,10 +107,11 @@ fn a_request_becomes_arguments_a_file_and_variables() {
 
 #[test]
 fn the_image_of_aws_takes_one_file_a_container() {
-    let request = json!({"group": "arn:x:", "key": "My/Db", "groupVersion": "AWSPREVIOUS"});
+    let arn = "arn:aws:secretsmanager:eu:1:secret:";
+    let request = json!({"group": arn, "key": "My/Db", "groupVersion": "AWSPREVIOUS"});
     let answer = answer(&json!({"managers": [{"type": "aws"}]}), &request);
     let fetch = &answer["mutated_object"]["spec"]["initContainers"][0];
-    let expected = json!({"SECRET_ARN": "arn:x:My/Db", "SECRET_FILENAME": "/arn:x:/my/db"});
+    let expected = json!({"SECRET_ARN": format!("{arn}My/Db"), "SECRET_FILENAME": format!("/{arn}/my/db")});
     assert_eq!(variables(fetch), expected);
     assert_eq!(
         fetch["volumeMounts"],
@@ -176,7 +177,16 @@ fn what_cannot_be_served_is_left_to_others_with_a_reason() {
     for (settings, request, reason) in [
         (plain(json!({"type": "gcp"})), &both, "envFiles: true"),
         (plain(json!({"type": "azure"})), &both, "envFiles: true"),
-        (plain(json!({"type": "aws", "client": "cli"})), &both, "envFiles: true"),
+        (
+            plain(json!({"type": "aws", "client": "cli"})),
+            &with("group", "arn:aws:secretsmanager:eu:1:secret"),
+            "envFiles: true",
+        ),
+        (
+            env_files(json!({"type": "aws", "client": "cli"})),
+            &both,
+            "\"g:k\" is not the ARN of a secret; group and key together have to be arn:PARTITION:secretsmanager:",
+        ),
         (env_files(json!({"type": "aws"})), &both, "client: cli"),
         (
             env_files(json!({"type": "gcp"})),
@@ -210,8 +220,8 @@ fn what_cannot_be_served_is_left_to_others_with_a_reason() {
         ),
         (
             env_files(json!({"type": "aws", "client": "cli"})),
-            &with("group", "a/../b"),
-            "cannot be a file's name",
+            &with("group", "arn:aws:secretsmanager:eu:1:secret:a/../b:"),
+            "is not the ARN of a secret",
         ),
         (
             env_files(json!({"type": "gcp"})),
