@@ -11,6 +11,7 @@ note() {
 # how many seconds a call takes.
 find_secret() {
   for found in "$STAND_INS"/secret-*; do
+    [ -e "$found/name" ] || continue
     IFS= read -r name < "$found/name" || :
     if [ "$name" = "$1" ]; then
       take "$found"
