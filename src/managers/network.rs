@@ -114,18 +114,19 @@ fn ca_volume(mut bundle: Fields<'_>) -> Result<Value, SettingsError> {
     if !names::is_secret_key(&key) {
         return Err(bundle.invalid("key", "is no key of a ConfigMap or Secret"));
     }
+    let place = bundle.place().to_owned();
+    bundle.finish()?;
     let item = tree([("key", key.into()), ("path", CA_FILE.into())]);
     let (kind, field, name) = match (config_map, secret) {
         (Some(name), None) => ("configMap", "name", name),
         (None, Some(name)) => ("secret", "secretName", name),
         _ => {
             return Err(SettingsError {
-                place: bundle.place().to_owned(),
+                place,
                 problem: "has to name either a configMap or a secret that holds the CA certificates".to_owned(),
             });
         }
     };
-    bundle.finish()?;
     Ok(tree([(
         kind,
         tree([(field, name.into()), ("items", vec![item].into())]),
