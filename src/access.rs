@@ -66,6 +66,11 @@ fn globs(fields: &mut Fields<'_>, name: &'static str, subject: Subject) -> Resul
     Ok(globs)
 }
 
+/// Returns the name of the key `key` of `group` in rules.
+pub fn name(group: &str, key: &str) -> String {
+    format!("{group}/{key}")
+}
+
 /// The rules that are about one Pod's namespace and service account.
 pub struct PodRules<'s> {
     /// The patterns for secrets; `None` where the settings have no rules, and every Pod may ask for everything.
@@ -88,12 +93,11 @@ impl<'s> PodRules<'s> {
         }
     }
 
-    /// Returns whether the Pod may ask for the key `key` of `group`.
-    pub fn allow(&self, group: &str, key: &str) -> bool {
-        self.secrets.as_ref().is_none_or(|globs| {
-            let secret = format!("{group}/{key}");
-            globs.iter().any(|glob| glob.fits(&secret))
-        })
+    /// Returns whether the Pod may ask for `secret`, which is named as in rules.
+    pub fn allow(&self, secret: &str) -> bool {
+        self.secrets
+            .as_ref()
+            .is_none_or(|globs| globs.iter().any(|glob| glob.fits(secret)))
     }
 
     /// Returns whether `requests` can be matched for so many managers in time.
@@ -107,19 +111,15 @@ impl<'s> PodRules<'s> {
     }
 }
 
-/// Says why a manager is not asked for a request that [`PodRules::allow`] does not let through, and what can be done about it. `secret`
-/// is what the manager would find, see [`Manager::selects`](crate::managers::Manager::selects).
-pub fn refusal(request: &SecretRequest, secret: (&str, &str), context: &Context<'_>) -> String {
-    let (group, key) = secret;
-    let what = if secret == (request.group.as_str(), request.key.as_str()) {
-        format!("the secret {:?}", format!("{group}/{key}"))
-    } else if group.is_empty() && key.is_empty() {
+/// Says why a manager is not asked for a request that [`PodRules::allow`] does not let through, and what can be done about
+/// it. `secret` is what the manager would find, see [`Manager::access_name`](crate::managers::Manager::access_name).
+pub fn refusal(request: &SecretRequest, secret: &str, context: &Context<'_>) -> String {
+    let what = if secret == name(&request.group, &request.key) {
+        format!("the secret {secret:?}")
+    } else if secret == "/" {
         "what this manager gives to every request alike, whatever its group and key".to_owned()
     } else {
-        format!(
-            "the secret {:?} (this manager goes by nothing else)",
-            format!("{group}/{key}")
-        )
+        format!("the secret {secret:?} (this manager goes by nothing else)")
     };
     format!(
         "no rule of the policy's setting access lets a Pod of the service account {:?} in the namespace {:?} ask for \

@@ -101,6 +101,17 @@ pub struct SecretFile {
     pub origin: FileOrigin,
 }
 
+impl SecretFile {
+    /// Returns the directory that a volume of its own is mounted at. The files of a CSI volume may be in directories of
+    /// that volume.
+    pub fn volume_directory(&self) -> &str {
+        match self.origin {
+            FileOrigin::Csi { .. } => self.path.first(),
+            _ => self.path.directory(),
+        }
+    }
+}
+
 /// How a file gets into a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FileOrigin {

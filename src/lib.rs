@@ -17,6 +17,7 @@ pub mod names;
 pub mod order;
 pub mod patterns;
 pub mod pod;
+pub mod quantity;
 pub mod requests;
 pub mod schema;
 pub mod settings;

@@ -19,6 +19,7 @@ mod joins;
 pub mod kubernetes;
 mod lookup;
 mod matching;
+pub mod network;
 pub mod placeholders;
 mod routing;
 pub mod template;
@@ -56,6 +57,13 @@ pub trait Manager {
     /// about: it joins group and key to one name, which another group and key would make as well.
     fn ambiguity(&self, _request: &SecretRequest) -> Option<String> {
         None
+    }
+
+    /// Returns what the settings' `access` is matched with: group and key as [`Self::selects`] gives them, with `/` between
+    /// them, or the secret's own name where the client is asked for one that both make together.
+    fn access_name(&self, request: &SecretRequest) -> String {
+        let (group, key) = self.selects(request);
+        access::name(group, key)
     }
 
     /// The init containers that fetch the secrets of this manager's injections with a [`FileOrigin::Fetched`].
@@ -124,7 +132,12 @@ pub struct User<'a> {
 impl<'a> Context<'a> {
     /// Whether the settings' `access` lets the Pod ask for the key `key` of `group`, see [`Manager::selects`].
     pub fn may_ask(&self, group: &str, key: &str) -> bool {
-        self.rules.allow(group, key)
+        self.may_ask_for(&access::name(group, key))
+    }
+
+    /// Returns whether the settings' `access` lets the Pod ask for `secret`, see [`Manager::access_name`].
+    pub fn may_ask_for(&self, secret: &str) -> bool {
+        self.rules.allow(secret)
     }
 
     /// The value of the Pod's label `key`, see [`reads_label`].
@@ -171,6 +184,19 @@ pub struct FetchContainer {
     pub spec: Value,
     /// Which memory volumes it mounts, and where.
     pub mounts: Vec<(usize, String)>,
+    /// Further volumes, which it reads.
+    pub volumes: Vec<FetchVolume>,
+}
+
+/// A volume that an init container reads.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FetchVolume {
+    /// The volume's name, when it is free.
+    pub name: &'static str,
+    /// The volume without its name.
+    pub source: Value,
+    /// Where the container mounts it.
+    pub path: &'static str,
 }
 
 /// The name of an init container that we add.
@@ -304,23 +330,24 @@ pub fn serve(request: &SecretRequest, context: &Context<'_>) -> Result<Served, U
     for (position, entry) in context.settings.managers.iter().enumerate() {
         let answer = match entry.matches.fits(request) {
             Ok(()) => {
-                let (group, key) = entry.manager.selects(request);
+                let secret = entry.manager.access_name(request);
                 if let Some(reason) = entry.ambiguity(request, context) {
                     barred = true;
                     Err(Miss::NotHere(reason))
-                } else if context.may_ask(group, key) {
+                } else if context.may_ask_for(&secret) {
                     asked = true;
                     let injection = entry.manager.inject(&entry.matches.narrowed(request), context);
                     injection.and_then(|injection| variables::check(request, injection, context.settings))
                 } else {
                     barred = true;
-                    Err(Miss::NotHere(access::refusal(request, (group, key), context)))
+                    Err(Miss::NotHere(access::refusal(request, &secret, context)))
                 }
             }
             Err(reason) => Err(Miss::NotHere(reason.to_owned())),
         };
         let (severity, reason) = match answer {
-            Ok(injection) => {
+            Ok(mut injection) => {
+                injection.warnings.extend(common::client_variable_warning(request));
                 return Ok(Served {
                     manager: position,
                     injection,

@@ -90,11 +90,14 @@ fn not_a_name(pattern: &str, kind: &str, more: &str) -> Option<String> {
 /// Returns why a pattern without a slash is no pattern for `group/key`. One with `:` is for secrets that have an address of
 /// their own, such as an ARN.
 fn not_a_secret(pattern: &str) -> Option<String> {
-    if pattern.contains('/') || (!pattern.is_empty() && pattern.bytes().all(|byte| byte == b'*')) {
+    if pattern.contains('/')
+        || pattern.starts_with("arn:")
+        || (!pattern.is_empty() && pattern.bytes().all(|byte| byte == b'*'))
+    {
         return None;
     }
     if !pattern.contains(['*', '?']) {
-        return Some("which no secret fits: they are written as group/key".to_owned());
+        return Some("which no secret fits: they are written as group/key, those of AWS as their ARN".to_owned());
     }
     if pattern.contains(':') {
         return None;

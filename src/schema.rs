@@ -5,8 +5,9 @@
 
 #![forbid(unsafe_code)]
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
+use crate::quantity;
 use crate::settings::fields::{Fields, SettingsError};
 
 /// The types, each as `Name { field:Type … }`. A `!` marks a field that has to be there; `[]` stands for a list, `{}`
@@ -79,10 +80,7 @@ pub fn check(value: &Value, name: &str) -> Result<(), Mistake> {
         "Integer" => (value.is_i64(), "an integer"),
         "Boolean" => (value.is_boolean(), "true or false"),
         "IntOrText" => (value.is_i64() || value.is_string(), "an integer or a string"),
-        "Quantity" => (
-            value.is_number() || value.as_str().is_some_and(is_quantity),
-            "an amount, such as 100m or 64Mi",
-        ),
+        "Quantity" => return check_amount(value),
         choices if choices.contains('|') => (
             value
                 .as_str()
@@ -110,11 +108,12 @@ fn check_object(value: &Value, name: &str) -> Result<(), Mistake> {
     let missing = fields(name).find(|(field, _, needed)| *needed && given.get(*field).is_none_or(Value::is_null));
     match missing {
         Some((field, _, _)) => Err(Mistake::new("is missing".to_owned()).below(field)),
+        None if name == "ResourceRequirements" => check_resources(given),
         None => Ok(()),
     }
 }
 
-fn object(value: &Value) -> Result<&serde_json::Map<String, Value>, Mistake> {
+fn object(value: &Value) -> Result<&Map<String, Value>, Mistake> {
     value
         .as_object()
         .ok_or_else(|| Mistake::new("has to be an object (a YAML mapping)".to_owned()))
@@ -139,25 +138,56 @@ fn fields(name: &str) -> impl Iterator<Item = (&'static str, &'static str, bool)
     })
 }
 
-/// Whether `text` is an amount as Kubernetes writes them
-/// ([Quantity](https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/)).
-fn is_quantity(text: &str) -> bool {
-    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
-    let number = unsigned.trim_start_matches(|character: char| character.is_ascii_digit() || character == '.');
-    let Some(digits) = unsigned.strip_suffix(number) else {
-        return false;
-    };
-    let exponent = number
-        .strip_prefix(['e', 'E'])
-        .map(|exponent| exponent.strip_prefix(['+', '-']).unwrap_or(exponent))
-        .is_some_and(|exponent| !exponent.is_empty() && exponent.bytes().all(|byte| byte.is_ascii_digit()));
-    digits.bytes().any(|byte| byte.is_ascii_digit())
-        && digits.matches('.').count() <= 1
-        && (exponent
-            || matches!(
-                number,
-                "" | "n" | "u" | "m" | "k" | "M" | "G" | "T" | "P" | "E" | "Ki" | "Mi" | "Gi" | "Ti" | "Pi" | "Ei"
+/// Checks that an amount is one, and not below zero, which Kubernetes takes nowhere in a Pod.
+fn check_amount(value: &Value) -> Result<(), Mistake> {
+    match amount(value) {
+        None => Err(Mistake::new("has to be an amount, such as 100m or 64Mi".to_owned())),
+        Some(amount) if amount < 0 => Err(Mistake::new(
+            "is below zero: give an amount such as 100m or 64Mi".to_owned(),
+        )),
+        Some(_) => Ok(()),
+    }
+}
+
+fn amount(value: &Value) -> Option<i128> {
+    match value {
+        Value::String(text) => quantity::parse(text),
+        Value::Number(number) => quantity::parse(&number.to_string()),
+        _ => None,
+    }
+}
+
+/// Checks what the API server does: a container has the resources that Kubernetes knows, and asks for no more than its
+/// limits.
+fn check_resources(given: &Map<String, Value>) -> Result<(), Mistake> {
+    let amounts = |list: &str| given.get(list).and_then(Value::as_object);
+    for list in ["limits", "requests"] {
+        let known = |name: &str| {
+            matches!(name, "cpu" | "memory" | "ephemeral-storage")
+                || name.starts_with("hugepages-")
+                || name.contains('/')
+        };
+        if let Some(name) = amounts(list).into_iter().flat_map(Map::keys).find(|name| !known(name)) {
+            let problem = "is no resource of a container: there are cpu, memory, ephemeral-storage, hugepages-SIZE and \
+                           those of vendors with a '/'";
+            return Err(Mistake::new(problem.to_owned()).below(name).below(list));
+        }
+    }
+    for (name, request) in amounts("requests").into_iter().flatten() {
+        let limit = amounts("limits")
+            .and_then(|limits| limits.get(name))
+            .filter(|limit| !limit.is_null());
+        if let Some(limit) = limit
+            && amount(request) > amount(limit)
+        {
+            return Err(Mistake::new(format!(
+                "is above limits.{name}: ask for {limit} at most, or raise the limit"
             ))
+            .below(name)
+            .below("requests"));
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -179,7 +209,7 @@ mod tests {
             return json!([full(item)]);
         }
         if let Some(item) = kind.strip_prefix("{}") {
-            return json!({"a": full(item)});
+            return json!({"a/a": full(item)});
         }
         match kind {
             "Text" | "IntOrText" => json!("a"),
@@ -438,26 +468,38 @@ mod tests {
     }
 
     #[test]
-    fn quantities() {
-        for (text, valid) in [
-            ("1", true),
-            ("0.5", true),
-            (".5", true),
-            ("-1", true),
-            ("100m", true),
-            ("64Mi", true),
-            ("1e3", true),
-            ("1E", true),
-            ("1E-2", true),
-            ("", false),
-            ("m", false),
-            (".", false),
-            ("1.2.3", false),
-            ("1mi", false),
-            ("1e", false),
-            ("10 Mi", false),
+    fn resources_that_no_container_can_have() {
+        for (value, expected) in [
+            (json!({"limits": {"cpu": "1"}, "requests": {"cpu": "1000m"}}), None),
+            (
+                json!({"limits": {"cpu": 1}, "requests": {"cpu": 0.5, "memory": "1Gi"}}),
+                None,
+            ),
+            (json!({"limits": {"cpu": null}, "requests": {"cpu": "1"}}), None),
+            (json!({"limits": {"nvidia.com/gpu": 1, "hugepages-2Mi": "4Mi"}}), None),
+            (
+                json!({"limits": {"memory": "1000Mi"}, "requests": {"memory": "1Gi"}}),
+                Some("requests.memory is above limits.memory: ask for \"1000Mi\" at most, or raise the limit"),
+            ),
+            (
+                json!({"requests": {"cpu": "-100m"}}),
+                Some("requests.cpu is below zero: give an amount such as 100m or 64Mi"),
+            ),
+            (
+                json!({"limits": {"cpu": -1}}),
+                Some("limits.cpu is below zero: give an amount such as 100m or 64Mi"),
+            ),
+            (
+                json!({"limits": {"memroy": "1Gi"}}),
+                Some(
+                    "limits.memroy is no resource of a container: there are cpu, memory, ephemeral-storage, \
+                     hugepages-SIZE and those of vendors with a '/'",
+                ),
+            ),
         ] {
-            assert_eq!(is_quantity(text), valid, "{text:?}");
+            let mistake = check(&value, "ResourceRequirements").err();
+            let found = mistake.map(|mistake| format!("{} {}", mistake.place, mistake.problem));
+            assert_eq!(found.as_deref(), expected, "{value}");
         }
     }
 }

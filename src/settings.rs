@@ -13,7 +13,7 @@ use fields::{Fields, SettingsError};
 
 /// The policy's settings, validated.
 pub struct Settings {
-    /// `envPrefix`: what the names of injected variables begin with.
+    /// `envPrefix`: what the names of injected variables begin with, in upper case as the rest of them.
     pub env_prefix: String,
     /// `mountPath`: the directory in which secret files appear.
     pub mount_path: String,
@@ -125,15 +125,7 @@ impl Settings {
     /// The first setting that an operator has to change.
     pub fn parse(text: &str) -> Result<Self, SettingsError> {
         let mut fields = Fields::parse(text, "")?;
-        let env_prefix = fields
-            .take::<String>("envPrefix")?
-            .unwrap_or_else(|| "_UNION_".to_owned());
-        if !env_prefix.is_empty() && !names::is_variable(&env_prefix) {
-            return Err(fields.invalid(
-                "envPrefix",
-                "cannot begin a variable's name: use letters, digits, '_', '-' and '.', and no digit at the front",
-            ));
-        }
+        let env_prefix = env_prefix(&mut fields)?;
         let mount_path = fields
             .take::<String>("mountPath")?
             .unwrap_or_else(|| "/etc/flyte/secrets".to_owned());
@@ -208,6 +200,28 @@ impl InitContainers {
     pub fn stand_first(self) -> bool {
         self == Self::First
     }
+}
+
+/// Reads `envPrefix`. Variables are named in upper case, so that a client that is told the prefix as it is written would
+/// look for another name.
+fn env_prefix(fields: &mut Fields<'_>) -> Result<String, SettingsError> {
+    let prefix = fields
+        .take::<String>("envPrefix")?
+        .unwrap_or_else(|| "_UNION_".to_owned());
+    if prefix.is_empty() {
+        return Err(fields.invalid(
+            "envPrefix",
+            "is empty, which Flyte's clients take for no prefix at all: they would look for _FSEC_…; give one such as \
+             _UNION_, and let requests name a variable without it in envVar (Flyte: env_var)",
+        ));
+    }
+    if !names::is_variable(&prefix) {
+        return Err(fields.invalid(
+            "envPrefix",
+            "cannot begin a variable's name: use letters, digits, '_', '-' and '.', and no digit at the front",
+        ));
+    }
+    Ok(prefix.to_ascii_uppercase())
 }
 
 fn managers(fields: &mut Fields<'_>) -> Result<Vec<Entry>, SettingsError> {

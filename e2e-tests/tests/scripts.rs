@@ -133,13 +133,24 @@ fn managers() -> Vec<Manager> {
         },
         Manager {
             settings: json!({"type": "aws", "client": "cli"}),
-            request: |name| (name.to_owned(), format!("{name}2"), "k".to_owned()),
+            request: |name| {
+                (
+                    "arn:aws:secretsmanager:eu-west-1:1:secret".to_owned(),
+                    format!("{name}2"),
+                    "k".to_owned(),
+                )
+            },
             // The stand-in tells an id from a label, as AWS does, by its length.
             known_as: |name| {
                 let kind = if name.chars().count() + 1 < 32 { "stage" } else { "id" };
-                format!("{name}:k {kind}={name}2")
+                format!("arn:aws:secretsmanager:eu-west-1:1:secret:k {kind}={name}2")
             },
-            path: |name| format!("{0}/{0}2/k", name.to_ascii_lowercase()),
+            path: |name| {
+                format!(
+                    "arn:aws:secretsmanager:eu-west-1:1:secret/{}2/k",
+                    name.to_ascii_lowercase()
+                )
+            },
             bytes: true,
         },
     ]
@@ -213,12 +224,7 @@ fn containers_find_their_own_files_only() {
                 assert!(!directory.join((manager.path)(other)).exists());
             }
             // The secret that both containers see is fetched once.
-            let fetched = run
-                .calls()
-                .iter()
-                .filter(|call| !call.contains(&"login".to_owned()))
-                .count();
-            assert_eq!(fetched, 3, "{shell:?} {}", manager.settings);
+            assert_eq!(run.fetches(), 3, "{shell:?} {}", manager.settings);
         }
     }
 }
@@ -226,7 +232,11 @@ fn containers_find_their_own_files_only() {
 #[test]
 fn a_missing_secret_is_named_and_the_others_arrive() {
     for manager in managers() {
-        let requests: Vec<Value> = ["first", "mis'sing$(touch pwned)", "last"]
+        let missing = ["mis'sing$(touch pwned)", "mis+sing=@"]
+            .into_iter()
+            .find(|name| manager.takes(name))
+            .expect("a name that it takes");
+        let requests: Vec<Value> = ["first", missing, "last"]
             .iter()
             .map(|name| manager.file_request(name))
             .collect();
@@ -237,7 +247,7 @@ fn a_missing_secret_is_named_and_the_others_arrive() {
             let output = run.container(&pod, &shell);
             assert_eq!(output.status.code(), Some(1), "{shell:?}: {}", text(&output));
             let message = text(&output);
-            let (group, version, key) = (manager.request)("mis'sing$(touch pwned)");
+            let (group, version, key) = (manager.request)(missing);
             for part in [group.trim_end_matches(':'), &version] {
                 assert!(message.contains(part), "{part} in {message}");
             }
@@ -298,6 +308,116 @@ fn variables_are_read_back_as_they_were_or_refused() {
     }
 }
 
+/// What happens to the calls for one secret: how many of the first fail, how many seconds each takes, and whether it is
+/// denied.
+struct Trouble {
+    name: &'static str,
+    marks: &'static [(&'static str, &'static str)],
+    /// How often the client is called.
+    calls: usize,
+    arrives: bool,
+}
+
+/// A new Pod's first calls may fail for some seconds, and Flyte's Pods are not started again.
+#[test]
+fn what_fails_at_first_is_tried_again_within_30_seconds() {
+    let trouble = |name, marks, calls, arrives| Trouble {
+        name,
+        marks,
+        calls,
+        arrives,
+    };
+    let cases = [
+        // A secret that arrives at the third try, and one that needs no other.
+        (
+            vec![trouble("a", &[("failures", "2")], 3, true), trouble("b", &[], 1, true)],
+            10,
+        ),
+        // Three tries at most.
+        (vec![trouble("a", &[("failures", "9")], 3, false)], 10),
+        // What is denied or not there will be so the next time.
+        (
+            vec![trouble("a", &[("denied", "")], 1, false), trouble("b", &[], 1, true)],
+            0,
+        ),
+        (vec![trouble("missing", &[("missing", "")], 1, false)], 0),
+        // A try that is denied after one that failed is the last.
+        (vec![trouble("a", &[("failures", "1"), ("denied", "")], 2, false)], 3),
+        // The time is that of all secrets together, without what succeeds at once.
+        (
+            vec![
+                trouble("slow", &[("slow", "40")], 1, true),
+                trouble("a", &[("failures", "9"), ("slow", "13")], 2, false),
+                trouble("b", &[("failures", "9"), ("slow", "1")], 1, false),
+                trouble("c", &[], 1, true),
+            ],
+            40 + 13 + 3 + 13 + 1,
+        ),
+    ];
+    for manager in managers() {
+        for (troubles, seconds) in &cases {
+            let requests: Vec<Value> = troubles.iter().map(|t| manager.file_request(t.name)).collect();
+            let pod = mutate(&requests, &["app"], &json!({"managers": [manager.settings]})).expect("served");
+            let values: Vec<(&str, &[u8])> = troubles.iter().map(|t| (t.name, &b"the value"[..])).collect();
+            for shell in shells() {
+                let run = Run::new(&pod, &manager.stored(&values));
+                for (index, (mark, text)) in troubles
+                    .iter()
+                    .enumerate()
+                    .flat_map(|(index, t)| t.marks.iter().map(move |mark| (index, mark)))
+                {
+                    run.mark(&format!("secret-{index}"), mark, text);
+                }
+                let output = run.container(&pod, &shell);
+                let said = text(&output);
+                let told = format!("{shell:?} {}: {said}", manager.settings);
+                assert_eq!(output.status.success(), troubles.iter().all(|t| t.arrives), "{told}");
+                let directory = run.mount(&pod, "app", "/etc/flyte/secrets");
+                assert_eq!(run.fetches(), troubles.iter().map(|t| t.calls).sum::<usize>(), "{told}");
+                for (index, t) in troubles.iter().enumerate() {
+                    let tries = if t.name == "missing" { 0 } else { t.calls };
+                    assert_eq!(run.tries(index), tries, "{}: {told}", t.name);
+                    assert_eq!(
+                        directory.join((manager.path)(t.name)).exists(),
+                        t.arrives,
+                        "{}: {told}",
+                        t.name
+                    );
+                }
+                assert_eq!(run.seconds(), *seconds, "{told}");
+                assert_eq!(
+                    said.contains("try 1 of 3 failed"),
+                    troubles.iter().any(|t| t.calls > 1),
+                    "{told}"
+                );
+                run.check(troubles.iter().filter(|t| t.arrives).count(), &shell);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_login_that_fails_at_first_is_tried_again() {
+    let request = json!({"group": "https://v.vault.azure.net/secrets/a"});
+    let pod = mutate(&[request], &["app"], &json!({"managers": [{"type": "azure"}]})).expect("served");
+    let secret = ("https://v.vault.azure.net/secrets/a".to_owned(), b"value".to_vec());
+    for shell in shells() {
+        for (failures, code) in [("2", 0), ("3", 1)] {
+            let run = Run::new(&pod, std::slice::from_ref(&secret));
+            run.mark("login", "failures", failures);
+            let output = run.container(&pod, &shell);
+            assert_eq!(output.status.code(), Some(code), "{shell:?}: {}", text(&output));
+            let logins = run
+                .calls()
+                .iter()
+                .filter(|call| call.contains(&"login".to_owned()))
+                .count();
+            assert_eq!(logins, 3);
+            assert_eq!(text(&output).contains("the login as client failed"), code == 1);
+        }
+    }
+}
+
 #[test]
 fn azure_says_what_a_login_needs() {
     let request = json!({"group": "https://v.vault.azure.net/secrets/a"});
@@ -348,9 +468,12 @@ fn names_that_no_file_or_client_can_take_are_rejected() {
         (azure("..", ""), "cannot be a file's name"),
         (azure("https://v/secrets/a", "../../b"), "cannot be a version"),
         (azure("///", ""), "it needs a group"),
-        (aws("cli", "file", "//etc/passwd"), "no secret or version is called"),
-        (aws("cli", "file:", "://etc/passwd"), "no secret or version is called"),
-        (aws("cli", "a", "../b"), "cannot be a file's name"),
+        (aws("cli", "file", "//etc/passwd"), "is not the ARN of a secret"),
+        (aws("cli", "file:", "://etc/passwd"), "is not the ARN of a secret"),
+        (
+            aws("cli", "arn:aws:secretsmanager:eu-west-1:1:secret", "../b"),
+            "cannot be a file's name",
+        ),
         (aws("sidecar", "..", "../b"), "cannot be a file's name"),
         (aws("sidecar", "a", ""), "it needs a group and a key"),
     ] {
@@ -365,7 +488,7 @@ fn names_that_no_file_or_client_can_take_are_rejected() {
 }
 
 impl Manager {
-    /// Whether the policy lets its client have a secret of that name, which is no part of a URL.
+    /// Whether the policy lets its client have a secret of that name, which is no part of a URL or an ARN.
     fn takes(&self, name: &str) -> bool {
         match self.settings["type"].as_str() {
             Some("gcp") => !name.contains(['?', '#']),
@@ -373,7 +496,11 @@ impl Manager {
                 let is_url = (self.request)(name).0.starts_with("https:");
                 !(name.contains(['?', '#', ';', '@']) || is_url && name.contains('.'))
             }
-            _ => true,
+            _ => {
+                let is_version = (self.request)(name).1.starts_with(name);
+                let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/_+=.@!-".contains(&byte);
+                is_version || name.bytes().all(plain)
+            }
         }
     }
 
@@ -459,7 +586,7 @@ impl Run {
         let bin = directory.join("bin");
         fs::create_dir_all(&bin).expect("a directory");
         let stand_ins = Path::new(env!("CARGO_MANIFEST_DIR")).join("stand-ins");
-        for name in ["secrets.sh", "gcloud", "az", "aws"] {
+        for name in ["secrets.sh", "gcloud", "az", "aws", "date", "sleep"] {
             fs::copy(stand_ins.join(name), bin.join(name)).expect("a stand-in");
         }
         for name in ["managers", "work"] {
@@ -563,6 +690,34 @@ impl Run {
             }
         }
         read
+    }
+
+    /// Writes the file `mark` into a stand-in's directory; the mark `missing` takes the secret away.
+    fn mark(&self, directory: &str, mark: &str, text: &str) {
+        let directory = self.directory.join("managers").join(directory);
+        if mark == "missing" {
+            return fs::remove_dir_all(directory).expect("a secret");
+        }
+        fs::create_dir_all(&directory).expect("a directory");
+        fs::write(directory.join(mark), text).expect("a mark");
+    }
+
+    /// How often the client was asked for a secret that is there.
+    fn tries(&self, index: usize) -> usize {
+        let tries = fs::read_to_string(self.directory.join(format!("managers/tries-secret-{index}")));
+        tries.unwrap_or_default().lines().count()
+    }
+
+    /// How often the client was asked for secrets.
+    fn fetches(&self) -> usize {
+        let is_login = |call: &Vec<String>| call.contains(&"login".to_owned());
+        self.calls().iter().filter(|call| !is_login(call)).count()
+    }
+
+    /// How many seconds have passed by the clock of the stand-ins.
+    fn seconds(&self) -> u64 {
+        let clock = fs::read_to_string(self.directory.join("managers/clock")).unwrap_or_else(|_| "1000".to_owned());
+        clock.trim().parse::<u64>().expect("a number") - 1000
     }
 
     /// The calls of the stand-ins, each a list of its words.

@@ -107,6 +107,7 @@ fn every_setting_is_documented() {
         let shared = [
             section("Every manager"),
             section("Managers with init containers"),
+            section("Managers that fetch"),
             section(&title),
         ]
         .concat();

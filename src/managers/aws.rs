@@ -2,7 +2,7 @@
 //!
 //! Volume, path, variables and image are those of Flyte's
 //! [AWS injector](https://github.com/flyteorg/flyte/blob/master/flyteplugins/go/tasks/pluginmachinery/secret/aws_secret_manager.go): group
-//! and key together are the secret's ARN.
+//! and key together are the secret's ARN, wherever the request puts the border between them.
 
 #![forbid(unsafe_code)]
 
@@ -57,7 +57,7 @@ impl Aws {
         };
         Ok(Self {
             client,
-            container: ContainerSettings::from_fields(fields, image, "200m", "500Mi")?,
+            container: ContainerSettings::from_fields(fields, image, "200m", "500Mi")?.with_network(fields)?,
         })
     }
 
@@ -69,11 +69,17 @@ impl Aws {
             name: ContainerName::Numbered(NAME),
             spec: self.container.container(&[], &[], &env),
             mounts: vec![(copy.volume, SIDECAR_DIRECTORY.to_owned())],
+            volumes: self.container.volumes(),
         }
     }
 }
 
 impl Manager for Aws {
+    /// The ARN alone chooses the secret, not what of it is the group.
+    fn access_name(&self, request: &SecretRequest) -> String {
+        secret_id(request)
+    }
+
     fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection, Miss> {
         let (group, key, version) = (&request.group, &request.key, request.group_version.as_str());
         if group.is_empty() || key.is_empty() {
@@ -81,7 +87,14 @@ impl Manager for Aws {
                 "it needs a group and a key, which are the secret's ARN together".to_owned(),
             ));
         }
-        let secret = format!("{}:{}", group.trim_end_matches(':'), key.trim_start_matches(':'));
+        let secret = secret_id(request);
+        let is_arn = is_arn(&secret);
+        // A text that looks like an ARN and is none could fit a rule for another secret.
+        if !is_arn && (self.client == Client::Cli || secret.contains(":secretsmanager:")) {
+            return Err(Miss::NotHere(format!(
+                "{secret:?} is not the ARN of a secret; {ARN_FORM}"
+            )));
+        }
         let source = format!("AWS secret {secret}");
         if self.client == Client::Cli {
             return cli_injection(request, context, secret, source);
@@ -94,7 +107,14 @@ impl Manager for Aws {
             ));
         }
         let parts = fetching::path_parts(&[group, key])?;
-        let mut injection = fetching::injection(request, context, &parts, vec![secret], source)?;
+        let mut injection = fetching::injection(request, context, &parts, vec![secret.clone()], source)?;
+        if !is_arn {
+            injection.warnings.push(format!(
+                "{} asks for {secret:?}, which is not the ARN of a secret, so that the image of client: sidecar will not \
+                 find it and the Pod will not start; {ARN_FORM}",
+                request.origin
+            ));
+        }
         if !version.is_empty() {
             injection.warnings.push(format!(
                 "{} asks for the version {version:?}, but the image of client: sidecar always takes AWSCURRENT; client: \
@@ -124,6 +144,47 @@ impl Manager for Aws {
     }
 }
 
+/// What the client is asked for: group and key with one colon between them, on whichever side the request writes it.
+fn secret_id(request: &SecretRequest) -> String {
+    format!(
+        "{}:{}",
+        request.group.trim_end_matches(':'),
+        request.key.trim_start_matches(':')
+    )
+}
+
+const ARN_FORM: &str = "group and key together have to be arn:PARTITION:secretsmanager:REGION:ACCOUNT:secret:NAME, such as \
+                        the group arn:aws:secretsmanager:eu-west-1:123456789012:secret: and the key NAME-AbCdEf";
+
+/// Whether `text` is the [ARN of a
+/// secret](https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_iam-permissions.html#iam-resources). Its name
+/// has [no colon](https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_CreateSecret.html), so that no part
+/// of it can look like an ARN of its own.
+fn is_arn(text: &str) -> bool {
+    let plain = |part: &str| {
+        !part.is_empty()
+            && part
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+    };
+    let is_name = |name: &str| {
+        !name.is_empty()
+            && name
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"/_+=.@!-".contains(&byte))
+    };
+    let parts: Vec<&str> = text.split(':').collect();
+    matches!(
+        parts.as_slice(),
+        ["arn", partition, "secretsmanager", region, account, "secret", name]
+            if plain(partition)
+                && plain(region)
+                && !account.is_empty()
+                && account.bytes().all(|byte| byte.is_ascii_digit())
+                && is_name(name)
+    )
+}
+
 fn cli_injection(
     request: &SecretRequest,
     context: &Context<'_>,
@@ -131,10 +192,10 @@ fn cli_injection(
     mut source: String,
 ) -> Result<Injection, Miss> {
     let version = request.group_version.as_str();
-    if let Some(url) = [secret.as_str(), version].iter().find(|text| text.contains("://")) {
+    if version.contains("://") {
         // The CLI reads a value such as file:///etc/passwd from that file
         // (https://docs.aws.amazon.com/cli/latest/userguide/cli-usage-parameters-file.html).
-        return Err(Miss::NotHere(format!("no secret or version is called {url:?}")));
+        return Err(Miss::NotHere(format!("no version is called {version:?}")));
     }
     let mut texts = vec![request.group.as_str()];
     if !version.is_empty() {

@@ -30,7 +30,7 @@ impl Azure {
     /// What an operator has to change.
     pub fn from_fields(fields: &mut Fields<'_>) -> Result<Self, SettingsError> {
         Ok(Self {
-            container: ContainerSettings::from_fields(fields, IMAGE, "200m", "500Mi")?,
+            container: ContainerSettings::from_fields(fields, IMAGE, "200m", "500Mi")?.with_network(fields)?,
         })
     }
 }
@@ -61,7 +61,15 @@ impl Manager for Azure {
             source.push_str(version);
         }
         let arguments = vec![url.to_owned(), version.to_owned()];
-        fetching::injection(request, context, &parts, arguments, source)
+        let mut injection = fetching::injection(request, context, &parts, arguments, source)?;
+        if !url.contains('/') {
+            injection.warnings.push(format!(
+                "{} asks for {url:?}, which is not a secret's URL, so that az will not find it and the Pod will not start; \
+                 the group has to be https://VAULT.vault.azure.net/secrets/NAME",
+                request.origin
+            ));
+        }
+        Ok(injection)
     }
 
     fn fetch(&self, fetch: &Fetch<'_>) -> Vec<FetchContainer> {
@@ -96,9 +104,14 @@ fn name(url: &str) -> Option<&str> {
     (!name.contains(['?', '#', ';', '@'])).then_some(name)
 }
 
+/// Whether `host` is a host's name, with a port where there is one. Of more than one `:`, az and an operator's pattern could
+/// take different parts for the host.
 fn is_host(host: &str) -> bool {
-    !host.is_empty()
-        && host
+    let (name, port) = host.split_once(':').unwrap_or((host, "443"));
+    !name.is_empty()
+        && name
             .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b':'))
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-'))
+        && (1..=5).contains(&port.len())
+        && port.bytes().all(|byte| byte.is_ascii_digit())
 }

@@ -55,6 +55,18 @@ pub fn further_variable(request: &SecretRequest) -> Result<Option<&str>, Miss> {
     }
 }
 
+/// Returns a warning where the request's further variable is one that tells Flyte's clients where secrets are. Where the
+/// request itself needs that variable, the Pod is rejected.
+pub fn client_variable_warning(request: &SecretRequest) -> Option<String> {
+    CLIENT_VARIABLES.contains(&request.env_var.as_str()).then(|| {
+        format!(
+            "{} names {:?} as its further variable, in which Flyte's clients read where secrets are: they will not find \
+             secrets in this container; name another variable",
+            request.origin, request.env_var
+        )
+    })
+}
+
 /// The path of a secret's file: the lower case of `parts`.
 ///
 /// # Errors

@@ -64,7 +64,7 @@ impl Confidant {
         )?;
         let region = required(fields, "region", "the AWS region of the authKey, such as us-east-1")?;
         let service = optional(fields, "service", "{namespace}")?;
-        service_name(&service, "namespace", "account").map_err(|problem| fields.invalid("service", &problem))?;
+        check_service(&service).map_err(|problem| fields.invalid("service", &problem))?;
         let Some(mut auth) = fields.nested("authContext")? else {
             return Err(fields.invalid(
                 "authContext",
@@ -81,12 +81,8 @@ impl Confidant {
         let user_type = optional(&mut auth, "userType", "service")?;
         auth.finish()?;
         let retries = fields.take("retries")?.unwrap_or(3);
-        // Python with boto3 needs some 60 MiB and much processor time for a moment.
-        let resources = tree([
-            ("limits", tree([("memory", "256Mi".into())])),
-            ("requests", tree([("cpu", "50m".into()), ("memory", "64Mi".into())])),
-        ]);
-        let container = ContainerSettings::with_resources(fields, "", resources).map_err(|mut error| {
+        // Python with boto3 needs some 60 MiB.
+        let container = ContainerSettings::from_fields(fields, "", "200m", "256Mi").map_err(|mut error| {
             if error.place.ends_with(".image") {
                 "has to name an image with Confidant's client, of which none is published; this makes one: FROM \
                  python:3.12-slim, RUN pip install confidant-client==2.7.1"
@@ -94,6 +90,7 @@ impl Confidant {
             }
             error
         })?;
+        let container = container.with_network(fields)?;
         Ok(Self {
             url,
             auth_key,
@@ -190,6 +187,7 @@ impl Manager for Confidant {
             name: ContainerName::Exact("confidant-pull-secrets"),
             spec,
             mounts: layout.mounts(),
+            volumes: self.container.volumes(),
         }]
     }
 
@@ -207,6 +205,30 @@ fn service_name(template: &str, namespace: &str, service_account: &str) -> Resul
             ("serviceAccount", service_account.to_owned()),
         ],
     )
+}
+
+/// Checks the template of a service: its placeholders, and that no two Pods of different namespaces or service accounts
+/// become the same service. Both names have lower case letters, digits and `-`, so that `-` alone between them could be a
+/// part of either: `a-b` with `c`, and `a` with `b-c`.
+fn check_service(template: &str) -> Result<(), String> {
+    // The template itself holds no control character.
+    const MARKS: [char; 2] = ['\u{1}', '\u{2}'];
+    let marked = service_name(template, &MARKS[0].to_string(), &MARKS[1].to_string())?;
+    let parts: Vec<&str> = marked.split(MARKS).collect();
+    let places: Vec<char> = marked.chars().filter(|character| MARKS.contains(character)).collect();
+    let between = parts.iter().skip(1);
+    let ambiguous = places.windows(2).zip(between).any(|(pair, text)| {
+        let in_names = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        pair.first() != pair.last() && text.bytes().all(in_names)
+    });
+    if ambiguous {
+        return Err(
+            "makes one service of different Pods: the namespace \"a\" with the service account \"b-c\" and the namespace \
+             \"a-b\" with \"c\"; put '_' or '.' between the placeholders, as in {namespace}_{serviceAccount}"
+                .to_owned(),
+        );
+    }
+    Ok(())
 }
 
 /// Who the client says it is, by its template.

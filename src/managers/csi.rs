@@ -85,8 +85,13 @@ impl Manager for Csi {
         }
         let values = values(request, context);
         let class = expand_name(&self.class, "SecretProviderClass", &values)?;
-        // The directory is ours to name, in lower case, where flytekit looks; the file is named by the class.
-        let path = common::exact_path(&[&request.group.to_ascii_lowercase(), &request.key])?;
+        // The directory is ours to name, in lower case, where flytekit looks; the file is named by the class, which may put
+        // it into directories.
+        let directory = request.group.to_ascii_lowercase();
+        let parts: Vec<&str> = std::iter::once(directory.as_str())
+            .chain(request.key.split('/'))
+            .collect();
+        let path = common::exact_path(&parts)?;
         let env = if request.mount == MountRequirement::EnvVar {
             self.variables(request, context, &values)?
         } else {

@@ -6,7 +6,8 @@ use serde_json::{Map, Value};
 
 use crate::injection::{EnvValue, EnvVar, FileOrigin, Injection, RelativePath, SecretFile, unexpanded};
 use crate::json::tree;
-use crate::managers::{ContainerName, Context, Copy, Fetch, FetchContainer, FetchItem, Miss, common};
+use crate::managers::network::Network;
+use crate::managers::{ContainerName, Context, Copy, Fetch, FetchContainer, FetchItem, FetchVolume, Miss, common};
 use crate::names;
 use crate::requests::{MountRequirement, SecretRequest};
 use crate::schema;
@@ -28,30 +29,19 @@ pub struct ContainerSettings {
     image_pull_policy: String,
     resources: Value,
     security_context: Value,
+    network: Network,
 }
 
 impl ContainerSettings {
     /// Reads `image`, `imagePullPolicy`, `resources` and `securityContext`. Each that is given replaces the default
-    /// whole.
+    /// whole. `cpu` and `memory` are the default of limits and requests alike: other amounts would take a Pod out of the
+    /// class Guaranteed, or out of a quota.
     ///
     /// # Errors
     /// What an operator has to change.
     pub fn from_fields(fields: &mut Fields<'_>, image: &str, cpu: &str, memory: &str) -> Result<Self, SettingsError> {
-        let amounts = tree([("cpu", cpu.into()), ("memory", memory.into())]);
-        Self::with_resources(
-            fields,
-            image,
-            tree([("limits", amounts.clone()), ("requests", amounts)]),
-        )
-    }
-
-    /// As [`Self::from_fields`], with `resources` as the default.
-    ///
-    /// # Errors
-    /// What an operator has to change.
-    pub fn with_resources(fields: &mut Fields<'_>, image: &str, resources: Value) -> Result<Self, SettingsError> {
         let image = fields.take::<String>("image")?.unwrap_or_else(|| image.to_owned());
-        if image.is_empty() || image.contains(char::is_whitespace) {
+        if image.is_empty() || image.contains(|character: char| character.is_whitespace() || character.is_control()) {
             return Err(fields.invalid("image", "is not an image's name"));
         }
         let image_pull_policy = fields.choice(
@@ -63,14 +53,32 @@ impl ContainerSettings {
                 ("Never", "Never"),
             ],
         )?;
-        let resources = object(fields, "resources", "ResourceRequirements")?.unwrap_or(resources);
+        let resources = object(fields, "resources", "ResourceRequirements")?.unwrap_or_else(|| {
+            let amounts = tree([("cpu", cpu.into()), ("memory", memory.into())]);
+            tree([("limits", amounts.clone()), ("requests", amounts)])
+        });
         let security_context = object(fields, "securityContext", "SecurityContext")?.unwrap_or_else(restricted);
         Ok(Self {
             image,
             image_pull_policy: image_pull_policy.to_owned(),
             resources,
             security_context,
+            network: Network::default(),
         })
+    }
+
+    /// Reads `env` and `caBundle` as well, for a container that asks a server.
+    ///
+    /// # Errors
+    /// What an operator has to change.
+    pub fn with_network(self, fields: &mut Fields<'_>) -> Result<Self, SettingsError> {
+        let network = Network::from_fields(fields)?;
+        Ok(Self { network, ..self })
+    }
+
+    /// Returns the volumes that its containers mount, beside those for the secrets.
+    pub fn volumes(&self) -> Vec<FetchVolume> {
+        self.network.volumes()
     }
 
     /// A container that runs `command` with `args`. The kubelet is kept from expanding `$(NAME)` in them.
@@ -81,6 +89,7 @@ impl ContainerSettings {
         let env: Vec<Value> = env
             .iter()
             .map(|(name, value)| tree([("name", (*name).into()), ("value", unexpanded(value).into())]))
+            .chain(self.network.variables())
             .collect();
         let mut container = tree([
             ("image", self.image.as_str().into()),
@@ -286,6 +295,7 @@ pub fn scripted(
         name: ContainerName::Numbered(name),
         spec,
         mounts: layout.mounts(),
+        volumes: settings.volumes(),
     }
 }
 

@@ -29,7 +29,7 @@ impl Gcp {
     /// What an operator has to change.
     pub fn from_fields(fields: &mut Fields<'_>) -> Result<Self, SettingsError> {
         Ok(Self {
-            container: ContainerSettings::from_fields(fields, IMAGE, "200m", "500Mi")?,
+            container: ContainerSettings::from_fields(fields, IMAGE, "200m", "500Mi")?.with_network(fields)?,
         })
     }
 }

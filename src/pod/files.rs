@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::{Addition, CONTAINER_LISTS, MOUNT_BYTES, Pod, PodError, Room, described, object, says, template};
 use crate::injection::{EnvValue, EnvVar, FileOrigin, SecretFile};
 use crate::json::{Node, tree};
-use crate::managers::{ContainerName, Copy, Fetch, FetchContainer, FetchItem};
+use crate::managers::{ContainerName, Copy, Fetch, FetchContainer, FetchItem, FetchVolume};
 use crate::names::{DNS_LABEL_LENGTH, short_hash};
 use crate::order::sort_by;
 use crate::settings::Settings;
@@ -218,7 +218,7 @@ impl Plan {
             plan.add_set(number, additions, settings, &mut copies)?;
         }
         plan.add_env_files(additions, settings, &mut copies);
-        plan.fetch(additions, settings, &copies);
+        plan.fetch(additions, settings, &copies)?;
         Ok(plan)
     }
 
@@ -252,7 +252,7 @@ impl Plan {
                 FileOrigin::Fetched { .. } => fetched.push((*index, file)),
                 FileOrigin::Agent { .. } => by_agents.push((*index, file)),
                 FileOrigin::Secret { .. } | FileOrigin::Csi { .. } => {
-                    let directory = file.path.directory();
+                    let directory = file.volume_directory();
                     match directories.iter_mut().find(|(known, _)| *known == directory) {
                         Some((_, files)) => files.push((*index, file)),
                         None => directories.push((directory, vec![(*index, file)])),
@@ -384,7 +384,7 @@ impl Plan {
     }
 
     /// Lets each manager make its init containers.
-    fn fetch(&mut self, additions: &[Addition<'_>], settings: &Settings, copies: &[Vec<Copy>]) {
+    fn fetch(&mut self, additions: &[Addition<'_>], settings: &Settings, copies: &[Vec<Copy>]) -> Result<(), PodError> {
         let mount_path = &settings.mount_path;
         let directory = match self.agent {
             Some(_) => format!("{mount_path}-fetch"),
@@ -408,9 +408,44 @@ impl Plan {
                     items: &items,
                     directory: &directory,
                 };
-                self.containers.extend(entry.manager.fetch(&fetch));
+                for container in entry.manager.fetch(&fetch) {
+                    for volume in &container.volumes {
+                        self.volume(volume.name, volume.source.clone())?;
+                    }
+                    self.containers.push(container);
+                }
             }
         }
+        Ok(())
+    }
+
+    /// The container's spec with the mounts of its volumes.
+    fn with_mounts(&self, container: &FetchContainer, names: &[String]) -> Value {
+        let memory = container.mounts.iter().filter_map(|(volume, path)| {
+            Some(tree([
+                ("name", names.get(*volume)?.as_str().into()),
+                ("mountPath", path.as_str().into()),
+            ]))
+        });
+        let further = container.volumes.iter().filter_map(|volume| {
+            Some(tree([
+                ("name", self.further_volume(volume, names)?.into()),
+                ("readOnly", true.into()),
+                ("mountPath", volume.path.into()),
+            ]))
+        });
+        let mounts = memory.chain(further).collect();
+        let mut spec = container.spec.clone();
+        if let Value::Object(fields) = &mut spec {
+            fields.insert("volumeMounts".to_owned(), Value::Array(mounts));
+        }
+        spec
+    }
+
+    /// Returns the name of a further volume of an init container, among the `names` of all volumes.
+    fn further_volume<'n>(&self, volume: &FetchVolume, names: &'n [String]) -> Option<&'n str> {
+        let same = |known: &Volume| known.wanted == volume.name && known.source == volume.source;
+        names.get(self.volumes.iter().position(same)?).map(String::as_str)
     }
 
     /// The number of a volume, one that is there already where it is the same.
@@ -598,7 +633,7 @@ impl Plan {
         let mut added: Vec<Node<'_>> = Vec::new();
         let mut number = existing.len().saturating_sub(recognised.len());
         for container in &self.containers {
-            let mut spec = with_mounts(container, names);
+            let mut spec = self.with_mounts(container, names);
             if shares && let Value::Object(fields) = &mut spec {
                 fields.remove("resources");
             }
@@ -914,25 +949,6 @@ fn mount_node<'a>(mount: &Mount, volume: &str) -> Node<'a> {
         fields.push((Cow::Borrowed("subPath"), Node::Text(Cow::Owned(sub_path.clone()))));
     }
     Node::Object(fields)
-}
-
-/// The container's spec with the mounts of its volumes.
-fn with_mounts(container: &FetchContainer, names: &[String]) -> Value {
-    let mounts: Vec<Value> = container
-        .mounts
-        .iter()
-        .filter_map(|(volume, path)| {
-            Some(tree([
-                ("name", names.get(*volume)?.as_str().into()),
-                ("mountPath", path.as_str().into()),
-            ]))
-        })
-        .collect();
-    let mut spec = container.spec.clone();
-    if let Value::Object(fields) = &mut spec {
-        fields.insert("volumeMounts".to_owned(), Value::Array(mounts));
-    }
-    spec
 }
 
 /// An init container of ours. Its name and mounts are opened, as those of the Pod's own are.

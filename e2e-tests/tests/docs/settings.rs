@@ -18,6 +18,9 @@ use super::markdown::{Document, blocks, code, rows};
 /// The section for what all managers with init containers have.
 const SHARED: &str = "Managers with init containers";
 
+/// The section for what managers have whose init containers ask a server.
+const FETCHING: &str = "Managers that fetch";
+
 /// What a type of manager needs, so that the module reads its settings to the end.
 const REQUIRED: [(&str, &str); 2] = [
     (
@@ -44,6 +47,9 @@ pub fn documented(kind: &str) -> Vec<Setting> {
     if initialises(kind) {
         settings.extend(table(document.section(SHARED)));
     }
+    if known_of(kind).contains("caBundle") {
+        settings.extend(table(document.section(FETCHING)));
+    }
     settings
 }
 
@@ -62,13 +68,11 @@ pub fn known_of(kind: &str) -> BTreeSet<String> {
         json!({"managers": [manager]})
     };
     let mut known: BTreeSet<String> = known(&manager("noSuchSetting"));
-    if known.contains("authContext") {
-        let nested = self::known(&{
-            let mut manager = required(kind);
-            set(&mut manager, "authContext.noSuchSetting", json!(1));
-            json!({"managers": [manager]})
-        });
-        known.extend(nested.into_iter().map(|name| format!("authContext.{name}")));
+    for object in ["authContext", "caBundle"] {
+        if known.contains(object) {
+            let nested = self::known(&manager(&format!("{object}.noSuchSetting")));
+            known.extend(nested.into_iter().map(|name| format!("{object}.{name}")));
+        }
     }
     known.retain(|name| !["type", "match"].contains(&name.as_str()));
     known
@@ -108,7 +112,7 @@ fn every_setting_has_an_example() {
     let document = Document::read("docs/settings.md");
     let kinds = kinds();
     let mut sections = vec!["All Pods".to_owned(), "`access`".to_owned(), "Every manager".to_owned()];
-    sections.push(SHARED.to_owned());
+    sections.extend([SHARED, FETCHING].map(str::to_owned));
     sections.extend(kinds.iter().map(|kind| title(&document, kind)));
     for title in sections {
         let section = document.section(&title);

@@ -165,7 +165,7 @@ fn settings(source: &mut Unstructured<'_>) -> Result<Value> {
     }
     settings.insert("managers".to_owned(), Value::Array(managers));
     for (name, values) in [
-        ("envPrefix", json!(["_UNION_", "_FSEC_", "", "home"])),
+        ("envPrefix", json!(["_UNION_", "_FSEC_", "home"])),
         ("mountPath", json!(["/etc/flyte/secrets", "/etc/secrets", "/data"])),
         ("initContainers", json!(["first", "last"])),
         ("envFiles", json!([false, true])),

@@ -115,9 +115,14 @@ fn settings_say_who_the_pod_is() {
     let request = json!([{"group": "g", "key": "k", "mountRequirement": "FILE"}]);
     for (changes, service, from) in [
         (
-            json!({"service": "{serviceAccount}-{namespace}"}),
-            "worker-payments",
-            "worker-payments",
+            json!({"service": "{namespace}_{serviceAccount}"}),
+            "payments_worker",
+            "payments_worker",
+        ),
+        (
+            json!({"service": "{serviceAccount}.{namespace}"}),
+            "worker.payments",
+            "worker.payments",
         ),
         (
             json!({"service": "one", "authContext": {"to": "c", "from": "pods/{service}", "userType": "user"}}),
@@ -199,6 +204,21 @@ fn settings_that_are_refused() {
             "is not a setting",
         ),
         (json!({"service": "{label}"}), "service", "{namespace}"),
+        (
+            json!({"service": "{namespace}-{serviceAccount}"}),
+            "service",
+            "one service of different Pods",
+        ),
+        (
+            json!({"service": "x_{serviceAccount}-sa-{namespace}"}),
+            "service",
+            "one service of different Pods",
+        ),
+        (
+            json!({"service": "{namespace}{serviceAccount}"}),
+            "service",
+            "{namespace}_{serviceAccount}",
+        ),
         (json!({"retries": -1}), "retries", "wrong type"),
     ] {
         let text = json!({"managers": [manager(&changes)]}).to_string();

@@ -76,15 +76,15 @@ fn a_request_becomes_arguments_a_file_and_variables() {
         ),
         (
             &cli,
-            json!({"group": "arn:x:::", "key": "::My/Db"}),
-            ["arn:x:My/Db", ""],
-            "arn:x:::/::my/db",
+            json!({"group": "arn:aws:secretsmanager:eu:1:secret:::", "key": "::My/Db"}),
+            ["arn:aws:secretsmanager:eu:1:secret:My/Db", ""],
+            "arn:aws:secretsmanager:eu:1:secret:::/::my/db",
         ),
         (
             &cli,
-            json!({"group": "arn:x", "key": "db", "groupVersion": "AWSPREVIOUS"}),
-            ["arn:x:db", "AWSPREVIOUS"],
-            "arn:x/awsprevious/db",
+            json!({"group": "arn:aws", "key": "secretsmanager:eu:1:secret:db", "groupVersion": "AWSPREVIOUS"}),
+            ["arn:aws:secretsmanager:eu:1:secret:db", "AWSPREVIOUS"],
+            "arn:aws/awsprevious/secretsmanager:eu:1:secret:db",
         ),
     ] {
         let mut request = request;
@@ -107,10 +107,11 @@ fn a_request_becomes_arguments_a_file_and_variables() {
 
 #[test]
 fn the_image_of_aws_takes_one_file_a_container() {
-    let request = json!({"group": "arn:x:", "key": "My/Db", "groupVersion": "AWSPREVIOUS"});
+    let arn = "arn:aws:secretsmanager:eu:1:secret:";
+    let request = json!({"group": arn, "key": "My/Db", "groupVersion": "AWSPREVIOUS"});
     let answer = answer(&json!({"managers": [{"type": "aws"}]}), &request);
     let fetch = &answer["mutated_object"]["spec"]["initContainers"][0];
-    let expected = json!({"SECRET_ARN": "arn:x:My/Db", "SECRET_FILENAME": "/arn:x:/my/db"});
+    let expected = json!({"SECRET_ARN": format!("{arn}My/Db"), "SECRET_FILENAME": format!("/{arn}/my/db")});
     assert_eq!(variables(fetch), expected);
     assert_eq!(
         fetch["volumeMounts"],
@@ -176,7 +177,16 @@ fn what_cannot_be_served_is_left_to_others_with_a_reason() {
     for (settings, request, reason) in [
         (plain(json!({"type": "gcp"})), &both, "envFiles: true"),
         (plain(json!({"type": "azure"})), &both, "envFiles: true"),
-        (plain(json!({"type": "aws", "client": "cli"})), &both, "envFiles: true"),
+        (
+            plain(json!({"type": "aws", "client": "cli"})),
+            &with("group", "arn:aws:secretsmanager:eu:1:secret"),
+            "envFiles: true",
+        ),
+        (
+            env_files(json!({"type": "aws", "client": "cli"})),
+            &both,
+            "\"g:k\" is not the ARN of a secret; group and key together have to be arn:PARTITION:secretsmanager:",
+        ),
         (env_files(json!({"type": "aws"})), &both, "client: cli"),
         (
             env_files(json!({"type": "gcp"})),
@@ -210,8 +220,8 @@ fn what_cannot_be_served_is_left_to_others_with_a_reason() {
         ),
         (
             env_files(json!({"type": "aws", "client": "cli"})),
-            &with("group", "a/../b"),
-            "cannot be a file's name",
+            &with("group", "arn:aws:secretsmanager:eu:1:secret:a/../b:"),
+            "is not the ARN of a secret",
         ),
         (
             env_files(json!({"type": "gcp"})),
@@ -265,6 +275,12 @@ fn neither_version_nor_url_leads_to_another_secret() {
         ("azure", "https://v.vault.azure.net/secrets/prod-db;team-a-", ""),
         ("azure", "https://v.vault.azure.net/secrets/prod-db/team-a-", ""),
         ("azure", "https://evil@v.vault.azure.net/secrets/a", ""),
+        ("azure", "https://evil.example.com:x.vault.azure.net/secrets/a", ""),
+        ("azure", "https://evil.example.com:443:1.vault.azure.net/secrets/a", ""),
+        ("azure", "https://v.vault.azure.net:/secrets/a", ""),
+        ("azure", "https://v.vault.azure.net:443x/secrets/a", ""),
+        ("azure", "https://v.vault.azure.net:123456/secrets/a", ""),
+        ("azure", "https://:443/secrets/a", ""),
         ("azure", "https://evil\\.vault.azure.net/secrets/a", ""),
         ("azure", "https:///secrets/a", ""),
         ("azure", "http://v.vault.azure.net/secrets/a", ""),
@@ -331,5 +347,131 @@ fn one_secret_under_two_names_is_fetched_once() {
     for name in ["A", "B", "_UNION_A_1"] {
         let variable = env.iter().find(|variable| variable["name"] == name).unwrap();
         assert_eq!(variable["valueFrom"]["fileKeyRef"], file, "{name}");
+    }
+}
+
+/// The fields that have to be where a container fetches, for each manager.
+#[test]
+fn containers_that_fetch_get_variables_and_certificates() {
+    let network = json!({
+        "env": [{"name": "HTTPS_PROXY", "value": "http://proxy:3128"}],
+        "caBundle": {"secret": "company-ca"},
+    });
+    let arn = json!({"group": "arn:aws:secretsmanager:eu:1:secret", "key": "db"});
+    let confidant = json!({
+        "type": "confidant", "url": "https://c", "authKey": "k", "region": "r", "image": "i", "authContext": {"to": "t"},
+    });
+    for (manager, request) in [
+        (json!({"type": "aws"}), arn.clone()),
+        (json!({"type": "aws", "client": "cli"}), arn),
+        (json!({"type": "gcp"}), json!({"group": "db", "groupVersion": "1"})),
+        (
+            json!({"type": "azure"}),
+            json!({"group": "https://v.vault.azure.net:443/secrets/db"}),
+        ),
+        (confidant, json!({"group": "g", "key": "k"})),
+    ] {
+        let mut manager = manager;
+        for (field, value) in network.as_object().unwrap() {
+            manager[field] = value.clone();
+        }
+        let mut request = request;
+        request["mountRequirement"] = json!("FILE");
+        let answer = answer(&json!({"managers": [manager]}), &request);
+        let spec = &answer["mutated_object"]["spec"];
+        let fetch = &spec["initContainers"][0];
+        let variables = variables(fetch);
+        assert_eq!(variables["HTTPS_PROXY"], "http://proxy:3128", "{manager}");
+        for name in [
+            "AWS_CA_BUNDLE",
+            "CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE",
+            "REQUESTS_CA_BUNDLE",
+            "SSL_CERT_FILE",
+        ] {
+            assert_eq!(variables[name], "/etc/secret-injector-ca/ca.crt", "{manager}");
+        }
+        let mounts = fetch["volumeMounts"].as_array().unwrap();
+        let ca = json!({"name": "secret-injector-ca", "readOnly": true, "mountPath": "/etc/secret-injector-ca"});
+        assert!(mounts.contains(&ca), "{manager}: {mounts:?}");
+        let items = json!([{"key": "ca.crt", "path": "ca.crt"}]);
+        let volume = json!({"name": "secret-injector-ca", "secret": {"secretName": "company-ca", "items": items}});
+        assert!(spec["volumes"].as_array().unwrap().contains(&volume), "{manager}");
+        let resources = &fetch["resources"];
+        assert_eq!(resources["limits"], resources["requests"], "{manager}");
+        assert!(resources["limits"]["cpu"].is_string() && resources["limits"]["memory"].is_string());
+        let own = spec["containers"][0].to_string();
+        assert!(!own.contains("secret-injector-ca") && !own.contains("PROXY"), "{own}");
+    }
+}
+
+#[test]
+fn two_managers_share_certificates_or_have_their_own() {
+    for (bundle, count) in [("a", 1), ("b", 2)] {
+        let settings = json!({"managers": [
+            {"type": "aws", "match": {"groups": ["arn:*"]}, "caBundle": {"configMap": "a"}},
+            {"type": "gcp", "caBundle": {"configMap": bundle}},
+        ]});
+        let requests = json!([
+            {"group": "arn:aws:secretsmanager:eu:1:secret", "key": "db", "mountRequirement": "FILE"},
+            {"group": "db", "groupVersion": "1", "mountRequirement": "FILE"},
+        ]);
+        let spec = answer_all(&settings, &requests)["mutated_object"]["spec"].clone();
+        let volumes = spec["volumes"].as_array().unwrap();
+        assert_eq!(
+            volumes.iter().filter(|volume| volume["configMap"].is_object()).count(),
+            count
+        );
+        for (container, expected) in [("aws", "a"), ("gcp", bundle)] {
+            let containers = spec["initContainers"].as_array().unwrap();
+            let ours = containers
+                .iter()
+                .find(|known| known["name"].as_str().unwrap().starts_with(container))
+                .unwrap();
+            let mounts = ours["volumeMounts"].as_array().unwrap();
+            let mount = mounts
+                .iter()
+                .find(|mount| mount["mountPath"] == "/etc/secret-injector-ca")
+                .unwrap();
+            let volume = volumes.iter().find(|volume| volume["name"] == mount["name"]).unwrap();
+            assert_eq!(volume["configMap"]["name"], expected);
+        }
+    }
+}
+
+#[test]
+fn what_is_the_arn_of_a_secret() {
+    let cli = json!({"managers": [{"type": "aws", "client": "cli"}]});
+    for (group, key, served) in [
+        (
+            "arn:aws:secretsmanager:eu-west-1:123456789012:secret:",
+            "db-AbCdEf",
+            true,
+        ),
+        (
+            "arn:aws-us-gov:secretsmanager:us-gov-west-1:1:secret",
+            "A/b_c+d=e.f@g!-h",
+            true,
+        ),
+        ("arn:aws:secretsmanager:eu-west-1:1:secret", "a b", false),
+        ("arn:aws:secretsmanager:eu-west-1:1:secret", "a*", false),
+        ("arn:aws:secretsmanager:eu-west-1:1:secret", "a:b", false),
+        ("arn:aws:secretsmanager:eu-west-1:1:secret", "::", false),
+        ("arn:aws:secretsmanager:eu-west-1::secret", "db", false),
+        ("arn:aws:secretsmanager:eu-west-1:x:secret", "db", false),
+        ("arn:aws:secretsmanager::1:secret", "db", false),
+        ("arn:aws:secretsmanager:eu/west:1:secret", "db", false),
+        ("arn::secretsmanager:eu:1:secret", "db", false),
+        ("arn:aws:ssm:eu:1:parameter", "db", false),
+        ("ARN:aws:secretsmanager:eu:1:secret", "db", false),
+        (" arn:aws:secretsmanager:eu:1:secret", "db", false),
+        ("file", "//etc/passwd", false),
+    ] {
+        let request = json!({"group": group, "key": key, "mountRequirement": "FILE"});
+        let answer = answer(&cli, &request);
+        assert_eq!(answer["accepted"], served, "{request}: {answer}");
+        if !served {
+            let message = answer["message"].as_str().unwrap();
+            assert!(message.contains("is not the ARN of a secret"), "{message}");
+        }
     }
 }

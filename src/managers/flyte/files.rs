@@ -37,5 +37,6 @@ pub fn container(fetch: &Fetch<'_>, settings: &ContainerSettings) -> FetchContai
         name: ContainerName::Exact("init-embedded-secret"),
         spec: settings.container(&["sh", "-c", SCRIPT], &arguments, &[]),
         mounts: layout.mounts(),
+        volumes: Vec::new(),
     }
 }

@@ -18,6 +18,8 @@ fetch() {
       set -- "$@" --region="${region%%:*}"
       ;;
   esac
+  # The CLI tries twice more itself. An address that does not answer would take a minute each time.
+  set -- "$@" --cli-connect-timeout=10
   # The first letter tells text from bytes in base64; a line end follows.
   aws secretsmanager get-secret-value --secret-id="$secret_id" "$@" --output=text \
     --query="SecretBinary && join('', ['b', SecretBinary]) || join('', ['s', SecretString])" > "$work/answer" &&
@@ -25,6 +27,16 @@ fetch() {
   case $(head -c 1 < "$work/answer") in
     b) tail -c +2 < "$work/answer" | base64 -d > "$work/value" ;;
     s) tail -c +2 < "$work/answer" | head -c "$((size - 2))" > "$work/value" ;;
+    *) return 1 ;;
+  esac
+}
+
+# The service names its error in parentheses: there is no such secret, or no right to it
+# (https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_GetSecretValue.html#API_GetSecretValue_Errors).
+is_final() {
+  case $1 in
+    *'(ResourceNotFoundException)'* | *'(AccessDenied'* | *'(InvalidParameterException)'* | \
+      *'(InvalidRequestException)'* | *'(ValidationException)'*) ;;
     *) return 1 ;;
   esac
 }

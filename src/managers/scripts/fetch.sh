@@ -1,8 +1,9 @@
 # fetch_all DIRECTORY [SECRET VERSION PATH NAME]...
 #
 # Fetches each SECRET and writes it to PATH, which lies in a memory volume: as it is, or, where NAME is given, as a line
-# of a file of variables. `fetch SECRET VERSION` is the manager's; it writes the value to $work/value. DIRECTORY is the
-# first memory volume. Needs a POSIX shell with cat, chmod, mkdir, mktemp and rm.
+# of a file of variables. DIRECTORY is the first memory volume. Three functions are the manager's: `prepare`,
+# `fetch SECRET VERSION`, which writes the value to $work/value, and `is_final MESSAGES`, which tells from the client's
+# messages that another try gives the same answer. Needs a POSIX shell with cat, chmod, date, mkdir, mktemp, rm and sleep.
 fetch_all() {
   umask 022
   # A run that was killed left its directory behind, tokens included.
@@ -14,13 +15,13 @@ fetch_all() {
   HOME=$work TMPDIR=$work
   export HOME TMPDIR
   shift
+  retried=0
   prepare
   failed=0 secret='' version='' there=''
   while [ $# -ge 4 ]; do
     if [ "$secret" != "$1" ] || [ "$version" != "$2" ] || [ -z "$there" ]; then
       secret=$1 version=$2 there=yes
-      rm -f "$work/value"
-      if ! fetch "$1" "$2" || ! [ -f "$work/value" ]; then
+      if ! retry fetch_value "$1" "$2"; then
         there=no
         complain "the secret $1${2:+, version $2,} could not be fetched; the messages above say why"
       fi
@@ -29,6 +30,30 @@ fetch_all() {
     shift 4
   done
   exit "$failed"
+}
+
+fetch_value() {
+  rm -f "$work/value"
+  fetch "$1" "$2" && [ -f "$work/value" ]
+}
+
+# retry COMMAND...: runs it up to three times, because the first token of a new Pod may take some seconds. No try begins
+# when the failed tries of this container and the pauses between them have taken 30 s.
+retry() {
+  began=$(date +%s) try=1 pause=3
+  until "$@" 2> "$work/messages"; do
+    cat < "$work/messages" >&2
+    spent=$((retried + $(date +%s) - began))
+    if [ "$try" -eq 3 ] || [ $((spent + pause)) -ge 30 ] || is_final "$(cat < "$work/messages")"; then
+      retried=$spent
+      return 1
+    fi
+    complain "try $try of 3 failed; the next one is in $pause s"
+    sleep "$pause"
+    try=$((try + 1)) pause=7
+  done
+  cat < "$work/messages" >&2
+  if [ "$try" -gt 1 ]; then retried=$((retried + $(date +%s) - began)); fi
 }
 
 # deliver PATH NAME: writes $work/value for others to read; a file of variables is read by the kubelet alone.

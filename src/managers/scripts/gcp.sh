@@ -6,9 +6,19 @@ prepare() {
 }
 
 fetch() {
+  # gcloud remembers here for ten minutes that it did not reach the metadata server.
+  rm -f "$CLOUDSDK_CONFIG/gce"
   case $1 in
     */*) gcloud secrets versions access --out-file="$work/value" -- "$1/versions/$2" ;;
     *) gcloud secrets versions access --out-file="$work/value" --secret="$1" -- "$2" ;;
+  esac
+}
+
+# Errors of the API itself; those of the metadata server, which gives the tokens, look otherwise.
+is_final() {
+  case $1 in
+    *NOT_FOUND:* | *PERMISSION_DENIED:* | *FAILED_PRECONDITION:* | *INVALID_ARGUMENT:*) ;;
+    *) return 1 ;;
   esac
 }
 

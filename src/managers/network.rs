@@ -1,0 +1,172 @@
+//! What an init container needs to reach a store through the cluster's network: an operator's variables, such as those of
+//! a proxy, and the certificates of a company's own CA.
+
+#![forbid(unsafe_code)]
+
+use serde_json::Value;
+
+use crate::json::tree;
+use crate::managers::FetchVolume;
+use crate::names;
+use crate::schema;
+use crate::settings::fields::{Fields, SettingsError};
+
+/// Variables that the clients get from us, or that our scripts set: a value from the settings would break them or have no
+/// effect.
+const OWN: [&str; 13] = [
+    "HOME",
+    "TMPDIR",
+    "PYTHONUTF8",
+    "SECRET_ARN",
+    "SECRET_FILENAME",
+    "SECRET_REQUESTS",
+    "AWS_PAGER",
+    "AZURE_CONFIG_DIR",
+    "AZURE_CORE_COLLECT_TELEMETRY",
+    "CLOUDSDK_CONFIG",
+    "CLOUDSDK_CORE_DISABLE_PROMPTS",
+    "CLOUDSDK_CORE_DISABLE_FILE_LOGGING",
+    "CLOUDSDK_COMPONENT_MANAGER_DISABLE_UPDATE_CHECK",
+];
+
+/// The variables by which the clients find a file of CA certificates: the AWS CLI and boto3, Google Cloud's CLI, Python's
+/// requests in Azure's CLI and Confidant's client, and OpenSSL and Go.
+const CA_VARIABLES: [&str; 4] = [
+    "AWS_CA_BUNDLE",
+    "CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE",
+    "REQUESTS_CA_BUNDLE",
+    "SSL_CERT_FILE",
+];
+
+/// Where the certificates are in the init containers.
+const CA_DIRECTORY: &str = "/etc/secret-injector-ca";
+const CA_FILE: &str = "ca.crt";
+
+/// The settings `env` and `caBundle` of a manager whose init containers fetch.
+#[derive(Debug, Clone, Default)]
+pub struct Network {
+    env: Vec<Value>,
+    /// The source of the volume with the CA certificates.
+    ca: Option<Value>,
+}
+
+impl Network {
+    /// Reads `env` and `caBundle`.
+    ///
+    /// # Errors
+    /// What an operator has to change.
+    pub fn from_fields(fields: &mut Fields<'_>) -> Result<Self, SettingsError> {
+        let env = fields.take::<Vec<Value>>("env")?.unwrap_or_default();
+        let ca = match fields.nested("caBundle")? {
+            Some(bundle) => Some(ca_volume(bundle)?),
+            None => None,
+        };
+        for (index, variable) in env.iter().enumerate() {
+            let place = format!("env[{index}]");
+            schema::check(variable, "EnvVar").map_err(|mistake| mistake.below(&place).in_settings(fields))?;
+            let name = name_of(variable);
+            let twice = env.iter().take(index).any(|before| name_of(before) == name);
+            if let Some(problem) = name_problem(name, twice, ca.is_some()) {
+                return Err(fields.invalid(&format!("{place}.name"), &problem));
+            }
+            if let Some(problem) = source_problem(variable) {
+                return Err(fields.invalid(&place, problem));
+            }
+        }
+        Ok(Self { env, ca })
+    }
+
+    /// Returns the variables of a container, as items of its `env`.
+    pub fn variables(&self) -> impl Iterator<Item = Value> + '_ {
+        let file = format!("{CA_DIRECTORY}/{CA_FILE}");
+        let ca = self.ca.iter().flat_map(move |_| {
+            let file = file.clone();
+            CA_VARIABLES
+                .into_iter()
+                .map(move |name| tree([("name", name.into()), ("value", file.as_str().into())]))
+        });
+        ca.chain(self.env.iter().cloned())
+    }
+
+    /// Returns the volumes that a container mounts, beside those for the secrets.
+    pub fn volumes(&self) -> Vec<FetchVolume> {
+        let volume = |source: &Value| FetchVolume {
+            name: "secret-injector-ca",
+            source: source.clone(),
+            path: CA_DIRECTORY,
+        };
+        self.ca.iter().map(volume).collect()
+    }
+}
+
+/// Reads `caBundle` and returns the source of the volume that holds the certificates.
+fn ca_volume(mut bundle: Fields<'_>) -> Result<Value, SettingsError> {
+    let mut object = |name: &'static str| -> Result<Option<String>, SettingsError> {
+        match bundle.take::<String>(name)? {
+            Some(object) if !names::is_dns_subdomain(&object) => {
+                Err(bundle.invalid(name, "is no name of an object in the Pod's namespace"))
+            }
+            object => Ok(object),
+        }
+    };
+    let (config_map, secret) = (object("configMap")?, object("secret")?);
+    let key = bundle.take::<String>("key")?.unwrap_or_else(|| CA_FILE.to_owned());
+    if !names::is_secret_key(&key) {
+        return Err(bundle.invalid("key", "is no key of a ConfigMap or Secret"));
+    }
+    let place = bundle.place().to_owned();
+    bundle.finish()?;
+    let item = tree([("key", key.into()), ("path", CA_FILE.into())]);
+    let (kind, field, name) = match (config_map, secret) {
+        (Some(name), None) => ("configMap", "name", name),
+        (None, Some(name)) => ("secret", "secretName", name),
+        _ => {
+            return Err(SettingsError {
+                place,
+                problem: "has to name either a configMap or a secret that holds the CA certificates".to_owned(),
+            });
+        }
+    };
+    Ok(tree([(
+        kind,
+        tree([(field, name.into()), ("items", vec![item].into())]),
+    )]))
+}
+
+fn name_of(variable: &Value) -> &str {
+    variable.get("name").and_then(Value::as_str).unwrap_or_default()
+}
+
+fn name_problem(name: &str, twice: bool, has_ca: bool) -> Option<String> {
+    if !names::is_variable(name) {
+        Some(format!(
+            "{name:?} cannot be a variable's name (letters, digits, '_', '-' and '.', no digit first)"
+        ))
+    } else if OWN.contains(&name) || name.starts_with("CONFIDANT_") {
+        Some(format!("{name:?} is set by the policy; leave it out"))
+    } else if has_ca && CA_VARIABLES.contains(&name) {
+        Some(format!("{name:?} is set by caBundle; leave out one of them"))
+    } else if twice {
+        Some(format!("{name:?} is there twice"))
+    } else {
+        None
+    }
+}
+
+fn source_problem(variable: &Value) -> Option<&'static str> {
+    let source = variable.get("valueFrom").filter(|source| !source.is_null())?;
+    let given: Vec<&str> = source
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(_, value)| !value.is_null())
+        .map(|(field, _)| field.as_str())
+        .collect();
+    if variable.get("value").is_some_and(|value| !value.is_null()) {
+        return Some("has both value and valueFrom: leave one out");
+    }
+    match given.as_slice() {
+        ["configMapKeyRef" | "secretKeyRef"] => None,
+        _ => Some("may take its value from one configMapKeyRef or secretKeyRef"),
+    }
+}

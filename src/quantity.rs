@@ -1,0 +1,145 @@
+//! Amounts as Kubernetes writes them, so that they can be compared
+//! ([Quantity](https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/)).
+
+#![forbid(unsafe_code)]
+
+/// The smallest unit that Kubernetes keeps: it rounds up to 10⁻⁹.
+const DECIMALS: i32 = 9;
+
+/// Returns the amount in 10⁻⁹ units, rounded up as Kubernetes does; the largest number where it is larger than that.
+/// Returns `None` where `text` is no amount.
+pub fn parse(text: &str) -> Option<i128> {
+    let (negative, unsigned) = match text.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let end = unsigned
+        .find(|character: char| !character.is_ascii_digit() && character != '.')
+        .unwrap_or(unsigned.len());
+    let (number, suffix) = unsigned.split_at(end);
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    if (whole.is_empty() && fraction.is_empty()) || fraction.contains('.') {
+        return None;
+    }
+    let (factor, exponent) = unit(suffix)?;
+    let mut amount: i128 = 0;
+    for digit in whole.bytes().chain(fraction.bytes()) {
+        amount = amount.saturating_mul(10).saturating_add(i128::from(digit - b'0'));
+    }
+    let places = i32::try_from(fraction.len()).unwrap_or(i32::MAX);
+    let shift = exponent.saturating_add(DECIMALS).saturating_sub(places);
+    let amount = shifted(amount.saturating_mul(factor), shift);
+    Some(if negative { -amount } else { amount })
+}
+
+/// Returns what a suffix multiplies by: a factor, and a power of ten.
+fn unit(suffix: &str) -> Option<(i128, i32)> {
+    const BINARY: [&str; 6] = ["Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
+    const DECIMAL: [(&str, i32); 10] = [
+        ("n", -9),
+        ("u", -6),
+        ("m", -3),
+        ("", 0),
+        ("k", 3),
+        ("M", 6),
+        ("G", 9),
+        ("T", 12),
+        ("P", 15),
+        ("E", 18),
+    ];
+    if let Some(position) = BINARY.iter().position(|known| *known == suffix) {
+        return Some((1 << (10 * (position + 1)), 0));
+    }
+    if let Some((_, exponent)) = DECIMAL.iter().find(|(known, _)| *known == suffix) {
+        return Some((1, *exponent));
+    }
+    let exponent = suffix.strip_prefix(['e', 'E'])?;
+    let digits = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let limit = if exponent.starts_with('-') { i32::MIN } else { i32::MAX };
+    Some((1, exponent.parse().unwrap_or(limit)))
+}
+
+/// Returns `amount` times 10 to the power of `shift`, rounded up.
+fn shifted(amount: i128, shift: i32) -> i128 {
+    let Some(factor) = 10_i128.checked_pow(shift.unsigned_abs()) else {
+        return match (amount, shift > 0) {
+            (0, _) => 0,
+            (_, true) => i128::MAX,
+            (_, false) => 1,
+        };
+    };
+    if shift >= 0 {
+        amount.saturating_mul(factor)
+    } else {
+        amount / factor + i128::from(amount % factor != 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse;
+
+    #[test]
+    fn what_is_an_amount() {
+        for (text, valid) in [
+            ("1", true),
+            ("0.5", true),
+            (".5", true),
+            ("5.", true),
+            ("-1", true),
+            ("+1", true),
+            ("100m", true),
+            ("64Mi", true),
+            ("1e3", true),
+            ("1E", true),
+            ("1E-2", true),
+            ("1e99999999999", true),
+            ("1e-99999999999", true),
+            ("", false),
+            ("m", false),
+            (".", false),
+            ("1.2.3", false),
+            ("1mi", false),
+            ("1e", false),
+            ("1e+", false),
+            ("10 Mi", false),
+            ("١", false),
+        ] {
+            assert_eq!(parse(text).is_some(), valid, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn amounts_are_compared_as_what_they_are() {
+        for (smaller, larger) in [
+            ("999m", "1"),
+            ("100m", "0.2"),
+            ("1000Mi", "1Gi"),
+            ("1G", "1Gi"),
+            ("1e3", "1Ki"),
+            ("1n", "1u"),
+            ("-1", "0"),
+            ("-2", "-1"),
+            ("1E", "1Ei"),
+            ("1Ei", "1e40"),
+        ] {
+            assert!(parse(smaller) < parse(larger), "{smaller} and {larger}");
+        }
+        for (one, other) in [
+            ("1", "1000m"),
+            ("1024Mi", "1Gi"),
+            (".5", "500m"),
+            ("1e3", "1k"),
+            ("0", "-0"),
+            ("0.0000000001", "1n"),
+            ("1e-40", "1n"),
+            ("0e-40", "0"),
+            ("1e50", "1e60"),
+        ] {
+            assert_eq!(parse(one), parse(other), "{one} and {other}");
+        }
+    }
+}
