@@ -8,6 +8,7 @@ use crate::cluster::Cluster;
 use crate::injection::{FileOrigin, Injection};
 use crate::json::{Node, Shape, Writer};
 use crate::managers::common::CLIENT_VARIABLES;
+use crate::managers::vault::AgentOrders;
 use crate::managers::{self, Context, Severity, Unserved, User};
 use crate::pod::{self, Addition, Pod, PodError, STATUS_ANNOTATION};
 use crate::requests::{self, FLYTE_PREFIX, JSON_ANNOTATION, SecretRequest};
@@ -228,11 +229,11 @@ fn admit<'a>(payload: &'a [u8], cluster: &dyn Cluster) -> Result<Option<Response
         .filter(|(key, _)| managers::reads_label(key))
         .map(|(key, value)| (key.clone(), value.clone()))
         .collect();
-    let agent_orders: Vec<_> = pod
-        .annotations()
-        .filter(|(key, _)| managers::obeys_annotation(key))
-        .map(|(key, _)| key.clone())
-        .collect();
+    let agent_orders = AgentOrders::new(
+        pod.annotations().map(|(key, value)| (key.as_ref(), value.as_ref())),
+        pod.container_names("initContainers"),
+        pod.container_names("containers"),
+    );
     let context = Context {
         settings: &settings,
         namespace: self::text(Some(&request), "namespace")?,

@@ -264,6 +264,13 @@ impl<'a> Pod<'a> {
         })
     }
 
+    /// The names in one of its lists of containers.
+    pub fn container_names(&self, list: &str) -> impl Iterator<Item = &str> {
+        self.spec_items(list)
+            .iter()
+            .filter_map(|container| container.text("name"))
+    }
+
     /// The service account that it runs as.
     pub fn service_account(&self) -> &str {
         match self.field("serviceAccountName").and_then(Node::as_text) {

@@ -23,7 +23,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::injection::{Annotation, EnvValue, EnvVar, FileOrigin, Injection, RelativePath, SecretFile};
+use crate::injection::{AgentMounts, Annotation, EnvValue, EnvVar, FileOrigin, Injection, RelativePath, SecretFile};
 use crate::managers::placeholders::{self, Values, all_but, expand, expand_all};
 use crate::managers::{Context, Manager, Miss, common};
 use crate::names;
@@ -296,7 +296,7 @@ impl Manager for Template {
                 path,
                 origin: FileOrigin::Agent {
                     identity: common::identity(&parts),
-                    mounts: false,
+                    mounts: AgentMounts::Nowhere,
                 },
             });
         } else {
