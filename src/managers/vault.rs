@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 mod annotations;
+mod checks;
 mod orders;
 mod template;
 
@@ -19,15 +20,16 @@ use serde_json::Value;
 pub use orders::AgentOrders;
 
 use annotations::{
-    AGENT_CONFIGMAP, AGENT_INJECT, AGENT_INJECT_CONTAINERS, AGENT_INJECT_FILE, AGENT_INJECT_SECRET,
-    AGENT_INJECT_STATUS, AGENT_INJECT_TEMPLATE, AGENT_PRE_POPULATE, AGENT_PRE_POPULATE_ONLY, ERROR_ON_MISSING_KEY,
-    Effect, FAMILIES, OfOurs, PREFIX, ROLE, SECRET_VOLUME_PATH, SECRET_VOLUME_PATH_OF,
+    AGENT_INJECT, AGENT_INJECT_FILE, AGENT_INJECT_SECRET, AGENT_INJECT_STATUS, AGENT_INJECT_TEMPLATE,
+    AGENT_PRE_POPULATE, AGENT_PRE_POPULATE_ONLY, ERROR_ON_MISSING_KEY, Effect, PREFIX, ROLE, SECRET_VOLUME_PATH,
+    SECRET_VOLUME_PATH_OF,
 };
+use checks::{check_agent, check_deciding, check_ours, containers_warning, patch_warnings};
 use template::{Engine, Source};
 
 use crate::injection::{AgentMounts, Annotation, FileOrigin, Injection, RelativePath, SecretFile};
 use crate::managers::{Context, Manager, Miss, common};
-use crate::requests::{Containers, MountRequirement, SecretRequest};
+use crate::requests::{MountRequirement, SecretRequest};
 use crate::settings::fields::{Fields, SettingsError};
 
 /// The manager `vault`.
@@ -66,6 +68,24 @@ impl Vault {
             annotations: own_annotations(fields)?,
             enforce: fields.take("enforce")?.unwrap_or(false),
         })
+    }
+
+    /// Returns what the agent is to read for `request`, and the path of the file below the policy's directory.
+    fn locate<'r>(&self, request: &'r SecretRequest) -> Result<(Source<'r>, RelativePath), Miss> {
+        if request.mount == MountRequirement::EnvVar {
+            return Err(Miss::NotHere(
+                "Vault Agent gives files, no variables; ask for a file".to_owned(),
+            ));
+        }
+        if request.group.is_empty() || request.key.is_empty() {
+            return Err(Miss::NotHere(
+                "it needs a group, the path in Vault, and a key, the field".to_owned(),
+            ));
+        }
+        let source = Source::new(&request.group, &request.group_version, self.engine).map_err(Miss::NotHere)?;
+        let mut parts: Vec<&str> = request.group.split('/').collect();
+        parts.push(&request.key);
+        Ok((source, common::exact_path(&parts)?))
     }
 
     /// Returns the annotations that are the same for every secret: ours, overridden and extended by the settings.
@@ -157,20 +177,7 @@ impl Manager for Vault {
     }
 
     fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection, Miss> {
-        if request.mount == MountRequirement::EnvVar {
-            return Err(Miss::NotHere(
-                "Vault Agent gives files, no variables; ask for a file".to_owned(),
-            ));
-        }
-        if request.group.is_empty() || request.key.is_empty() {
-            return Err(Miss::NotHere(
-                "it needs a group, the path in Vault, and a key, the field".to_owned(),
-            ));
-        }
-        let source = Source::new(&request.group, &request.group_version, self.engine).map_err(Miss::NotHere)?;
-        let mut parts: Vec<&str> = request.group.split('/').collect();
-        parts.push(&request.key);
-        let path = common::exact_path(&parts)?;
+        let (source, path) = self.locate(request)?;
         let mut annotations = self.common_annotations(context);
         if self.enforce {
             check_deciding(&annotations, context)?;
@@ -279,121 +286,6 @@ impl AgentFile<'_> {
     }
 }
 
-/// Rejects a Pod whose own orders to the agent decide where secrets come from, where the settings do not replace them.
-fn check_deciding(ours: &[Annotation], context: &Context<'_>) -> Result<(), Miss> {
-    let is_replaced = |name: &str| {
-        ours.iter()
-            .any(|annotation| annotation.key.strip_prefix(PREFIX) == Some(name))
-    };
-    let own = context.agent_orders.deciding().iter().find(|name| !is_replaced(name));
-    own.map_or(Ok(()), |name| {
-        Err(Miss::Denied(format!(
-            "the Pod's annotation \"{PREFIX}{name}\" could decide where its secrets come from, which the setting enforce \
-             leaves to the operator: remove it, or let the operator set it under annotations"
-        )))
-    })
-}
-
-/// Rejects a Pod whose agent would not read `ours`, the annotations of a secret.
-fn check_agent(ours: &[Annotation], context: &Context<'_>) -> Result<(), Miss> {
-    let orders = context.agent_orders;
-    if orders.get(AGENT_CONFIGMAP).is_some_and(|name| !name.is_empty()) {
-        return Err(Miss::NotHere(format!(
-            "with the Pod's annotation \"{PREFIX}{AGENT_CONFIGMAP}\" the agent takes its configuration from a ConfigMap and no \
-             secret from annotations: remove it, or ask for the secret in that ConfigMap"
-        )));
-    }
-    let knows = |annotation: &Annotation| {
-        let name = annotation.key.strip_prefix(PREFIX).unwrap_or_default();
-        orders.get(name) == Some(&annotation.value)
-    };
-    if orders.get(AGENT_INJECT_STATUS) == Some(INJECTED) && orders.is_injected() && !ours.iter().all(knows) {
-        return Err(Miss::NotHere(format!(
-            "the Pod has the Vault Agent already, without this secret: the injector's webhook has to be called after this \
-             policy; in a copied Pod, remove the containers vault-agent and vault-agent-init and the annotation \
-             {PREFIX}{AGENT_INJECT_STATUS}"
-        )));
-    }
-    Ok(())
-}
-
-/// Rejects a Pod that says something about the policy's secret `id` which the policy does not say itself.
-fn check_ours(ours: &[Annotation], id: &str, context: &Context<'_>) -> Result<(), Miss> {
-    for (begin, _, of_ours) in FAMILIES {
-        let name = format!("{begin}{id}");
-        let is_written = ours
-            .iter()
-            .any(|annotation| annotation.key.strip_prefix(PREFIX) == Some(&name));
-        let changes = *of_ours != OfOurs::Stays && !is_written && *begin != ERROR_ON_MISSING_KEY;
-        if changes && context.agent_orders.get(&name).is_some_and(|value| !value.is_empty()) {
-            return Err(Miss::NotHere(format!(
-                "the Pod's annotation \"{PREFIX}{name}\" changes a file that this policy asks the agent for: remove it"
-            )));
-        }
-    }
-    Ok(())
-}
-
-/// Returns what the Pod's author should know of the containers that find the file.
-///
-/// # Errors
-/// Where a container does not find the file that the request asks for there.
-fn containers_warning(request: &SecretRequest, context: &Context<'_>) -> Result<Option<String>, Miss> {
-    let containers = context.agent_orders.containers();
-    let narrowed = format!("the Pod's annotation {PREFIX}{AGENT_INJECT_CONTAINERS}");
-    match &request.containers {
-        Containers::All if containers.without.is_empty() => Ok(None),
-        Containers::All if containers.with.is_empty() => Err(Miss::NotHere(format!(
-            "{narrowed} names none of the Pod's containers: separate their names by commas, without spaces"
-        ))),
-        Containers::All => {
-            let names: Vec<String> = containers
-                .without
-                .iter()
-                .take(5)
-                .map(|name| format!("{name:?}"))
-                .collect();
-            Ok(Some(format!(
-                "{}: the file is not in all containers, as {narrowed} leaves out {}",
-                request.origin,
-                names.join(", ")
-            )))
-        }
-        Containers::Named(names) => {
-            let is_in = |list: &[&str], name: &str| list.binary_search(&name).is_ok();
-            if let Some(name) = names.iter().find(|name| is_in(&containers.without, name)) {
-                return Err(Miss::NotHere(format!(
-                    "{narrowed} leaves out the container {name:?}, for which the request asks: add it there, separated by a \
-                     comma without spaces"
-                )));
-            }
-            let served = names.iter().filter(|name| is_in(&containers.with, name)).count();
-            Ok((served < containers.with.len()).then(|| {
-                format!(
-                    "{}: Vault Agent puts its files into every container, not only those that the request names; the \
-                     annotation {PREFIX}{AGENT_INJECT_CONTAINERS} narrows it for the whole Pod, but for init containers",
-                    request.origin
-                )
-            }))
-        }
-    }
-}
-
-/// Returns warnings about annotations of the Pod's own that change the agent's containers.
-fn patch_warnings(context: &Context<'_>) -> impl Iterator<Item = String> {
-    let patches = context
-        .agent_orders
-        .deciding()
-        .iter()
-        .filter(|name| annotations::effect(name) == Some(Effect::Patches));
-    patches.map(|name| {
-        format!(
-            "the Pod's annotation {PREFIX}{name} changes the Vault Agent's container: this policy cannot tell whether secrets \
-             still arrive"
-        )
-    })
-}
-
 /// The status of a Pod which the injector has been through.
 const INJECTED: &str = "injected";
 
@@ -417,7 +309,7 @@ mod tests {
     fn the_annotations_names_fit() {
         let id = common::identity(&["group", "kv2", "key"]);
         assert!(annotations::is_identity(&id));
-        for (begin, _, _) in FAMILIES {
+        for (begin, _, _) in annotations::FAMILIES {
             assert!(names::is_metadata_key(&format!("{PREFIX}{begin}{id}")), "{begin}");
         }
         assert_ne!(common::identity(&["a", "bc"]), common::identity(&["ab", "c"]));

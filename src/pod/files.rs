@@ -218,7 +218,7 @@ impl Plan {
             env_files: vec![None; additions.len()],
             agent: additions.iter().position(|addition| {
                 let file = addition.injection.file.as_ref();
-                file.is_some_and(|file| is_mounted_by_agent(file))
+                file.is_some_and(is_mounted_by_agent)
             }),
         };
         for list in CONTAINER_LISTS {

@@ -255,7 +255,7 @@ mod tests {
         let none = || std::iter::empty();
         let orders = AgentOrders::new(annotations.into_iter(), none(), none());
         let secret = |path| {
-            let files = orders.files_at(path, "");
+            let files = orders.files_at(path, "-");
             files
                 .iter()
                 .map(|(begin, name)| format!("{begin}{name}"))
