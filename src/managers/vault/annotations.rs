@@ -78,7 +78,7 @@ pub(super) enum OfOurs {
     Refused,
 }
 
-/// The annotations that are about the whole Pod, by name.
+/// The annotations that are about the whole Pod, sorted by name: a Pod may have thousands to look up.
 pub(super) const ANNOTATIONS: &[(&str, Effect)] = &[
     ("agent-auto-auth-exit-on-err", Effect::Stays),
     (AGENT_CACHE_ENABLE, Effect::Stays),
@@ -165,7 +165,8 @@ pub(super) const FAMILIES: &[(&str, Effect, OfOurs)] = &[
 
 /// Returns what the annotation `name` does; `None` where this version of the injector does not know it.
 pub(super) fn effect(name: &str) -> Option<Effect> {
-    let exact = ANNOTATIONS.iter().find(|(known, _)| *known == name);
+    let place = ANNOTATIONS.binary_search_by(|(known, _)| (*known).cmp(name));
+    let exact = place.ok().and_then(|index| ANNOTATIONS.get(index));
     exact
         .map(|(_, effect)| *effect)
         .or_else(|| family(name).map(|(effect, _)| effect))
@@ -198,6 +199,11 @@ mod tests {
         let text = include_str!("../../../docs/managers.md");
         let (_, text) = text.split_once("\n## vault\n").unwrap();
         text.split_once("\n## ").unwrap().0
+    }
+
+    #[test]
+    fn the_names_are_sorted() {
+        assert!(ANNOTATIONS.is_sorted_by_key(|(name, _)| name));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 
 use super::INJECTED;
 use super::annotations::{
-    self, AGENT_CONFIGMAP, AGENT_INJECT_CONTAINERS, AGENT_INJECT_STATUS, ERROR_ON_MISSING_KEY, Effect, FAMILIES,
+    AGENT_CONFIGMAP, AGENT_INJECT_CONTAINERS, AGENT_INJECT_STATUS, ANNOTATIONS, ERROR_ON_MISSING_KEY, Effect, FAMILIES,
     OfOurs, PREFIX,
 };
 use crate::injection::Annotation;
@@ -113,12 +113,11 @@ pub(super) fn containers_warning(request: &SecretRequest, context: &Context<'_>)
 
 /// Returns warnings about annotations of the Pod's own that change the agent's containers.
 pub(super) fn patch_warnings(context: &Context<'_>) -> impl Iterator<Item = String> {
-    let patches = context
-        .agent_orders
-        .deciding()
+    let orders = context.agent_orders;
+    let patches = ANNOTATIONS
         .iter()
-        .filter(|name| annotations::effect(name) == Some(Effect::Patches));
-    patches.map(|name| {
+        .filter(move |(name, effect)| *effect == Effect::Patches && orders.get(name).is_some());
+    patches.map(|(name, _)| {
         format!(
             "the Pod's annotation {PREFIX}{name} changes the Vault Agent's container: this policy cannot tell whether secrets \
              still arrive"
