@@ -10,6 +10,7 @@ use std::fmt::Write as _;
 use crate::access::PodRules;
 use crate::cluster::{Cluster, Questions};
 use crate::json::{Node, Shape};
+use crate::managers::vault::AgentOrders;
 use crate::managers::{self, Context, Severity, Unserved, User};
 use crate::pod::{self, Addition, Pod, PodError, STATUS_ANNOTATION};
 use crate::requests::{self, FLYTE_PREFIX, JSON_ANNOTATION, SecretRequest};
@@ -205,11 +206,11 @@ fn admit<'a>(payload: &'a [u8], cluster: &dyn Cluster) -> Result<Option<Response
         .filter(|(key, _)| managers::reads_label(key))
         .map(|(key, value)| (key.clone(), value.clone()))
         .collect();
-    let agent_orders: Vec<_> = pod
-        .annotations()
-        .filter(|(key, _)| managers::obeys_annotation(key))
-        .map(|(key, _)| key.clone())
-        .collect();
+    let agent_orders = AgentOrders::new(
+        pod.annotations().map(|(key, value)| (key.as_ref(), value.as_ref())),
+        pod.container_names("initContainers"),
+        pod.container_names("containers"),
+    );
     let context = Context {
         settings: &settings,
         namespace,

@@ -6,6 +6,8 @@
 
 #![forbid(unsafe_code)]
 
+use std::rc::Rc;
+
 use serde_json::Value;
 
 use crate::json::Writer;
@@ -146,9 +148,20 @@ pub enum FileOrigin {
         /// What the agent is told to write, in a form of the manager's own: two files at one path are the same only
         /// where this is.
         identity: String,
-        /// Whether the agent mounts a volume of its own at `mountPath`, in every container.
-        mounts: bool,
+        /// Where the agent mounts a volume of its own at `mountPath`.
+        mounts: AgentMounts,
     },
+}
+
+/// The containers in which an agent mounts a volume of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AgentMounts {
+    /// None.
+    Nowhere,
+    /// All, init containers among them.
+    Everywhere,
+    /// All init containers, and the containers whose names are in this list, separated by commas.
+    In(Rc<str>),
 }
 
 /// A path below a directory: no empty, `.` or `..` part, so that it cannot leave it.

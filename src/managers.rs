@@ -102,8 +102,8 @@ pub struct Context<'a> {
     pub user: User<'a>,
     /// The Pod's labels, those that a manager asks for ([`reads_label`]): a Pod may have thousands.
     pub labels: &'a [(Cow<'a, str>, Cow<'a, str>)],
-    /// The keys of the Pod's annotations that a manager's agent could take orders from ([`obeys_annotation`]).
-    pub agent_orders: &'a [Cow<'a, str>],
+    /// What the Pod says to the Vault Agent injector itself.
+    pub agent_orders: &'a vault::AgentOrders<'a>,
     /// The cluster, as far as the host lets the policy see it.
     pub cluster: &'a dyn Cluster,
     /// What the settings' `access` says of this Pod.
@@ -113,11 +113,6 @@ pub struct Context<'a> {
 /// Whether a manager asks for the Pod's label `key`.
 pub fn reads_label(key: &str) -> bool {
     flyte::LABELS.contains(&key)
-}
-
-/// Whether the agent of a manager could take orders from the Pod's annotation `key`.
-pub fn obeys_annotation(key: &str) -> bool {
-    vault::is_order(key)
 }
 
 /// Who made the admission request.

@@ -268,6 +268,13 @@ impl<'a> Pod<'a> {
         })
     }
 
+    /// Returns the names in one of the Pod's lists of containers.
+    pub fn container_names(&self, list: &str) -> impl Iterator<Item = &str> {
+        self.spec_items(list)
+            .iter()
+            .filter_map(|container| container.text("name"))
+    }
+
     /// Returns the service account that the Pod runs as. `serviceAccount` is the older name of `serviceAccountName`; the API
     /// server fills in both.
     ///

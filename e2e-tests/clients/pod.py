@@ -172,13 +172,12 @@ class _Pod:
         annotations = self.spec["metadata"]["annotations"]
         vault = "vault.hashicorp.com"
         if annotations.get(f"{vault}/agent-inject") == "true":
-            content = {}
             for key, path in annotations.items():
                 if match := re.fullmatch(f"{vault}/agent-inject-secret-(.+)", key):
                     template = annotations[f"{vault}/agent-inject-template-{match[1]}"]
                     field = re.search(r"\.Data\.data\.(\w+)", template)[1]
+                    content = files.setdefault(annotations[f"{vault}/secret-volume-path-{match[1]}"], {})
                     content[annotations[f"{vault}/agent-inject-file-{match[1]}"]] = self.case.agents[f"{path}#{field}"]
-            files[annotations[f"{vault}/secret-volume-path"]] = content
         for index, (mount_path, content) in enumerate(files.items()):
             source = self.directory / f"agent-{index}"
             for path, value in content.items():

@@ -330,7 +330,7 @@ struct Normalisation {
     apply: fn(&Vector, flyte: &mut Value, policy: &mut Value),
 }
 
-const NORMALISATIONS: [Normalisation; 9] = [
+const NORMALISATIONS: [Normalisation; 10] = [
     Normalisation {
         id: "memory-limit",
         apply: |vector, _, policy| {
@@ -374,6 +374,21 @@ const NORMALISATIONS: [Normalisation; 9] = [
         apply: |vector, flyte, policy| {
             merge_fetching_containers(vector, flyte, flyte_files);
             merge_fetching_containers(vector, policy, policy_files);
+        },
+    },
+    Normalisation {
+        id: "vault-files-for-themselves",
+        apply: |vector, _, policy| {
+            let before = &vector.pod["metadata"]["annotations"];
+            if let Some(annotations) = policy["metadata"].get_mut("annotations").and_then(Value::as_object_mut) {
+                annotations.retain(|key, value| {
+                    let expected = [("secret-volume-path-", MOUNT_PATH), ("error-on-missing-key-", "true")];
+                    !before[key.as_str()].is_null()
+                        || !expected.iter().any(|(begin, wanted)| {
+                            key.starts_with(&format!("vault.hashicorp.com/{begin}")) && value == *wanted
+                        })
+                });
+            }
         },
     },
     Normalisation {

@@ -26,7 +26,7 @@ mod objects;
 
 use serde_json::Value;
 
-use crate::injection::{FileOrigin, Injection, RelativePath, SecretFile};
+use crate::injection::{AgentMounts, FileOrigin, Injection, RelativePath, SecretFile};
 use crate::managers::placeholders::{self, Values, all_but, expand, expand_all};
 use crate::managers::{Context, Manager, Miss, common, joins};
 use crate::requests::SecretRequest;
@@ -270,7 +270,7 @@ impl Manager for Template {
                 path,
                 origin: FileOrigin::Agent {
                     identity: common::identity(&parts),
-                    mounts: false,
+                    mounts: AgentMounts::Nowhere,
                 },
             });
         } else {

@@ -7,11 +7,12 @@
 #![forbid(unsafe_code)]
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use serde_json::Value;
 
 use super::{Addition, CONTAINER_LISTS, MOUNT_BYTES, Pod, PodError, Room, described, object, says, template};
-use crate::injection::{EnvValue, EnvVar, FileOrigin, SecretFile};
+use crate::injection::{AgentMounts, EnvValue, EnvVar, FileOrigin, SecretFile};
 use crate::json::{Node, tree};
 use crate::managers::{ContainerName, Copy, Fetch, FetchContainer, FetchItem, FetchVolume};
 use crate::names::{DNS_LABEL_LENGTH, short_hash};
@@ -157,6 +158,11 @@ pub(super) fn add(
     Ok(files)
 }
 
+/// Returns whether an agent brings the file in a volume of its own, which it mounts whatever containers the request names.
+fn is_mounted_by_agent(file: &SecretFile) -> bool {
+    matches!(&file.origin, FileOrigin::Agent { mounts, .. } if *mounts != AgentMounts::Nowhere)
+}
+
 /// Fails where a container mounts something at `path`, where the agent of `addition` is going to mount a volume. The Vault
 /// Agent injector's own may be there, where it was called before
 /// ([container_env.go](https://github.com/hashicorp/vault-k8s/tree/main/agent-inject/agent)).
@@ -165,10 +171,24 @@ fn keep_free(pod: &Pod<'_>, path: &str, addition: Option<&Addition<'_>>) -> Resu
         own.text("mountPath").map(|own| own.trim_end_matches('/')) == Some(path)
             && !own.text("name").is_some_and(|name| name.starts_with("vault-secrets"))
     };
-    for container in CONTAINER_LISTS.iter().flat_map(|list| pod.spec_items(list)) {
-        if let Some(own) = container.items("volumeMounts").iter().find(in_the_way) {
-            let name = container.text("name").unwrap_or_default().to_owned();
-            return Err(mount_clash(name, own, addition));
+    let served: Option<BTreeSet<&str>> = match addition.and_then(|addition| addition.injection.file.as_ref()) {
+        Some(SecretFile {
+            origin: FileOrigin::Agent {
+                mounts: AgentMounts::In(names),
+                ..
+            },
+            ..
+        }) => Some(names.split(',').collect()),
+        _ => None,
+    };
+    for list in CONTAINER_LISTS {
+        for container in pod.spec_items(list) {
+            let name = container.text("name").unwrap_or_default();
+            let is_served = list == INIT_CONTAINERS || served.as_ref().is_none_or(|names| names.contains(name));
+            let own = container.items("volumeMounts").iter().find(in_the_way);
+            if let Some(own) = own.filter(|_| is_served) {
+                return Err(mount_clash(name.to_owned(), own, addition));
+            }
         }
     }
     Ok(())
@@ -198,7 +218,7 @@ impl Plan {
             env_files: vec![None; additions.len()],
             agent: additions.iter().position(|addition| {
                 let file = addition.injection.file.as_ref();
-                file.is_some_and(|file| matches!(file.origin, FileOrigin::Agent { mounts: true, .. }))
+                file.is_some_and(is_mounted_by_agent)
             }),
         };
         for list in CONTAINER_LISTS {
@@ -711,7 +731,7 @@ fn visible_files(additions: &[Addition<'_>], container: &str) -> Vec<usize> {
                 origin: FileOrigin::Fetched { variable: Some(_), .. },
                 ..
             }) => false,
-            Some(_) => addition.reaches(container),
+            Some(file) => addition.reaches(container) || is_mounted_by_agent(file),
         })
         .map(|(index, _)| index)
         .collect()

@@ -451,6 +451,8 @@ fn annotate(source: &mut Unstructured<'_>, pod: &mut Value, requests: &[Value]) 
         ("example.com/other", "\u{0}@number 日本"),
         ("vault.hashicorp.com/agent-inject", "false"),
         ("vault.hashicorp.com/role", "the Pod's own"),
+        ("vault.hashicorp.com/agent-inject-containers", "main"),
+        ("vault.hashicorp.com/agent-inject-secret-mine", "secret/data/mine"),
         ("secret-injector/status", "junk"),
     ] {
         if source.ratio(1, 6)? {

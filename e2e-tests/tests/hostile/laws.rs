@@ -381,11 +381,17 @@ fn problems(pod: &Value) -> Vec<String> {
             }
         }
     }
-    // The Vault Agent injector mounts its volume there in every container.
+    // The Vault Agent injector mounts its volumes there.
     let annotations = &pod["metadata"]["annotations"];
-    let agents_path = (annotations["vault.hashicorp.com/agent-inject"] == "true")
-        .then(|| annotations["vault.hashicorp.com/secret-volume-path"].as_str())
-        .flatten();
+    let agents_paths: BTreeSet<&str> = annotations
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(key, _)| key.starts_with("vault.hashicorp.com/secret-volume-path"))
+        .filter_map(|(_, path)| path.as_str())
+        .filter(|_| annotations["vault.hashicorp.com/agent-inject"] == "true")
+        .collect();
+    let served = annotations["vault.hashicorp.com/agent-inject-containers"].as_str();
     let mut container_names = BTreeSet::new();
     for list in CONTAINER_LISTS {
         for container in items(&pod["spec"], list) {
@@ -402,7 +408,8 @@ fn problems(pod: &Value) -> Vec<String> {
                 if path.is_empty() || path.contains(':') {
                     problems.push(format!("{name}: the path {path:?}"));
                 }
-                if agents_path == Some(path.as_str()) {
+                let is_served = served.is_none_or(|names| names.split(',').any(|served| served == name));
+                if agents_paths.contains(path.as_str()) && (is_served || list == "initContainers") {
                     problems.push(format!("{name}: the agent's path {path:?} is taken"));
                 }
                 if !paths.insert(path.clone()) {
