@@ -716,7 +716,11 @@ fn the_check_fails_where_the_policy_server_can_be_reached() {
             .output()
             .unwrap();
         assert_eq!(output.status.code(), Some(expected), "{connected} {code}");
-        assert!(!output.stdout.is_empty(), "{connected} {code}");
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(!said.is_empty(), "{connected} {code}");
+        if expected == 0 {
+            assert!(read("deploy/README.md").contains(said.trim()), "deploy/README.md does not show {said}");
+        }
     }
     fs::remove_dir_all(&bin).unwrap();
 }
