@@ -719,7 +719,10 @@ fn the_check_fails_where_the_policy_server_can_be_reached() {
         let said = String::from_utf8(output.stdout).unwrap();
         assert!(!said.is_empty(), "{connected} {code}");
         if expected == 0 {
-            assert!(read("deploy/README.md").contains(said.trim()), "deploy/README.md does not show {said}");
+            assert!(
+                read("deploy/README.md").contains(said.trim()),
+                "deploy/README.md does not show {said}"
+            );
         }
     }
     fs::remove_dir_all(&bin).unwrap();
