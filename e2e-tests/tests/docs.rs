@@ -9,5 +9,6 @@ mod docs {
     pub mod markdown;
     pub mod messages;
     pub mod migration;
+    pub mod other_systems;
     pub mod settings;
 }

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
@@ -15,7 +16,10 @@ use e2e_tests::cluster::Cluster;
 use e2e_tests::host::PolicyModule;
 use e2e_tests::review::Review;
 use e2e_tests::{modules, yaml};
-use k8s_openapi::api::core::v1::{Affinity, EnvVar, PodSecurityContext, SecurityContext, ServiceAccount, Toleration};
+use k8s_openapi::api::core::v1::{
+    Affinity, EnvVar, Pod, PodSecurityContext, SecurityContext, ServiceAccount, Toleration,
+};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, RoleBinding};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -28,6 +32,9 @@ use serde_json::{Map, Value, json};
 
 /// The base, which can be deployed as it is, and each overlay.
 const DEPLOYMENTS: [&str; 4] = ["base", "overlays/flyte1", "overlays/flyte2", "overlays/generic"];
+
+/// What an overlay adds where its settings or its cluster need it.
+const COMPONENTS: [&str; 3] = ["read-secrets", "authorize", "cilium"];
 
 // ---- the package
 
@@ -99,7 +106,7 @@ fn metadata_asks_for_what_the_policy_uses_and_no_more() {
 
 /// The file is what `kwctl scaffold artifacthub` makes of `metadata.yml` and `questions-ui.yml`, which is
 /// [ArtifactHubPkg](https://github.com/kubewarden/adm-controller/blob/main/crates/policy-evaluator/src/policy_artifacthub.rs);
-/// the time of creation is free.
+/// the time of creation is free, and so is the wording of `install` around its commands.
 #[test]
 fn artifacthub_package_follows_from_the_metadata() {
     let metadata = metadata();
@@ -108,11 +115,6 @@ fn artifacthub_package_follows_from_the_metadata() {
     let version = of("io.kubewarden.policy.version");
     let author = of("io.kubewarden.policy.author");
     let (maintainer, email) = author.split_once(" <").expect("an author is \"name <email>\"");
-    let install = format!(
-        "The policy can be obtained using [`kwctl`](https://github.com/kubewarden/kwctl):\n```console\nkwctl pull \
-         {image}\n```\nThen, generate the policy manifest and tune it to your liking. For example:\n```console\nkwctl \
-         scaffold manifest -t ClusterAdmissionPolicy registry://{image}\n```\n"
-    );
     let expected = json!({
         "version": version,
         "name": of("io.kubewarden.policy.title"),
@@ -126,7 +128,6 @@ fn artifacthub_package_follows_from_the_metadata() {
             {"name": "policy", "url": format!("{source}/releases/download/v{version}/policy.wasm")},
             {"name": "source", "url": source},
         ],
-        "install": install,
         "maintainers": [{"name": maintainer, "email": email.trim_end_matches('>')}],
         "provider": {"name": "kubewarden"},
         "recommendations": [{"url": "https://artifacthub.io/packages/helm/kubewarden/kubewarden-controller"}],
@@ -137,6 +138,21 @@ fn artifacthub_package_follows_from_the_metadata() {
     let created = fields.remove("createdAt").expect("createdAt is missing");
     assert!(created.as_str().is_some_and(|time| time.ends_with('Z')), "{created}");
     let annotations = fields.remove("annotations").expect("annotations are missing");
+    // The sentences around the commands are kwctl's, and change from release to release.
+    let install = fields.remove("install").expect("install is missing");
+    let commands: Vec<&str> = install
+        .as_str()
+        .unwrap()
+        .lines()
+        .filter(|line| line.starts_with("kwctl "))
+        .collect();
+    assert_eq!(
+        commands,
+        [
+            format!("kwctl pull {image}"),
+            format!("kwctl scaffold manifest -t ClusterAdmissionPolicy registry://{image}"),
+        ]
+    );
     assert_eq!(package, expected);
 
     // These are YAML in a text.
@@ -294,7 +310,6 @@ fn every_policy_is_what_the_metadata_says() {
             ("rules", metadata["rules"].clone()),
             ("mutating", metadata["mutating"].clone()),
             ("backgroundAudit", metadata["backgroundAudit"].clone()),
-            ("contextAwareResources", metadata["contextAwareResources"].clone()),
             ("mode", json!("protect")),
             ("failurePolicy", json!("Fail")),
             ("sideEffects", json!("None")),
@@ -455,66 +470,283 @@ fn the_policy_server_survives_the_loss_of_a_node() {
     }
 }
 
+/// What settings make the policy ask of the cluster.
+struct Needs {
+    /// The namespaces of which it reads Secrets, as far as the settings tell; `None` where it reads no Secret.
+    reads: Option<Vec<String>>,
+    /// Whether it asks who may read them.
+    asks: bool,
+}
+
+impl Needs {
+    fn of(settings: &Value) -> Self {
+        let (mut reads, mut asks) = (None, false);
+        for manager in settings["managers"].as_array().unwrap() {
+            let text = |field: &str, default: &str| manager[field].as_str().unwrap_or(default).to_owned();
+            let namespace = match (manager["type"].as_str().unwrap(), manager["literal"] == true) {
+                ("global", _) => Some(text("namespace", "flyte-secrets")),
+                ("flyte", true) => Some(text("namespace", "flyte")),
+                // The Pods' namespaces: one that is constant is known.
+                ("flyte", false) => Some(text("podNamespace", "{project}-{domain}")).filter(|name| !name.contains('{')),
+                ("kubernetes", _) if manager["verify"] == true => None,
+                _ => continue,
+            };
+            reads.get_or_insert_with(Vec::new).extend(namespace);
+            let default = if manager["type"] == "global" {
+                "serviceAccount"
+            } else {
+                "none"
+            };
+            asks |= manager["type"] != "kubernetes" && text("authorize", default) != "none";
+        }
+        Self { reads, asks }
+    }
+}
+
 #[test]
 fn the_policy_server_may_do_what_the_settings_need_and_no_more() {
     for deployment in DEPLOYMENTS {
         let resources = Resources::of(deployment);
-        let server: PolicyServer = resources.typed("PolicyServer").remove(0);
-        let accounts: Vec<ServiceAccount> = resources.typed("ServiceAccount");
-        let account = accounts[0].metadata.name.clone().unwrap();
-        assert_eq!(
-            server.spec.service_account_name.as_ref(),
-            Some(&account),
-            "{deployment}"
-        );
-
-        let roles: BTreeMap<String, Value> = resources
-            .typed::<ClusterRole>("ClusterRole")
-            .into_iter()
-            .map(|role| (role.metadata.name.unwrap(), json!(role.rules.unwrap())))
-            .collect();
-        let reviews = json!([{"apiGroups": ["authorization.k8s.io"], "resources": ["subjectaccessreviews"], "verbs": ["create"]}]);
-        let secrets = json!([{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}]);
-        let everywhere: Vec<ClusterRoleBinding> = resources.typed("ClusterRoleBinding");
-        let somewhere: Vec<RoleBinding> = resources.typed("RoleBinding");
-        assert_eq!(everywhere.len(), 1, "{deployment}");
-        assert_eq!(
-            roles[&everywhere[0].role_ref.name], reviews,
-            "{deployment}: in the whole cluster"
-        );
-        let mut readable = Vec::new();
-        for binding in &somewhere {
-            assert_eq!(roles[&binding.role_ref.name], secrets, "{deployment}");
-            readable.push(binding.metadata.namespace.clone().unwrap());
-        }
-        let subjects = everywhere.iter().map(|binding| &binding.subjects);
-        for subjects in subjects.chain(somewhere.iter().map(|binding| &binding.subjects)) {
-            let expected =
-                json!([{"kind": "ServiceAccount", "name": account, "namespace": accounts[0].metadata.namespace}]);
-            let mut subjects = json!(subjects);
-            subjects[0].as_object_mut().unwrap().remove("apiGroup");
-            assert_eq!(subjects, expected, "{deployment}");
-        }
-
-        let policy = resources.one("ClusterAdmissionPolicy");
-        let read: Vec<&str> = policy["spec"]["settings"]["managers"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .filter(|manager| manager["type"] == "global" || manager["type"] == "flyte")
-            .map(|manager| manager["namespace"].as_str().unwrap())
-            .collect();
-        assert_eq!(readable, read, "{deployment}");
+        let settings = &resources.one("ClusterAdmissionPolicy")["spec"]["settings"];
+        check_grants(deployment, &resources, &Needs::of(settings));
     }
 }
 
-/// What [`Resources::of`] makes of the files is what kustomize makes of them. Where there is no kubectl, which has kustomize
-/// built in, nothing is compared.
+/// The components grant what they are for, whatever they are added to.
+#[test]
+fn each_component_grants_what_it_is_for() {
+    for (components, reads, asks) in [
+        (&["read-secrets"][..], true, false),
+        (&["authorize"], false, true),
+        (&["read-secrets", "authorize"], true, true),
+        (&["cilium"], false, false),
+    ] {
+        let mut resources = Resources::of("base");
+        for component in components {
+            assert!(COMPONENTS.contains(component));
+            resources.add(&modules::repository().join("deploy/components").join(component));
+        }
+        let reads = reads.then(Vec::new);
+        check_grants(&components.join(", "), &resources, &Needs { reads, asks });
+    }
+}
+
+/// Permissions are there exactly where they are needed, for the policy server's service account alone.
+fn check_grants(place: &str, resources: &Resources, needs: &Needs) {
+    let server: PolicyServer = resources.typed("PolicyServer").remove(0);
+    let accounts: Vec<ServiceAccount> = resources.typed("ServiceAccount");
+    assert_eq!(accounts.len(), 1, "{place}");
+    let account = accounts[0].metadata.name.clone().unwrap();
+    assert_eq!(server.spec.service_account_name.as_ref(), Some(&account), "{place}");
+
+    let policy = resources.one("ClusterAdmissionPolicy");
+    let expected = match needs.reads {
+        Some(_) => metadata()["contextAwareResources"].clone(),
+        None => Value::Null,
+    };
+    assert_eq!(policy["spec"]["contextAwareResources"], expected, "{place}");
+
+    let roles: BTreeMap<String, Value> = resources
+        .typed::<ClusterRole>("ClusterRole")
+        .into_iter()
+        .map(|role| (role.metadata.name.unwrap(), json!(role.rules.unwrap())))
+        .collect();
+    let reviews = (
+        "secret-injector-access-reviews".to_owned(),
+        json!([{"apiGroups": ["authorization.k8s.io"], "resources": ["subjectaccessreviews"], "verbs": ["create"]}]),
+    );
+    let secrets = (
+        "secret-injector-secrets".to_owned(),
+        json!([{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}]),
+    );
+    let expected = [needs.asks.then_some(reviews), needs.reads.is_some().then_some(secrets)];
+    assert_eq!(roles, expected.into_iter().flatten().collect(), "{place}");
+
+    let everywhere: Vec<ClusterRoleBinding> = resources.typed("ClusterRoleBinding");
+    let bound: Vec<&str> = everywhere
+        .iter()
+        .map(|binding| binding.role_ref.name.as_str())
+        .collect();
+    let expected: &[&str] = if needs.asks {
+        &["secret-injector-access-reviews"]
+    } else {
+        &[]
+    };
+    assert_eq!(bound, expected, "{place}: in the whole cluster");
+    let somewhere: Vec<RoleBinding> = resources.typed("RoleBinding");
+    let mut readable = Vec::new();
+    for binding in &somewhere {
+        assert_eq!(binding.role_ref.name, "secret-injector-secrets", "{place}");
+        readable.push(binding.metadata.namespace.clone().unwrap());
+    }
+    assert_eq!(readable, needs.reads.clone().unwrap_or_default(), "{place}");
+
+    let subjects = everywhere.iter().map(|binding| &binding.subjects);
+    for subjects in subjects.chain(somewhere.iter().map(|binding| &binding.subjects)) {
+        let expected =
+            json!([{"kind": "ServiceAccount", "name": account, "namespace": accounts[0].metadata.namespace}]);
+        let mut subjects = json!(subjects);
+        subjects[0].as_object_mut().unwrap().remove("apiGroup");
+        assert_eq!(subjects, expected, "{place}");
+    }
+    let known = [
+        "ClusterAdmissionPolicy",
+        "PolicyServer",
+        "ServiceAccount",
+        "NetworkPolicy",
+        "CiliumNetworkPolicy",
+        "ClusterRole",
+        "ClusterRoleBinding",
+        "RoleBinding",
+    ];
+    for resource in &resources.0 {
+        assert!(
+            known.contains(&resource["kind"].as_str().unwrap()),
+            "{place}: {resource}"
+        );
+    }
+}
+
+/// The labels that the controller gives the Pods of a PolicyServer, and the Service's selector for them
+/// ([policyserver_types.go](https://github.com/kubewarden/adm-controller/blob/main/api/policies/v1/policyserver_types.go)).
+fn labels_of_the_policy_servers_pods(resources: &Resources) -> Value {
+    let name = resources.one("PolicyServer")["metadata"]["name"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    json!({
+        "app.kubernetes.io/instance": format!("policy-server-{name}"),
+        "app.kubernetes.io/part-of": "kubewarden",
+    })
+}
+
+/// Reviews come from the API server alone: from addresses, which the operator gives, or from the agents that carry its calls.
+/// No rule lets in a whole cluster, a namespace's Pods, or a port that it does not name.
+#[test]
+fn only_the_api_server_reaches_the_policy_server() {
+    for deployment in DEPLOYMENTS {
+        let resources = Resources::of(deployment);
+        let policies: Vec<NetworkPolicy> = resources.typed("NetworkPolicy");
+        assert_eq!(policies.len(), 1, "{deployment}");
+        let account = resources.one("ServiceAccount");
+        assert_eq!(json!(policies[0].metadata.namespace), account["metadata"]["namespace"]);
+        let spec = policies[0].spec.as_ref().unwrap();
+        assert_eq!(
+            json!(spec.pod_selector),
+            json!({"matchLabels": labels_of_the_policy_servers_pods(&resources)})
+        );
+        assert_eq!(spec.policy_types, Some(vec!["Ingress".to_owned()]), "{deployment}");
+
+        let server: PolicyServer = resources.typed("PolicyServer").remove(0);
+        let reviews = i32::from(server.spec.webhook_port.unwrap_or(8443));
+        let metrics = i32::from(server.spec.metrics_port.unwrap_or(8080));
+        let mut ports = Vec::new();
+        for rule in spec.ingress.as_ref().unwrap() {
+            let Some([port]) = rule.ports.as_deref() else {
+                panic!("{deployment}: a rule is for one port");
+            };
+            assert_eq!(port.protocol.as_deref(), Some("TCP"), "{deployment}");
+            let Some(IntOrString::Int(port)) = port.port else {
+                panic!("{deployment}: a rule without a port is for all");
+            };
+            ports.push(port);
+            let peers = rule.from.as_ref().expect("a rule without peers is for everybody");
+            assert!(!peers.is_empty(), "{deployment}: an empty list is for everybody");
+            for peer in peers.iter().filter(|_| port == reviews) {
+                let of_the_api_server = match (&peer.ip_block, &peer.namespace_selector, &peer.pod_selector) {
+                    // Shut until the operator writes his API server's address.
+                    (Some(block), None, None) => block.cidr == "192.0.2.1/32",
+                    (None, Some(namespace), Some(pods)) => {
+                        json!(namespace) == json!({"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}})
+                            && json!(pods).to_string().contains("konnectivity-agent")
+                    }
+                    _ => false,
+                };
+                assert!(of_the_api_server, "{deployment}: {}", json!(peer));
+            }
+        }
+        assert_eq!(ports, [reviews, metrics], "{deployment}");
+    }
+}
+
+#[test]
+fn cilium_lets_in_the_api_server_alone() {
+    let mut resources = Resources::of("base");
+    resources.add(&modules::repository().join("deploy/components/cilium"));
+    let expected = json!({
+        "endpointSelector": {"matchLabels": labels_of_the_policy_servers_pods(&resources)},
+        "ingress": [{
+            "fromEntities": ["kube-apiserver"],
+            "toPorts": [{"ports": [{"port": "8443", "protocol": "TCP"}]}],
+        }],
+    });
+    assert_eq!(resources.one("CiliumNetworkPolicy")["spec"], expected);
+}
+
+/// Runs the script of `check-reach.yaml`, with a stand-in for curl: it fails where the policy server answered, and says nothing
+/// where it cannot know.
+#[test]
+fn the_check_fails_where_the_policy_server_can_be_reached() {
+    let pod: Pod = serde_json::from_value(document("deploy/check-reach.yaml")).unwrap();
+    let command = pod.spec.unwrap().containers.remove(0).command.unwrap();
+    let address = "https://policy-server-secret-injector.kubewarden.svc/";
+    assert!(command[2].contains(address), "{}", command[2]);
+    let bin = std::env::temp_dir().join(format!("check-reach-{}", std::process::id()));
+    fs::create_dir_all(&bin).unwrap();
+    let curl = bin.join("curl");
+    fs::write(&curl, "#!/bin/sh\nprintf %s \"$CONNECTED\"\nexit \"$CODE\"\n").unwrap();
+    fs::set_permissions(&curl, fs::Permissions::from_mode(0o755)).unwrap();
+    for (connected, code, expected) in [
+        ("0.001234", "0", 1),
+        ("0.000000", "7", 0),
+        ("0.000000", "28", 0),
+        ("0.001234", "35", 0),
+        ("0.001234", "56", 0),
+        // Connected, and no answer in time.
+        ("0.001234", "28", 2),
+        // The name is not known, and no curl.
+        ("0.000000", "6", 2),
+        ("", "127", 2),
+    ] {
+        let output = Command::new("sh")
+            .args(&command[1..])
+            .env("PATH", format!("{}:{}", bin.display(), std::env::var("PATH").unwrap()))
+            .env("CONNECTED", connected)
+            .env("CODE", code)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(expected), "{connected} {code}");
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(!said.is_empty(), "{connected} {code}");
+        if expected == 0 {
+            assert!(
+                read("deploy/README.md").contains(said.trim()),
+                "deploy/README.md does not show {said}"
+            );
+        }
+    }
+    fs::remove_dir_all(&bin).unwrap();
+}
+
+/// What [`Resources`] makes of the files is what kustomize makes of them. Where there is no kubectl, which has kustomize built in,
+/// nothing is compared.
 #[test]
 fn kustomize_agrees() {
-    for deployment in DEPLOYMENTS {
-        let directory = modules::repository().join("deploy").join(deployment);
-        let Ok(output) = Command::new("kubectl").arg("kustomize").arg(directory).output() else {
+    let deploy = modules::repository().join("deploy");
+    let mut directories: Vec<PathBuf> = DEPLOYMENTS.iter().map(|deployment| deploy.join(deployment)).collect();
+    // Kustomize wants resources at a relative path.
+    let all_components = modules::repository().join("target/kustomize-all-components");
+    fs::create_dir_all(&all_components).unwrap();
+    let kustomization = json!({
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "resources": ["../../deploy/base"],
+        "components": COMPONENTS.map(|component| format!("../../deploy/components/{component}")),
+    });
+    fs::write(all_components.join("kustomization.yaml"), kustomization.to_string()).unwrap();
+    directories.push(all_components);
+    for directory in directories {
+        let Ok(output) = Command::new("kubectl").arg("kustomize").arg(&directory).output() else {
             eprintln!("kubectl is not installed, so that there is nothing to compare with");
             return;
         };
@@ -524,7 +756,8 @@ fn kustomize_agrees() {
             resources
         };
         let theirs = documents(&String::from_utf8(output.stdout).unwrap());
-        assert_eq!(sorted(Resources::of(deployment).0), sorted(theirs), "{deployment}");
+        let ours = Resources::read(&directory).0;
+        assert_eq!(sorted(ours), sorted(theirs), "{}", directory.display());
     }
 }
 
@@ -537,14 +770,23 @@ impl Resources {
     }
 
     fn read(directory: &Path) -> Self {
+        let mut resources = Self(Vec::new());
+        resources.add(directory);
+        resources
+    }
+
+    /// Adds what a kustomization holds, or, of a component, what it does to what is there.
+    fn add(&mut self, directory: &Path) {
         let kustomization: Kustomization = parse_as(&directory.join("kustomization.yaml"));
-        let mut resources = Vec::new();
         for resource in &kustomization.resources {
             let path = directory.join(resource);
             match path.is_dir() {
-                true => resources.extend(Self::read(&path).0),
-                false => resources.extend(documents(&fs::read_to_string(&path).unwrap())),
+                true => self.0.extend(Self::read(&path).0),
+                false => self.0.extend(documents(&fs::read_to_string(&path).unwrap())),
             }
+        }
+        for component in &kustomization.components {
+            self.add(&directory.join(component));
         }
         for patch in &kustomization.patches {
             let patch: Value = parse_as(&directory.join(&patch.path));
@@ -554,11 +796,10 @@ impl Resources {
                     .all(|field| resource[field] == patch[field])
                     && resource["metadata"]["name"] == patch["metadata"]["name"]
             };
-            let patched = resources.iter_mut().find(same).expect("a patch has to name a resource");
+            let patched = self.0.iter_mut().find(same).expect("a patch has to name a resource");
             // Kustomize merges kinds without a known schema as RFC 7386 says: lists are replaced.
             json_patch::merge(patched, &patch);
         }
-        Self(resources)
     }
 
     fn all(&self, kind: &str) -> impl Iterator<Item = &Value> {
@@ -586,7 +827,10 @@ struct Kustomization {
     _api_version: String,
     #[serde(rename = "kind")]
     _kind: String,
+    #[serde(default)]
     resources: Vec<String>,
+    #[serde(default)]
+    components: Vec<String>,
     #[serde(default)]
     patches: Vec<Patch>,
 }
