@@ -1,0 +1,179 @@
+//! Init containers that fetch files.
+
+#![forbid(unsafe_code)]
+
+use std::borrow::Cow;
+
+use super::plan::Plan;
+use super::volumes::another;
+use super::{INIT_CONTAINERS, Pod, PodError, Room, object, template};
+use crate::json::{Node, tree};
+use crate::managers::{ContainerName, FetchContainer};
+use crate::settings::Settings;
+use serde_json::Value;
+
+impl Plan {
+    /// The positions of init containers that look like ours.
+    pub(super) fn recognised(&self, pod: &Pod<'_>) -> Vec<usize> {
+        let same = |container: &Node<'_>| {
+            let name = container.text("name").unwrap_or_default();
+            // A container of the Pod's may be large: it is read once, and only if it has such a name.
+            let mut fitting = self.containers.iter().filter(|ours| ours.name.fits(name)).peekable();
+            if fitting.peek().is_none() {
+                return false;
+            }
+            let existing = container.to_value();
+            fitting.any(|ours| {
+                ["image", "command"].iter().all(|field| match ours.spec.get(field) {
+                    Some(wanted) => existing.get(field) == Some(wanted),
+                    None => true,
+                })
+            })
+        };
+        pod.spec_items(INIT_CONTAINERS)
+            .iter()
+            .enumerate()
+            .filter(|(_, container)| same(container))
+            .map(|(index, _)| index)
+            .collect()
+    }
+
+    /// Those of the init containers at `positions` that run what ours run.
+    pub(super) fn running(&self, pod: &Pod<'_>, positions: &[usize]) -> Vec<usize> {
+        let containers = pod.spec_items(INIT_CONTAINERS);
+        let runs = |position: &usize| {
+            let existing = containers.get(*position).map(Node::to_value).unwrap_or_default();
+            self.containers.iter().any(|ours| template::runs(&existing, &ours.spec))
+        };
+        positions.iter().copied().filter(runs).collect()
+    }
+
+    /// Adds the init containers that are not there yet and returns the positions of all of ours.
+    pub(super) fn add_containers(
+        &self,
+        pod: &mut Pod<'_>,
+        settings: &Settings,
+        names: &[String],
+        recognised: Vec<usize>,
+        room: &mut Room,
+    ) -> Result<Vec<usize>, PodError> {
+        if self.containers.is_empty() {
+            return Ok(recognised);
+        }
+        let app_containers: Vec<String> = pod
+            .spec_items("containers")
+            .iter()
+            .filter_map(|item| Some(item.text("name")?.to_owned()))
+            .collect();
+        // Containers without amounts of their own share those of the Pod, and may not ask for more.
+        let shares = pod.field("resources").is_some_and(|amounts| {
+            amounts
+                .to_value()
+                .as_object()
+                .is_some_and(|amounts| !amounts.is_empty())
+        });
+        let existing = pod.spec_list(INIT_CONTAINERS)?;
+        // Each is read once, however many it is compared with.
+        let mut known: Vec<Value> = recognised
+            .iter()
+            .filter_map(|index| Some(existing.get(*index)?.to_value()))
+            .collect();
+        let mut added: Vec<Node<'_>> = Vec::new();
+        let mut number = existing.len().saturating_sub(recognised.len());
+        for container in &self.containers {
+            let mut spec = with_mounts(container, names);
+            if shares && let Value::Object(fields) = &mut spec {
+                fields.remove("resources");
+            }
+            room.compare(known.len())?;
+            if let Some(there) = known.iter().position(|existing| template::runs(existing, &spec)) {
+                known.remove(there);
+                continue;
+            }
+            let others = existing
+                .len()
+                .saturating_add(added.len())
+                .saturating_add(app_containers.len());
+            let first = number;
+            let taken = |name: &str| {
+                existing
+                    .iter()
+                    .chain(&added)
+                    .any(|item| item.text("name") == Some(name))
+                    || app_containers.iter().any(|known| known == name)
+            };
+            let name = container.name.free(&mut number, taken)?;
+            let tries = number.saturating_sub(first).max(1);
+            room.compare(others.saturating_mul(tries))?;
+            added.push(container_node(&name, spec));
+        }
+        let count = added.len();
+        if settings.init_containers.stand_first() {
+            existing.splice(0..0, added);
+            Ok((0..count)
+                .chain(recognised.into_iter().map(|index| index + count))
+                .collect())
+        } else {
+            let first = existing.len();
+            existing.extend(added);
+            Ok(recognised.into_iter().chain(first..first + count).collect())
+        }
+    }
+}
+
+impl ContainerName {
+    fn fits(self, name: &str) -> bool {
+        match self {
+            Self::Exact(exact) => name.starts_with(exact),
+            Self::Numbered(prefix) => name.starts_with(prefix),
+        }
+    }
+
+    fn free(self, number: &mut usize, taken: impl Fn(&str) -> bool) -> Result<String, PodError> {
+        if let Self::Exact(name) = self
+            && !taken(name)
+        {
+            return Ok(name.to_owned());
+        }
+        let mut tries = 1;
+        let (Self::Exact(prefix) | Self::Numbered(prefix)) = self;
+        loop {
+            let name = format!("{prefix}-{number}");
+            *number = number.saturating_add(1);
+            if !taken(&name) {
+                return Ok(name);
+            }
+            tries = another(tries, prefix)?;
+        }
+    }
+}
+
+/// The container's spec with the mounts of its volumes.
+fn with_mounts(container: &FetchContainer, names: &[String]) -> Value {
+    let mounts: Vec<Value> = container
+        .mounts
+        .iter()
+        .filter_map(|(volume, path)| {
+            Some(tree([
+                ("name", names.get(*volume)?.as_str().into()),
+                ("mountPath", path.as_str().into()),
+            ]))
+        })
+        .collect();
+    let mut spec = container.spec.clone();
+    if let Value::Object(fields) = &mut spec {
+        fields.insert("volumeMounts".to_owned(), Value::Array(mounts));
+    }
+    spec
+}
+
+/// An init container of ours. Its name and mounts are opened, as those of the Pod's own are.
+fn container_node<'a>(name: &str, spec: Value) -> Node<'a> {
+    let mut node = object([("name", Node::Text(Cow::Owned(name.to_owned())))]);
+    if let (Node::Object(fields), Value::Object(spec)) = (&mut node, spec) {
+        for (field, value) in spec {
+            fields.push((Cow::Owned(field), Node::made(&value)));
+        }
+    }
+    node
+}
