@@ -12,6 +12,7 @@ mod metadata;
 mod mounts;
 mod plan;
 mod room;
+mod sets;
 mod template;
 mod volumes;
 

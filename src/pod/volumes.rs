@@ -67,19 +67,23 @@ pub(super) fn directory_volume(
     mount_path: &str,
     additions: &[Addition<'_>],
 ) -> Result<(String, Value), PodError> {
+    let owner = files.first().map_or(0, |(owner, _)| *owner);
+    let clash = |other: usize| {
+        Err(path_clash(
+            &format!("{mount_path}/{directory}"),
+            owner,
+            other,
+            additions,
+        ))
+    };
     if let FileOrigin::Csi { volume, source } = &first.origin {
         let stranger = files.iter().find(|(_, file)| match &file.origin {
             FileOrigin::Csi { source: other, .. } => other != source,
             _ => true,
         });
-        return match (stranger, files.first()) {
-            (Some((other, _)), Some((owner, _))) => Err(path_clash(
-                &format!("{mount_path}/{directory}"),
-                *owner,
-                *other,
-                additions,
-            )),
-            _ => Ok((volume.clone(), tree([("csi", source.clone())]))),
+        return match stranger {
+            Some((other, _)) => clash(*other),
+            None => Ok((volume.clone(), tree([("csi", source.clone())]))),
         };
     }
     let mut secrets: Vec<(&str, bool, Vec<Value>)> = Vec::new();
@@ -92,13 +96,7 @@ pub(super) fn directory_volume(
             optional,
         } = &file.origin
         else {
-            let owner = files.first().map_or(*index, |(owner, _)| *owner);
-            return Err(path_clash(
-                &format!("{mount_path}/{directory}"),
-                owner,
-                *index,
-                additions,
-            ));
+            return clash(*index);
         };
         if name.is_empty() {
             name.clone_from(volume);
@@ -112,19 +110,23 @@ pub(super) fn directory_volume(
             None => secrets.push((secret, *optional, vec![item])),
         }
     }
+    Ok((name, secret_source(secrets)))
+}
+
+/// The source of a volume that shows these Secrets: the name, whether it is optional, and the items of each.
+fn secret_source(mut secrets: Vec<(&str, bool, Vec<Value>)>) -> Value {
     // A volume of one Secret calls it differently than one of several.
     let secret = |name: &str, (secret, optional, items): (&str, bool, Vec<Value>)| {
         let fields = [(name, secret.into()), ("items", items.into())];
         let optional = optional.then_some(("optional", true.into()));
         tree([("secret", tree(fields.into_iter().chain(optional)))])
     };
-    let source = if secrets.len() == 1 {
+    if secrets.len() == 1 {
         secrets.pop().map_or(Value::Null, |only| secret("secretName", only))
     } else {
         let sources: Vec<Value> = secrets.into_iter().map(|one| secret("name", one)).collect();
         tree([("projected", tree([("sources", sources.into())]))])
-    };
-    Ok((name, source))
+    }
 }
 
 /// The number of the next try to find a free name.
