@@ -268,32 +268,6 @@ pub fn tree<'f>(fields: impl IntoIterator<Item = (&'f str, Value)>) -> Value {
     Value::Object(tree)
 }
 
-/// Whether `existing` says all that `ours` says; it may say more, as an object does to which the API server has added
-/// its defaults.
-pub fn covers(existing: &Value, ours: &Value) -> bool {
-    match (existing, ours) {
-        (Value::Object(existing), Value::Object(ours)) => {
-            let said = |name, value| existing.get(name).map(|found| covers(found, value));
-            ours.iter()
-                .all(|(name, value)| said(name, value).unwrap_or_else(|| says_nothing(value)))
-        }
-        (Value::Array(existing), Value::Array(ours)) => {
-            existing.len() == ours.len() && existing.iter().zip(ours).all(|(found, value)| covers(found, value))
-        }
-        _ => existing == ours,
-    }
-}
-
-/// Whether the API server leaves a field with this value out.
-pub fn says_nothing(value: &Value) -> bool {
-    match value {
-        Value::Null | Value::Bool(false) => true,
-        Value::String(text) => text.is_empty(),
-        Value::Array(items) => items.is_empty(),
-        _ => false,
-    }
-}
-
 /// What serde says, without the line and column.
 pub fn without_position(error: &serde_json::Error) -> String {
     let text = error.to_string();

@@ -4,15 +4,22 @@
 
 #![forbid(unsafe_code)]
 
+mod earlier;
 mod env;
 mod error;
 mod files;
 mod init_containers;
+mod kinds;
 mod metadata;
 mod mounts;
+mod order;
+mod path;
 mod plan;
+mod quantity;
 mod room;
+mod same;
 mod sets;
+mod system;
 mod template;
 mod volumes;
 
@@ -23,7 +30,7 @@ use std::borrow::Cow;
 use serde_json::Value;
 
 use crate::injection::Injection;
-use crate::json::{Node, Shape, WrongType, covers};
+use crate::json::{Node, Shape, WrongType};
 use crate::order::sort_and_dedup;
 use crate::requests::{Containers, SecretRequest};
 use crate::settings::Settings;
@@ -171,7 +178,7 @@ impl<'a> Pod<'a> {
             .flat_map(|addition| addition.injection.warnings.iter().cloned())
             .collect();
         let mut room = Room::new();
-        let files = files::add(self, additions, settings, &mut room)?;
+        let files = files::add(self, additions, settings, &mut room, &mut warnings)?;
         env::add(self, additions, &files, &mut room, &mut warnings)?;
         self.add_metadata(additions, &mut room, &mut warnings)?;
         self.add_pull_secrets(additions, &mut room)?;
@@ -237,11 +244,6 @@ fn length(node: &Node<'_>) -> usize {
             .sum(),
         Node::List(items) => items.iter().map(|item| length(item).saturating_add(1)).sum(),
     }
-}
-
-/// Whether the item of a list `existing` says all that `ours` says.
-fn says(existing: &Node<'_>, ours: &Value) -> bool {
-    covers(&existing.to_value(), ours)
 }
 
 /// How a request is named in messages: where it stands and what it asks for.

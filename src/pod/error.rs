@@ -62,8 +62,8 @@ pub enum PodError {
     },
     /// What an operator's template adds has the name or the path of something else in the Pod.
     #[error(
-        "{request} needs {what} {name:?}, but the Pod or another request has a different one of that name; rename the \
-         Pod's, or put {{id}} into the name in the policy's settings"
+        "{request} needs {what} {name:?}, but the Pod or another request has a different one of that name; take the Pod's \
+         out if it is left of an earlier injection, rename it, or put {{id}} into the name in the policy's settings"
     )]
     TemplateClash {
         /// The request.
@@ -76,7 +76,7 @@ pub enum PodError {
     /// The Pod has a mount of its own where a secret has to be mounted.
     #[error(
         "the container {container:?} mounts its volume {volume:?} at {path:?}, where {request} has to appear; mount \
-         that volume elsewhere"
+         that volume elsewhere, or take the mount out if it is left of an earlier injection"
     )]
     MountClash {
         /// The container.
@@ -88,11 +88,45 @@ pub enum PodError {
         /// The request.
         request: String,
     },
+    /// A secret has to be mounted below a mount in which the container runtime cannot make a directory.
+    #[error(
+        "{request} has to appear at {path:?} in the container {container:?}, below {parent:?}, where the volume {volume:?} \
+         is mounted: that is read-only, so that the container runtime cannot make a directory in it; mount that volume \
+         elsewhere"
+    )]
+    ReadOnlyParent {
+        /// The container.
+        container: String,
+        /// The volume that is mounted above.
+        volume: String,
+        /// Where it is mounted.
+        parent: String,
+        /// The path of the secret.
+        path: String,
+        /// The request.
+        request: String,
+    },
+    /// Every container that a request names starts before the secret is fetched.
+    #[error(
+        "{request} names {containers}, which start before the init container that fetches the secret, because the policy's \
+         setting initContainers is last; name a container that starts after it, or let an operator set initContainers: \
+         first"
+    )]
+    TooEarly {
+        /// The request.
+        request: String,
+        /// The containers.
+        containers: String,
+    },
     /// The Pod is for Windows, where our init containers do not run.
-    #[error("{request} needs an init container for Linux, but the Pod's os is Windows; use a manager without one")]
+    #[error(
+        "{request} needs an init container for Linux, but the Pod is for Windows ({place}); use a manager without one"
+    )]
     Windows {
         /// The request.
         request: String,
+        /// Where the Pod says so.
+        place: &'static str,
     },
     /// The Pod uses up the names that are wanted for volumes or init containers.
     #[error("{name:?} and a thousand names like it are taken in the Pod; rename its own volumes or containers")]

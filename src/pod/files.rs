@@ -6,10 +6,14 @@
 
 #![forbid(unsafe_code)]
 
-use super::mounts::mount_clash;
+use super::earlier::take_out;
+use super::kinds::Kinds;
+use super::mounts::{mount_clash, parent_of, read_only_parent, with_paths};
+use super::order::check_order;
 use super::plan::Plan;
-use super::{Addition, CONTAINER_LISTS, INIT_CONTAINERS, Pod, PodError, Room, described, template};
-use crate::injection::{EnvValue, EnvVar, FileOrigin};
+use super::system::check_system;
+use super::{Addition, CONTAINER_LISTS, INIT_CONTAINERS, Pod, PodError, Room, path, template};
+use crate::injection::{EnvValue, EnvVar};
 use crate::json::Node;
 use crate::settings::Settings;
 
@@ -51,6 +55,7 @@ pub(super) fn add(
     additions: &[Addition<'_>],
     settings: &Settings,
     room: &mut Room,
+    warnings: &mut Vec<String>,
 ) -> Result<Files, PodError> {
     let templates = additions.iter().any(|addition| {
         let injection = &addition.injection;
@@ -60,28 +65,9 @@ pub(super) fn add(
         return Ok(Files::default());
     }
     pod.open_volumes()?;
-    // A Pod that has been through here has our init containers already; they must not count as its own.
-    let mut ours = template::recognised(pod, additions);
-    let mut plan = Plan::new(pod, additions, settings, &ours)?;
-    if !plan.containers.is_empty() {
-        check_system(pod, additions)?;
-        let fetching = plan.recognised(pod);
-        if !fetching.is_empty() {
-            let templates = ours.len();
-            ours.extend(&fetching);
-            plan = Plan::new(pod, additions, settings, &ours)?;
-            // One of the Pod's own may look like ours and fetch something else.
-            room.compare(fetching.len().saturating_mul(plan.containers.len()))?;
-            let running = plan.running(pod, &fetching);
-            if running.len() < fetching.len() {
-                ours.truncate(templates);
-                ours.extend(&running);
-                plan = Plan::new(pod, additions, settings, &ours)?;
-            }
-        }
-    }
-    let agent = plan.agent;
-    let names = plan.add_volumes(pod, room)?;
+    let (plan, ours) = plan_for(pod, additions, settings, room, warnings)?;
+    check_order(pod, additions, settings, &ours, warnings)?;
+    let names = plan.add_volumes(pod, &ours, room)?;
     plan.add_mounts(pod, additions, settings, &names, &ours, room)?;
     let ours = plan.add_containers(pod, settings, &names, ours, room)?;
     let env_files = plan
@@ -97,10 +83,53 @@ pub(super) fn add(
         settings.init_containers.stand_first(),
         room,
     )?;
-    if let Some(agent) = agent {
+    if let Some(agent) = plan.agent {
         keep_free(pod, &settings.mount_path, additions.get(agent))?;
     }
     Ok(files)
+}
+
+/// Makes the plan, and returns with it the positions of the init containers of ours that the Pod has already. They must
+/// not count as its own. Those of an earlier injection are taken out of the Pod.
+fn plan_for(
+    pod: &mut Pod<'_>,
+    additions: &[Addition<'_>],
+    settings: &Settings,
+    room: &mut Room,
+    warnings: &mut Vec<String>,
+) -> Result<(Plan, Vec<usize>), PodError> {
+    let templates = template::recognised(pod, additions);
+    let plan = Plan::new(pod, additions, settings, &templates)?;
+    if plan.containers.is_empty() {
+        return Ok((plan, templates));
+    }
+    check_system(pod, additions)?;
+    let candidates = plan.recognised(pod);
+    if candidates.is_empty() {
+        return Ok((plan, templates));
+    }
+    let ours = [templates.as_slice(), &candidates].concat();
+    let plan = Plan::new(pod, additions, settings, &ours)?;
+    room.compare(candidates.len().saturating_mul(plan.containers.len()))?;
+    let running = plan.running(pod, &candidates);
+    let taken_out = take_out(
+        pod,
+        &plan,
+        (&candidates, &running),
+        (additions, settings),
+        room,
+        warnings,
+    )?;
+    if !taken_out && running.len() == candidates.len() {
+        return Ok((plan, ours));
+    }
+    let ours = if taken_out {
+        template::recognised(pod, additions)
+    } else {
+        // One of the Pod's own looks like ours and fetches something else.
+        [templates, running].concat()
+    };
+    Ok((Plan::new(pod, additions, settings, &ours)?, ours))
 }
 
 /// Fails where a container mounts something at `path`, where the agent of `addition` is going to mount a volume. The Vault
@@ -108,28 +137,20 @@ pub(super) fn add(
 /// ([container_env.go](https://github.com/hashicorp/vault-k8s/tree/main/agent-inject/agent)).
 fn keep_free(pod: &Pod<'_>, path: &str, addition: Option<&Addition<'_>>) -> Result<(), PodError> {
     let in_the_way = |own: &&Node<'_>| {
-        own.text("mountPath").map(|own| own.trim_end_matches('/')) == Some(path)
+        own.text("mountPath").map(path::clean).as_deref() == Some(&*path::clean(path))
             && !own.text("name").is_some_and(|name| name.starts_with("vault-secrets"))
     };
+    let kinds = Kinds::of(pod);
     for container in CONTAINER_LISTS.iter().flat_map(|list| pod.spec_items(list)) {
         if let Some(own) = container.items("volumeMounts").iter().find(in_the_way) {
             let name = container.text("name").unwrap_or_default().to_owned();
             return Err(mount_clash(name, own, addition));
         }
+        let mounts = with_paths(container.items("volumeMounts"));
+        if let Some(parent) = parent_of(&mounts, &path::clean(path)).filter(|own| !kinds.takes_mounts(own, false)) {
+            let name = container.text("name").unwrap_or_default().to_owned();
+            return Err(read_only_parent(name, parent, path, addition));
+        }
     }
     Ok(())
-}
-
-/// Fails for a Pod that cannot run the init containers that fetch secrets.
-fn check_system(pod: &Pod<'_>, additions: &[Addition<'_>]) -> Result<(), PodError> {
-    if pod.field("os").and_then(|os| os.text("name")) != Some("windows") {
-        return Ok(());
-    }
-    let fetched = additions.iter().find(|addition| {
-        let file = addition.injection.file.as_ref();
-        file.is_some_and(|file| matches!(file.origin, FileOrigin::Fetched { .. }))
-    });
-    Err(PodError::Windows {
-        request: fetched.map_or_else(String::new, |addition| described(addition.request)),
-    })
 }

@@ -5,8 +5,9 @@
 use std::borrow::Cow;
 
 use super::plan::Plan;
+use super::same::runs_the_same;
 use super::volumes::another;
-use super::{INIT_CONTAINERS, Pod, PodError, Room, object, template};
+use super::{INIT_CONTAINERS, Pod, PodError, Room, object};
 use crate::json::{Node, tree};
 use crate::managers::{ContainerName, FetchContainer};
 use crate::settings::Settings;
@@ -24,10 +25,9 @@ impl Plan {
             }
             let existing = container.to_value();
             fitting.any(|ours| {
-                ["image", "command"].iter().all(|field| match ours.spec.get(field) {
-                    Some(wanted) => existing.get(field) == Some(wanted),
-                    None => true,
-                })
+                // A script is ours whatever image runs it; without one, the image alone tells.
+                let is = |field: &str| existing.get(field) == ours.spec.get(field);
+                is("command") && (ours.spec.get("command").is_some() || is("image"))
             })
         };
         pod.spec_items(INIT_CONTAINERS)
@@ -43,7 +43,7 @@ impl Plan {
         let containers = pod.spec_items(INIT_CONTAINERS);
         let runs = |position: &usize| {
             let existing = containers.get(*position).map(Node::to_value).unwrap_or_default();
-            self.containers.iter().any(|ours| template::runs(&existing, &ours.spec))
+            self.containers.iter().any(|ours| runs_the_same(&existing, &ours.spec))
         };
         positions.iter().copied().filter(runs).collect()
     }
@@ -65,13 +65,7 @@ impl Plan {
             .iter()
             .filter_map(|item| Some(item.text("name")?.to_owned()))
             .collect();
-        // Containers without amounts of their own share those of the Pod, and may not ask for more.
-        let shares = pod.field("resources").is_some_and(|amounts| {
-            amounts
-                .to_value()
-                .as_object()
-                .is_some_and(|amounts| !amounts.is_empty())
-        });
+        let shares = shares_amounts(pod);
         let existing = pod.spec_list(INIT_CONTAINERS)?;
         // Each is read once, however many it is compared with.
         let mut known: Vec<Value> = recognised
@@ -81,44 +75,53 @@ impl Plan {
         let mut added: Vec<Node<'_>> = Vec::new();
         let mut number = existing.len().saturating_sub(recognised.len());
         for container in &self.containers {
-            let mut spec = with_mounts(container, names);
-            if shares && let Value::Object(fields) = &mut spec {
-                fields.remove("resources");
-            }
+            let spec = with_mounts(container, names, shares);
             room.compare(known.len())?;
-            if let Some(there) = known.iter().position(|existing| template::runs(existing, &spec)) {
+            if let Some(there) = known.iter().position(|existing| runs_the_same(existing, &spec)) {
                 known.remove(there);
                 continue;
             }
-            let others = existing
-                .len()
-                .saturating_add(added.len())
-                .saturating_add(app_containers.len());
+            let others = existing.len().saturating_add(added.len());
             let first = number;
             let taken = |name: &str| {
-                existing
-                    .iter()
-                    .chain(&added)
-                    .any(|item| item.text("name") == Some(name))
+                let mut containers = existing.iter().chain(&added);
+                containers.any(|item| item.text("name") == Some(name))
                     || app_containers.iter().any(|known| known == name)
             };
             let name = container.name.free(&mut number, taken)?;
             let tries = number.saturating_sub(first).max(1);
-            room.compare(others.saturating_mul(tries))?;
+            room.compare(others.saturating_add(app_containers.len()).saturating_mul(tries))?;
             added.push(container_node(&name, spec));
         }
-        let count = added.len();
-        if settings.init_containers.stand_first() {
-            existing.splice(0..0, added);
-            Ok((0..count)
-                .chain(recognised.into_iter().map(|index| index + count))
-                .collect())
-        } else {
-            let first = existing.len();
-            existing.extend(added);
-            Ok(recognised.into_iter().chain(first..first + count).collect())
-        }
+        let first = settings.init_containers.stand_first();
+        Ok(insert(existing, added, recognised, first))
     }
+}
+
+/// Puts the init containers `added` before or behind the others, and returns the positions of all of ours.
+fn insert<'a>(
+    existing: &mut Vec<Node<'a>>,
+    added: Vec<Node<'a>>,
+    recognised: Vec<usize>,
+    stand_first: bool,
+) -> Vec<usize> {
+    let count = added.len();
+    if stand_first {
+        existing.splice(0..0, added);
+        let moved = recognised.into_iter().map(|index| index + count);
+        (0..count).chain(moved).collect()
+    } else {
+        let first = existing.len();
+        existing.extend(added);
+        recognised.into_iter().chain(first..first + count).collect()
+    }
+}
+
+/// Returns whether the Pod has amounts as a whole: containers without amounts of their own share those, and may not ask
+/// for more.
+fn shares_amounts(pod: &Pod<'_>) -> bool {
+    let amounts = pod.field("resources").map(Node::to_value).unwrap_or_default();
+    amounts.as_object().is_some_and(|amounts| !amounts.is_empty())
 }
 
 impl ContainerName {
@@ -148,8 +151,8 @@ impl ContainerName {
     }
 }
 
-/// The container's spec with the mounts of its volumes.
-fn with_mounts(container: &FetchContainer, names: &[String]) -> Value {
+/// The container's spec with the mounts of its volumes, and without amounts where it shares those of the Pod.
+fn with_mounts(container: &FetchContainer, names: &[String], shares: bool) -> Value {
     let mounts: Vec<Value> = container
         .mounts
         .iter()
@@ -163,6 +166,9 @@ fn with_mounts(container: &FetchContainer, names: &[String]) -> Value {
     let mut spec = container.spec.clone();
     if let Value::Object(fields) = &mut spec {
         fields.insert("volumeMounts".to_owned(), Value::Array(mounts));
+        if shares {
+            fields.remove("resources");
+        }
     }
     spec
 }

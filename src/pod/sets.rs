@@ -122,6 +122,7 @@ impl Plan {
                 volume,
                 path: settings.mount_path.clone(),
                 sub_path: None,
+                is_file: false,
                 owner: *owner,
             });
         } else {
@@ -170,6 +171,7 @@ impl Plan {
                 volume,
                 path,
                 sub_path: None,
+                is_file: false,
                 owner: *owner,
             });
         }

@@ -5,10 +5,12 @@
 use std::borrow::Cow;
 
 use super::plan::{Plan, path_clash};
-use super::{Addition, Pod, PodError, Room, says};
+use super::same::same;
+use super::{Addition, INIT_CONTAINERS, Pod, PodError, Room, read};
 use crate::injection::{FileOrigin, SecretFile};
 use crate::json::{Node, tree};
 use crate::names::{DNS_LABEL_LENGTH, short_hash};
+use crate::order::sort_and_dedup;
 use serde_json::Value;
 
 /// How much a memory volume may hold: more than all Secrets that fit one Pod, which the API server limits to
@@ -25,13 +27,21 @@ pub(super) struct Volume {
 
 impl Plan {
     /// Adds the volumes and returns their names, by their numbers.
-    pub(super) fn add_volumes(&self, pod: &mut Pod<'_>, room: &mut Room) -> Result<Vec<String>, PodError> {
+    /// `ours` holds the positions of the init containers that we have added before.
+    pub(super) fn add_volumes(
+        &self,
+        pod: &mut Pod<'_>,
+        ours: &[usize],
+        room: &mut Room,
+    ) -> Result<Vec<String>, PodError> {
         let mut names = Vec::with_capacity(self.volumes.len());
         if self.volumes.is_empty() {
             return Ok(names);
         }
+        let written = written_by_others(pod, ours);
         let volumes = pod.spec_list("volumes")?;
         for volume in &self.volumes {
+            let is_memory = volume.source.get("emptyDir").is_some();
             let mut name = shortened(&volume.name);
             let mut number = 1_u32;
             let add = loop {
@@ -39,7 +49,9 @@ impl Plan {
                 let taken = names.contains(&name);
                 match volumes.iter().find(|existing| existing.text("name") == Some(&name)) {
                     None if !taken => break true,
-                    Some(existing) if !taken && says(existing, &volume.source) => break false,
+                    // What others write there would stand in for the secrets.
+                    Some(_) if is_memory && written.binary_search(&name).is_ok() => {}
+                    Some(existing) if !taken && has_source(&read(existing, room)?, &volume.source) => break false,
                     _ => {}
                 }
                 name = shortened(&format!("{}-{number}", volume.name));
@@ -52,6 +64,29 @@ impl Plan {
         }
         Ok(names)
     }
+}
+
+/// Returns the names of volumes into which init containers write that are not ours, in order.
+fn written_by_others(pod: &Pod<'_>, ours: &[usize]) -> Vec<String> {
+    let others = pod.spec_items(INIT_CONTAINERS).iter().enumerate();
+    let others = others.filter(|(index, _)| !ours.contains(index));
+    let mounts = others.flat_map(|(_, container)| container.items("volumeMounts"));
+    let writable = |mount: &&Node<'_>| mount.get("readOnly").map(Node::to_value) != Some(Value::Bool(true));
+    let mut names: Vec<String> = mounts
+        .filter(writable)
+        .filter_map(|mount| Some(mount.text("name")?.to_owned()))
+        .collect();
+    sort_and_dedup(&mut names);
+    names
+}
+
+/// Returns whether a volume of the Pod, whose name is right, has the same source.
+fn has_source(existing: &Value, source: &Value) -> bool {
+    let mut source = source.clone();
+    if let (Value::Object(source), Some(name)) = (&mut source, existing.get("name")) {
+        source.insert("name".to_owned(), name.clone());
+    }
+    same(existing, &source)
 }
 
 pub(super) fn memory() -> Value {
@@ -87,10 +122,9 @@ pub(super) fn directory_volume(
         };
     }
     let mut secrets: Vec<(&str, bool, Vec<Value>)> = Vec::new();
-    let mut name = String::new();
     for (index, file) in files {
         let FileOrigin::Secret {
-            volume,
+            volume: _,
             secret,
             key,
             optional,
@@ -98,9 +132,6 @@ pub(super) fn directory_volume(
         else {
             return clash(*index);
         };
-        if name.is_empty() {
-            name.clone_from(volume);
-        }
         let item = tree([("key", key.as_str().into()), ("path", file.path.file_name().into())]);
         match secrets.iter_mut().find(|(known, _, _)| known == secret) {
             Some((_, every, items)) => {
@@ -110,7 +141,11 @@ pub(super) fn directory_volume(
             None => secrets.push((secret, *optional, vec![item])),
         }
     }
-    Ok((name, secret_source(secrets)))
+    let name = match &first.origin {
+        FileOrigin::Secret { volume, .. } => volume.as_str(),
+        _ => "",
+    };
+    Ok((name.to_owned(), secret_source(secrets)))
 }
 
 /// The source of a volume that shows these Secrets: the name, whether it is optional, and the items of each.
