@@ -56,8 +56,10 @@ pub(super) fn check_order(
     Ok(())
 }
 
-/// Returns whether an init container that we add brings the secret.
+/// Returns whether an init container that we add writes the file.
 fn waits_for_a_container(addition: &Addition<'_>) -> bool {
-    let fetched = matches!(&addition.injection.file, Some(file) if matches!(file.origin, FileOrigin::Fetched { .. }));
-    fetched || !addition.injection.init_containers.is_empty()
+    let Some(file) = &addition.injection.file else {
+        return false;
+    };
+    matches!(file.origin, FileOrigin::Fetched { .. }) || !addition.injection.init_containers.is_empty()
 }
