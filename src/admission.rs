@@ -159,6 +159,28 @@ fn may_ask(payload: &[u8]) -> bool {
     })
 }
 
+/// The annotation of a Pod that mirrors a static one
+/// ([well-known annotations](https://kubernetes.io/docs/reference/labels-annotations-taints/#kubernetes-io-config-mirror)).
+const MIRROR_ANNOTATION: &str = "kubernetes.io/config.mirror";
+
+/// Accepts the mirror of a static Pod as it is: the kubelet runs that Pod already, and the API server lets its mirror refer
+/// to no Secret.
+fn mirror<'a>(pod: &Pod<'_>) -> Option<Response<'a>> {
+    let requests = requests::from_annotations(pod.annotations().map(|(key, value)| (key.as_ref(), value.as_ref())));
+    if requests.is_ok_and(|requests| requests.requests.is_empty()) {
+        return None;
+    }
+    let warning = format!(
+        "the Pod goes without the secrets that it asks for: its annotation {MIRROR_ANNOTATION} says that it is the mirror \
+         of a static Pod, which the kubelet runs from a file; run it as a DaemonSet to give it secrets"
+    );
+    Some(Response {
+        accepted: true,
+        warnings: vec![warning],
+        ..Response::default()
+    })
+}
+
 fn admit<'a>(payload: &'a [u8], cluster: &dyn Cluster) -> Result<Option<Response<'a>>, Rejection> {
     let text = std::str::from_utf8(payload).map_err(|_| NOT_A_REQUEST)?;
     let mut document = Node::parse(text, PAYLOAD).map_err(|_| NOT_A_REQUEST)?;
@@ -172,6 +194,9 @@ fn admit<'a>(payload: &'a [u8], cluster: &dyn Cluster) -> Result<Option<Response
         return Err(Rejection::Unreadable("its object is no Pod"));
     };
     let mut pod = Pod::new(node);
+    if pod.annotations().any(|(key, _)| key == MIRROR_ANNOTATION) {
+        return Ok(mirror(&pod));
+    }
     if let Some(key) = pod.annotation_without_text(requests::is_request) {
         return Err(requests::RequestError::NotAString(key.to_owned()).into());
     }

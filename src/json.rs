@@ -6,15 +6,16 @@
 
 #![forbid(unsafe_code)]
 
+mod reader;
 mod writer;
 
+pub use reader::Open;
 pub use writer::Writer;
 
 use std::borrow::Cow;
-use std::fmt;
 use std::rc::Rc;
 
-use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::DeserializeSeed;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
@@ -267,153 +268,9 @@ pub fn tree<'f>(fields: impl IntoIterator<Item = (&'f str, Value)>) -> Value {
     Value::Object(tree)
 }
 
-/// Whether `existing` says all that `ours` says; it may say more, as an object does to which the API server has added
-/// its defaults.
-pub fn covers(existing: &Value, ours: &Value) -> bool {
-    match (existing, ours) {
-        (Value::Object(existing), Value::Object(ours)) => {
-            let said = |name, value| existing.get(name).map(|found| covers(found, value));
-            ours.iter()
-                .all(|(name, value)| said(name, value).unwrap_or_else(|| says_nothing(value)))
-        }
-        (Value::Array(existing), Value::Array(ours)) => {
-            existing.len() == ours.len() && existing.iter().zip(ours).all(|(found, value)| covers(found, value))
-        }
-        _ => existing == ours,
-    }
-}
-
-/// Whether the API server leaves a field with this value out.
-pub fn says_nothing(value: &Value) -> bool {
-    match value {
-        Value::Null | Value::Bool(false) => true,
-        Value::String(text) => text.is_empty(),
-        Value::Array(items) => items.is_empty(),
-        _ => false,
-    }
-}
-
 /// What serde says, without the line and column.
 pub fn without_position(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let end = names::find(&text, " at line ").unwrap_or(text.len());
     text.get(..end).unwrap_or_default().to_owned()
-}
-
-/// Deserializes a [`Node`] of a [`Shape`].
-#[derive(Debug, Clone, Copy)]
-pub struct Open(pub Shape);
-
-impl<'de> DeserializeSeed<'de> for Open {
-    type Value = Node<'de>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Node<'de>, D::Error> {
-        match self.0 {
-            Shape::Closed => <&RawValue as de::Deserialize>::deserialize(deserializer).map(Node::Closed),
-            shape => deserializer.deserialize_any(NodeVisitor(shape)),
-        }
-    }
-}
-
-struct NodeVisitor(Shape);
-
-impl<'de> Visitor<'de> for NodeVisitor {
-    type Value = Node<'de>;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("JSON")
-    }
-
-    fn visit_unit<E>(self) -> Result<Node<'de>, E> {
-        Ok(Node::Null)
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Node<'de>, E> {
-        Ok(Node::Invalid("a boolean stands where Kubernetes has none"))
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<Node<'de>, E> {
-        Ok(Node::Invalid("a number stands where Kubernetes has none"))
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<Node<'de>, E> {
-        Ok(Node::Invalid("a number stands where Kubernetes has none"))
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Node<'de>, E> {
-        Ok(Node::Invalid("a number stands where Kubernetes has none"))
-    }
-
-    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Node<'de>, E> {
-        Ok(Node::Text(Cow::Borrowed(text)))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Node<'de>, E> {
-        Ok(Node::Text(Cow::Owned(text.to_owned())))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Node<'de>, A::Error> {
-        let item = match self.0 {
-            Shape::ListOf(item) => *item,
-            _ => Shape::Closed,
-        };
-        let mut items = Vec::new();
-        while let Some(node) = list.next_element_seed(Open(item))? {
-            items.push(node);
-        }
-        Ok(Node::List(items))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Node<'de>, A::Error> {
-        let mut fields: Vec<(Cow<'de, str>, Node<'de>)> = Vec::new();
-        let mut twice = false;
-        while let Some(name) = map.next_key_seed(Name)? {
-            let shape = match self.0 {
-                Shape::Fields(known) => known
-                    .iter()
-                    .find(|(field, _)| *field == name)
-                    .map_or(Shape::Closed, |(_, shape)| *shape),
-                Shape::MapOf(shape) => *shape,
-                _ => Shape::Closed,
-            };
-            // Only the fields that are opened could be misread; a map's keys may be many.
-            if matches!(self.0, Shape::Fields(_)) && !matches!(shape, Shape::Closed) {
-                twice |= fields.iter().any(|(known, _)| *known == name);
-            }
-            let value = map.next_value_seed(Open(shape))?;
-            fields.push((name, value));
-        }
-        Ok(if twice {
-            Node::Invalid(TWICE)
-        } else {
-            Node::Object(fields)
-        })
-    }
-}
-
-/// Deserializes an object's key, borrowed where it has no escapes.
-struct Name;
-
-impl<'de> DeserializeSeed<'de> for Name {
-    type Value = Cow<'de, str>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Name {
-    type Value = Cow<'de, str>;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a field's name")
-    }
-
-    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-        Ok(Cow::Borrowed(text))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(Cow::Owned(text.to_owned()))
-    }
 }

@@ -4,20 +4,37 @@
 
 #![forbid(unsafe_code)]
 
+mod earlier;
 mod env;
+mod error;
 mod files;
+mod init_containers;
+mod kinds;
+mod metadata;
+mod mounts;
+mod order;
+mod path;
+mod plan;
+mod quantity;
+mod room;
+mod same;
+mod sets;
+mod system;
 mod template;
+mod volumes;
+
+pub use error::PodError;
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::injection::{Annotation, Injection};
-use crate::json::{Node, Shape, WrongType, covers};
+use crate::injection::Injection;
+use crate::json::{Node, Shape, WrongType};
 use crate::order::sort_and_dedup;
 use crate::requests::{Containers, SecretRequest};
 use crate::settings::Settings;
+use room::Room;
 
 const NAMED: Shape = Shape::Fields(&[("name", Shape::Text)]);
 const CONTAINER: Shape = Shape::Fields(&[("name", Shape::Text), ("env", Shape::ListOf(&NAMED))]);
@@ -51,12 +68,11 @@ pub const SHAPE: Shape = Shape::Fields(&[
 /// The two lists of containers that a Pod has when it is created.
 const CONTAINER_LISTS: [&str; 2] = ["initContainers", "containers"];
 
+/// The field of a Pod's spec that holds the containers that run first.
+const INIT_CONTAINERS: &str = "initContainers";
+
 /// The annotation that says what was injected.
 pub const STATUS_ANNOTATION: &str = "secret-injector/status";
-
-/// What all annotations of a Pod may take together, their keys and values, in bytes
-/// ([TotalAnnotationSizeLimitB](https://github.com/kubernetes/kubernetes/blob/master/staging/src/k8s.io/apimachinery/pkg/api/validation/objectmeta.go)).
-const MOST_ANNOTATIONS: usize = 256 * 1024;
 
 /// A Pod that can be added to.
 #[derive(Debug)]
@@ -78,163 +94,11 @@ impl Addition<'_> {
     }
 }
 
-/// Why the additions cannot be made.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum PodError {
-    /// A field of the Pod has a type that Kubernetes does not know for it.
-    #[error("the Pod is not valid: {0}")]
-    WrongType(#[from] WrongType),
-    /// The Pod has two names for its service account, which are not the same.
-    #[error("the Pod is not valid: its serviceAccountName and its serviceAccount differ; leave serviceAccount out")]
-    TwoServiceAccounts,
-    /// A request names a container that is not there.
-    #[error("{request} names the container {name:?}, which the Pod does not have; it has {existing}")]
-    NoSuchContainer {
-        /// The request.
-        request: String,
-        /// The container.
-        name: String,
-        /// The Pod's containers.
-        existing: String,
-    },
-    /// Two requests want different values in one variable.
-    #[error("{first} and {second} both need the variable {variable:?} in one container; give one of them another name")]
-    VariableClash {
-        /// The variable.
-        variable: String,
-        /// A request.
-        first: String,
-        /// Another one.
-        second: String,
-    },
-    /// A request names a variable that it needs for something else.
-    #[error("{request} names {variable:?} as its further variable, which Flyte's clients need for something else")]
-    ReservedVariable {
-        /// The variable.
-        variable: String,
-        /// The request.
-        request: String,
-    },
-    /// Two requests want different files at one path.
-    #[error("{first} and {second} both need the path {path:?} in one container")]
-    PathClash {
-        /// The path, or the one below which the other is.
-        path: String,
-        /// A request.
-        first: String,
-        /// Another one.
-        second: String,
-    },
-    /// Two requests want different values in one annotation or label.
-    #[error("{first} and {second} need different values in the Pod's {kind} {key:?}")]
-    MetadataClash {
-        /// `annotation` or `label`.
-        kind: &'static str,
-        /// Its key.
-        key: String,
-        /// A request.
-        first: String,
-        /// Another one.
-        second: String,
-    },
-    /// What an operator's template adds has the name or the path of something else in the Pod.
-    #[error(
-        "{request} needs {what} {name:?}, but the Pod or another request has a different one of that name; rename the \
-         Pod's, or put {{id}} into the name in the policy's settings"
-    )]
-    TemplateClash {
-        /// The request.
-        request: String,
-        /// What kind of thing it is.
-        what: &'static str,
-        /// Its name.
-        name: String,
-    },
-    /// The Pod has a mount of its own where a secret has to be mounted.
-    #[error(
-        "the container {container:?} mounts its volume {volume:?} at {path:?}, where {request} has to appear; mount \
-         that volume elsewhere"
-    )]
-    MountClash {
-        /// The container.
-        container: String,
-        /// The Pod's volume.
-        volume: String,
-        /// The path.
-        path: String,
-        /// The request.
-        request: String,
-    },
-    /// The Pod is for Windows, where our init containers do not run.
-    #[error("{request} needs an init container for Linux, but the Pod's os is Windows; use a manager without one")]
-    Windows {
-        /// The request.
-        request: String,
-    },
-    /// The Pod uses up the names that are wanted for volumes or init containers.
-    #[error("{name:?} and a thousand names like it are taken in the Pod; rename its own volumes or containers")]
-    NoFreeName {
-        /// The name.
-        name: String,
-    },
-    /// There is more to add than anybody could store.
-    #[error(
-        "the secrets that the Pod asks for would add more to it than Kubernetes can store (4 MiB, and etcd takes 1.5 MiB \
-         in all); let each request name the containers that need it in secret-injector/requests, or make several Pods"
-    )]
-    TooLarge,
-    /// There is more to go through than there is time for.
-    #[error(
-        "the Pod has so many containers, volumes, mounts or annotations that the secrets it asks for cannot be added in \
-         time; make several Pods"
-    )]
-    TooMany,
-    /// Something that was made here has no JSON form.
-    #[error("what is to be added cannot be written as JSON")]
-    Unwritable,
-}
-
-/// How much may be added to a Pod, in bytes of JSON. Secrets and containers multiply, so that a small request could make
-/// a Pod of hundreds of MiB.
-///
-/// [etcd takes 1.5 MiB](https://etcd.io/docs/latest/dev-guide/limit/) unless it is told otherwise, and Pods are stored as
-/// protobuf, which takes more than a third of their JSON.
-const MOST_ADDED: usize = 4 * 1024 * 1024;
-
 /// How many pairs of a container and a secret are looked at.
 const MOST_PAIRS: usize = 1_000_000;
 
-/// How often something that is to be added is compared with something that is there: what each is compared with each
-/// multiplies too, and the host stops the policy after two seconds.
-const MOST_COMPARISONS: usize = 10_000_000;
-
 /// What a mount takes at least, beside its path and its volume's name.
 const MOUNT_BYTES: usize = 40;
-
-/// What is left of [`MOST_ADDED`] and [`MOST_COMPARISONS`].
-struct Room {
-    bytes: usize,
-    comparisons: usize,
-}
-
-impl Room {
-    const fn new() -> Self {
-        Self {
-            bytes: MOST_ADDED,
-            comparisons: MOST_COMPARISONS,
-        }
-    }
-
-    fn take(&mut self, bytes: usize) -> Result<(), PodError> {
-        self.bytes = self.bytes.checked_sub(bytes).ok_or(PodError::TooLarge)?;
-        Ok(())
-    }
-
-    fn compare(&mut self, times: usize) -> Result<(), PodError> {
-        self.comparisons = self.comparisons.checked_sub(times).ok_or(PodError::TooMany)?;
-        Ok(())
-    }
-}
 
 impl<'a> Pod<'a> {
     /// Takes a document of the [`SHAPE`].
@@ -343,7 +207,7 @@ impl<'a> Pod<'a> {
             .flat_map(|addition| addition.injection.warnings.iter().cloned())
             .collect();
         let mut room = Room::new();
-        let files = files::add(self, additions, settings, &mut room)?;
+        let files = files::add(self, additions, settings, &mut room, &mut warnings)?;
         env::add(self, additions, &files, &mut room, &mut warnings)?;
         self.add_metadata(additions, &mut room, &mut warnings)?;
         self.add_pull_secrets(additions, &mut room)?;
@@ -378,155 +242,6 @@ impl<'a> Pod<'a> {
         }
         Ok(())
     }
-
-    fn add_metadata(
-        &mut self,
-        additions: &[Addition<'_>],
-        room: &mut Room,
-        warnings: &mut Vec<String>,
-    ) -> Result<(), PodError> {
-        let mut annotations: BTreeMap<&str, usize> = BTreeMap::new();
-        let mut labels: BTreeMap<&str, usize> = BTreeMap::new();
-        for (index, addition) in additions.iter().enumerate() {
-            for annotation in &addition.injection.annotations {
-                let value = |injection: &Injection| {
-                    let mut all = injection.annotations.iter();
-                    all.find(|other| other.key == annotation.key)
-                        .map(|other| other.value.clone())
-                };
-                if is_new(&annotation.key, "annotation", index, additions, &mut annotations, value)? {
-                    room.compare(self.metadata_mut("annotations")?.len())?;
-                    room.take(annotation.key.len().saturating_add(annotation.value.len()))?;
-                    self.add_annotation(annotation, warnings)?;
-                }
-            }
-            for (key, text) in &addition.injection.labels {
-                let value = |injection: &Injection| {
-                    let mut all = injection.labels.iter();
-                    all.find(|(other, _)| other == key).map(|(_, other)| other.clone())
-                };
-                if !is_new(key, "label", index, additions, &mut labels, value)? {
-                    continue;
-                }
-                let labels = self.metadata_mut("labels")?;
-                room.compare(labels.len())?;
-                room.take(key.len().saturating_add(text.len()))?;
-                if !labels.iter().any(|(known, _)| known == key) {
-                    labels.push((Cow::Owned(key.clone()), Node::Text(Cow::Owned(text.clone()))));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Adds one annotation; a required one replaces the Pod's own.
-    ///
-    /// # Errors
-    /// [`PodError::WrongType`]
-    fn add_annotation(&mut self, annotation: &Annotation, warnings: &mut Vec<String>) -> Result<(), PodError> {
-        let annotations = self.metadata_mut("annotations")?;
-        let ours = || Node::Text(Cow::Owned(annotation.value.clone()));
-        let Some((_, value)) = annotations.iter_mut().find(|(key, _)| *key == annotation.key) else {
-            annotations.push((Cow::Owned(annotation.key.clone()), ours()));
-            return Ok(());
-        };
-        if annotation.required && value.as_text() != Some(&annotation.value) {
-            *value = ours();
-            warnings.push(format!(
-                "the Pod's annotation {} was replaced: a secret that the Pod asks for needs it",
-                annotation.key
-            ));
-        }
-        Ok(())
-    }
-
-    /// Writes the status annotation, a JSON string; what it held is of no interest. Returns whether there was room for it:
-    /// where there is none, the Pod has no such annotation.
-    ///
-    /// # Errors
-    /// [`PodError::WrongType`]
-    pub fn set_status(&mut self, status: String) -> Result<bool, PodError> {
-        let annotations = self.metadata_mut("annotations")?;
-        let others: usize = annotations
-            .iter()
-            .filter(|(key, _)| key != STATUS_ANNOTATION)
-            .map(|(key, value)| key.len().saturating_add(length(value)))
-            .sum();
-        // Its quotation marks have escapes here, and there are hardly any others.
-        let escapes = status.as_bytes().windows(2).filter(|pair| *pair == br#"\""#).count();
-        let size = status.len().saturating_sub(escapes.saturating_add(2));
-        let fits = others.saturating_add(STATUS_ANNOTATION.len()).saturating_add(size) <= MOST_ANNOTATIONS;
-        if !fits {
-            annotations.retain(|(key, _)| key != STATUS_ANNOTATION);
-            return Ok(false);
-        }
-        let status = Node::Made(status.into());
-        match annotations.iter_mut().find(|(key, _)| key == STATUS_ANNOTATION) {
-            Some((_, value)) => *value = status,
-            None => annotations.push((Cow::Borrowed(STATUS_ANNOTATION), status)),
-        }
-        Ok(true)
-    }
-
-    /// Takes the status annotation away, which says nothing where the policy does not write it.
-    ///
-    /// # Errors
-    /// [`PodError::WrongType`]
-    pub fn remove_status(&mut self) -> Result<(), PodError> {
-        if self.annotations().any(|(key, _)| key == STATUS_ANNOTATION) {
-            self.metadata_mut("annotations")?
-                .retain(|(key, _)| key != STATUS_ANNOTATION);
-        }
-        Ok(())
-    }
-
-    fn metadata_mut(&mut self, field: &'static str) -> Result<&mut Vec<(Cow<'a, str>, Node<'a>)>, WrongType> {
-        self.0
-            .field_mut("metadata", || Node::Object(Vec::new()))?
-            .object_mut(field)
-    }
-
-    fn add_pull_secrets(&mut self, additions: &[Addition<'_>], room: &mut Room) -> Result<(), PodError> {
-        for name in additions
-            .iter()
-            .flat_map(|addition| &addition.injection.image_pull_secrets)
-        {
-            let secrets = self.spec_list("imagePullSecrets")?;
-            room.compare(secrets.len())?;
-            if !secrets.iter().any(|secret| secret.text("name") == Some(name)) {
-                secrets.push(object([("name", Node::Text(Cow::Owned(name.clone())))]));
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Whether no addition before `index` has the annotation or label `key`. `owners` holds those seen so far, `value` takes
-/// the value out of an injection.
-fn is_new<'k>(
-    key: &'k str,
-    kind: &'static str,
-    index: usize,
-    additions: &[Addition<'_>],
-    owners: &mut BTreeMap<&'k str, usize>,
-    value: impl Fn(&Injection) -> Option<String>,
-) -> Result<bool, PodError> {
-    let Some(owner) = owners.get(key) else {
-        owners.insert(key, index);
-        return Ok(true);
-    };
-    let (Some(first), Some(second)) = (additions.get(*owner), additions.get(index)) else {
-        return Ok(false);
-    };
-    if value(&first.injection) == value(&second.injection) {
-        return Ok(false);
-    }
-    Err(PodError::MetadataClash {
-        kind,
-        key: key.to_owned(),
-        first: described(first.request),
-        second: described(second.request),
-    })
 }
 
 /// An object of these fields.
@@ -558,11 +273,6 @@ fn length(node: &Node<'_>) -> usize {
             .sum(),
         Node::List(items) => items.iter().map(|item| length(item).saturating_add(1)).sum(),
     }
-}
-
-/// Whether the item of a list `existing` says all that `ours` says.
-fn says(existing: &Node<'_>, ours: &Value) -> bool {
-    covers(&existing.to_value(), ours)
 }
 
 /// How a request is named in messages: where it stands and what it asks for.

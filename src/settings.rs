@@ -136,6 +136,15 @@ impl Settings {
                  /etc/flyte/secrets",
             ));
         }
+        if let Some((taken, what)) = taken_path(&mount_path) {
+            return Err(fields.invalid(
+                "mountPath",
+                &format!(
+                    "would lie in the way of {taken}, {what}: containers would not start; choose a directory of its own, \
+                     such as /etc/flyte/secrets"
+                ),
+            ));
+        }
         let init_containers = fields.choice(
             "initContainers",
             InitContainers::First,
@@ -236,6 +245,38 @@ fn managers(fields: &mut Fields<'_>) -> Result<Vec<Entry>, SettingsError> {
         ));
     }
     items.into_iter().map(Entry::from_fields).collect()
+}
+
+/// What the kubelet mounts into every container, or the container runtime does not let anything be mounted over.
+const TAKEN_PATHS: &[(&str, &str)] = &[
+    (
+        "/var/run/secrets/kubernetes.io/serviceaccount",
+        "where the service account's token is mounted",
+    ),
+    (
+        "/run/secrets/kubernetes.io/serviceaccount",
+        "where the service account's token is mounted in images whose /var/run is a link to /run",
+    ),
+    ("/etc/hosts", "which the kubelet mounts"),
+    ("/etc/hostname", "which the container runtime mounts"),
+    ("/etc/resolv.conf", "which the container runtime mounts"),
+    ("/dev/termination-log", "which the kubelet mounts"),
+    ("/dev/shm", "which the container runtime mounts"),
+    ("/proc", "which the container runtime mounts"),
+    ("/sys", "which the container runtime mounts"),
+];
+
+/// Returns what a mount at `path` would hide or be hidden by: a path, and what is there.
+fn taken_path(path: &str) -> Option<(&'static str, &'static str)> {
+    let is_at_or_below = |inner: &str, outer: &str| {
+        inner
+            .strip_prefix(outer)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    TAKEN_PATHS
+        .iter()
+        .find(|(taken, _)| is_at_or_below(taken, path) || is_at_or_below(path, taken))
+        .copied()
 }
 
 /// Whether Kubernetes takes `path` as a mount's path and files below it can be named without surprises.

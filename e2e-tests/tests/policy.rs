@@ -271,6 +271,100 @@ fn check(policy: &PolicyModule, case: &Case) -> Result<(), String> {
     Ok(())
 }
 
+/// Managers whose init containers write files, and pairs of what a Pod asked for when it was injected and what its copy asks
+/// for.
+const COPIES: &str = r#"
+- manager: {type: aws}
+  pairs: [[[a, b], [a, c]], [[a, b], [b]], [[a], [a, {group: tls, key: ca.crt, mountRequirement: FILE}]]]
+- manager: {type: aws, client: cli}
+  pairs: [[[a, b], [a, c]], [[{key: a, mountRequirement: ENV_VAR, envVar: A}], [{key: b, mountRequirement: ENV_VAR, envVar: B}]], [[{key: a, mountRequirement: ENV_VAR, envVar: A}, b], [c]]]
+- manager: {type: gcp}
+  pairs: [[[a, b], [a, c]], [[{key: a, containers: [app]}, b], [a]]]
+- manager: {type: azure}
+  pairs: [[[a, b], [a, c]]]
+- manager: {type: confidant, url: "https://c", authKey: k, region: r, image: "c:1", authContext: {to: s}}
+  pairs: [[[a, b], [a, c]]]
+"#;
+
+/// A copy of a Pod that was injected before comes out like the original, whatever it asks for now: nothing of the earlier
+/// injection writes over the new files.
+#[test]
+fn an_earlier_injection_is_replaced() {
+    let policy = PolicyModule::from_file(modules::policy()).expect("run make policy.wasm first");
+    let host = Host::new(Cluster::from_yaml("").unwrap(), Grants::none());
+    let inject = |pod: &Value, settings: &Value| {
+        let request = Review::of_pod(pod.clone()).request;
+        let response = policy.validate(&host, &request, settings).response;
+        assert!(response.allowed, "{}", response.message());
+        let out = response.patched(pod).unwrap();
+        (out, response.warnings.unwrap_or_default())
+    };
+    let copies = yaml::to_json(&yaml::documents(COPIES).unwrap()[0]).unwrap();
+    let mut pairs = 0;
+    for copy in copies.as_array().unwrap() {
+        let kind = &copy["manager"]["type"];
+        let mut manager = copy["manager"].clone();
+        manager["match"] = json!({"groups": ["g*", "arn:*", "https:*"]});
+        for (index, pair) in copy["pairs"].as_array().unwrap().iter().enumerate() {
+            let last = index == 0 && kind == "gcp" || index == 2 && !pair.to_string().contains("ENV_VAR");
+            let settings = json!({
+                "managers": [manager, {"type": "kubernetes"}],
+                "envFiles": !last,
+                "initContainers": if last { "last" } else { "first" },
+            });
+            let fresh = |requests: &Value| {
+                let spec = json!({"containers": [{"name": "app", "image": "app:1"}, {"name": "other", "image": "o:1"}],
+                    "initContainers": [{"name": "own", "image": "own:1"}]});
+                with_requests(&json!({"metadata": {"name": "p"}, "spec": spec}), kind, requests)
+            };
+            let (first, _) = inject(&fresh(&pair[0]), &settings);
+            let (copied, warnings) = inject(&with_requests(&first, kind, &pair[1]), &settings);
+            let (expected, _) = inject(&fresh(&pair[1]), &settings);
+            let show = |pod: &Value| yaml::to_text(pod, None).unwrap_or_default();
+            assert_eq!(
+                copied,
+                expected,
+                "{kind} {pair}: {}\nbut\n{}",
+                show(&copied),
+                show(&expected)
+            );
+            assert!(
+                warnings
+                    .iter()
+                    .any(|warning| warning.contains("left of an earlier injection")),
+                "{kind} {pair}: {warnings:?}"
+            );
+            let (again, warnings) = inject(&copied, &settings);
+            assert_eq!((again, warnings.len()), (copied, 0), "{kind} {pair}: {warnings:?}");
+            pairs += 1;
+        }
+    }
+    assert_eq!(pairs, 10);
+}
+
+/// The Pod with other requests: of a manager's own secrets by their keys, or as they are.
+fn with_requests(pod: &Value, kind: &Value, requests: &Value) -> Value {
+    let request = |request: &Value| {
+        let key = request.as_str().or(request["key"].as_str()).unwrap();
+        let mut full = match kind.as_str() {
+            Some("aws") => json!({"group": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:"}),
+            Some("azure") => json!({"group": format!("https://v.vault.azure.net/secrets/{key}")}),
+            Some("gcp") => json!({"group": format!("g{key}"), "groupVersion": "1"}),
+            _ => json!({"group": "g"}),
+        };
+        full["key"] = json!(key);
+        full["mountRequirement"] = json!("FILE");
+        for (field, value) in request.as_object().into_iter().flatten() {
+            full[field] = value.clone();
+        }
+        full
+    };
+    let requests: Vec<Value> = requests.as_array().unwrap().iter().map(request).collect();
+    let mut pod = pod.clone();
+    pod["metadata"]["annotations"] = json!({"secret-injector/requests": json!(requests).to_string()});
+    pod
+}
+
 fn host(case: &Case) -> Result<Host, String> {
     let documents: Vec<String> = case.cluster.iter().map(|object| format!("---\n{object}\n")).collect();
     let cluster = Cluster::from_yaml(&documents.concat()).map_err(|error| error.to_string())?;

@@ -186,7 +186,7 @@ fn subject(user: &str) -> String {
 fn may_not_read(user: &str, namespace: &str) -> String {
     format!(
         "the policy server, which is {user:?}, may not get Secrets in the namespace {namespace:?}. This would allow it (the \
-         ClusterRole is in deploy/base/rbac.yaml):\n\
+         ClusterRole is in deploy/components/read-secrets):\n\
          apiVersion: rbac.authorization.k8s.io/v1\n\
          kind: RoleBinding\n\
          metadata: {{name: secret-injector-secrets, namespace: {namespace:?}}}\n\
@@ -199,7 +199,7 @@ fn may_not_read(user: &str, namespace: &str) -> String {
 fn may_not_review(user: &str) -> String {
     format!(
         "the policy server, which is {user:?}, may not create SubjectAccessReviews. This would allow it (the ClusterRole is \
-         in deploy/base/rbac.yaml):\n\
+         in deploy/components/authorize):\n\
          apiVersion: rbac.authorization.k8s.io/v1\n\
          kind: ClusterRoleBinding\n\
          metadata: {{name: secret-injector-access-reviews}}\n\

@@ -8,8 +8,9 @@
 use std::collections::BTreeMap;
 
 use super::files::Files;
-use super::{Addition, CONTAINER_LISTS, Pod, PodError, Room, described, says};
-use crate::injection::{EnvValue, EnvVar};
+use super::same::same;
+use super::{Addition, CONTAINER_LISTS, Pod, PodError, Room, described};
+use crate::injection::EnvVar;
 use crate::json::Node;
 
 /// The variables of one container, in the order in which they stand there, and a way to find one by its name.
@@ -93,23 +94,8 @@ fn variables<'v>(
             .get(*position)
             .is_some_and(|(known, _): &(&EnvVar, _)| known.value == variable.value);
         if !same {
-            let request = |owner: usize| {
-                additions
-                    .get(owner)
-                    .map_or_else(String::new, |addition| described(addition.request))
-            };
-            let variable = variable.name.clone();
-            return Err(match owners.get(*position) {
-                Some(other) if other != owner => PodError::VariableClash {
-                    variable,
-                    first: request(*owner),
-                    second: request(*other),
-                },
-                _ => PodError::ReservedVariable {
-                    variable,
-                    request: request(*owner),
-                },
-            });
+            let other = owners.get(*position).copied().unwrap_or(*owner);
+            return Err(clash(&variable.name, *owner, other, additions));
         }
     }
     Ok(Variables {
@@ -117,6 +103,27 @@ fn variables<'v>(
         positions,
         bytes,
     })
+}
+
+/// Two values for one variable: of two requests, or of one that names a variable which it needs for something else.
+fn clash(variable: &str, first: usize, second: usize, additions: &[Addition<'_>]) -> PodError {
+    let request = |owner: usize| {
+        additions
+            .get(owner)
+            .map_or_else(String::new, |addition| described(addition.request))
+    };
+    let variable = variable.to_owned();
+    if first == second {
+        return PodError::ReservedVariable {
+            variable,
+            request: request(first),
+        };
+    }
+    PodError::VariableClash {
+        variable,
+        first: request(first),
+        second: request(second),
+    }
 }
 
 /// Puts `variables` in front of the container's own.
@@ -139,7 +146,7 @@ fn merge(
         else {
             continue;
         };
-        if says_variable(&own, variable, node) {
+        if same(&own.to_value(), &node.to_value()) {
             *place = own;
         } else {
             warnings.push(format!(
@@ -151,19 +158,4 @@ fn merge(
     }
     *env = merged;
     Ok(())
-}
-
-/// Whether the container's own variable is what we would write: we, or somebody before us, have done so already.
-fn says_variable(own: &Node<'_>, variable: &EnvVar, ours: &Node<'_>) -> bool {
-    let empty = matches!(&variable.value, EnvValue::Literal(value) if value.is_empty());
-    if empty {
-        let own = own.to_value();
-        return own.get("valueFrom").is_none()
-            && own
-                .get("value")
-                .and_then(|value| value.as_str())
-                .unwrap_or_default()
-                .is_empty();
-    }
-    says(own, &ours.to_value())
 }

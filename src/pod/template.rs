@@ -7,8 +7,11 @@
 
 use serde_json::Value;
 
-use super::{Addition, CONTAINER_LISTS, MOUNT_BYTES, Pod, PodError, Room, described, read};
-use crate::json::{Node, covers, says_nothing};
+use super::kinds::Kinds;
+use super::mounts::{mount_clash, parent_of, read_only_parent, with_paths};
+use super::same::{runs_the_same, same, same_mount};
+use super::{Addition, CONTAINER_LISTS, MOUNT_BYTES, Pod, PodError, Room, described, path, read};
+use crate::json::Node;
 
 /// The init containers of templates that the Pod has already, by their positions.
 pub(super) fn recognised(pod: &Pod<'_>, additions: &[Addition<'_>]) -> Vec<usize> {
@@ -27,7 +30,8 @@ pub(super) fn recognised(pod: &Pod<'_>, additions: &[Addition<'_>]) -> Vec<usize
             // It may be large, and have the name of every one of ours.
             let mut value = None;
             ours().any(|container| {
-                same_name(existing, container) && runs(value.get_or_insert_with(|| existing.to_value()), container)
+                same_name(existing, container)
+                    && runs_the_same(value.get_or_insert_with(|| existing.to_value()), container)
             })
         })
         .map(|(index, _)| index)
@@ -64,17 +68,28 @@ pub(super) fn add(
             room.compare(volumes.len())?;
             match volumes.iter().find(|existing| same_name(existing, volume)) {
                 None => volumes.push(node(volume)?),
-                Some(existing) if covers(&read(existing, room)?, volume) => {}
+                Some(existing) if same(&read(existing, room)?, volume) => {}
                 Some(_) => return Err(clash(addition, "the volume", volume)),
             }
         }
-        add_mounts(pod, addition, &is_ours, room)?;
+    }
+    if additions.iter().any(|addition| !addition.injection.mounts.is_empty()) {
+        let kinds = Kinds::of(pod);
+        for addition in additions {
+            add_mounts(pod, addition, &is_ours, &kinds, room)?;
+        }
     }
     Ok(())
 }
 
 /// Adds the mounts of one request to the containers that it reaches.
-fn add_mounts(pod: &mut Pod<'_>, addition: &Addition<'_>, is_ours: &[bool], room: &mut Room) -> Result<(), PodError> {
+fn add_mounts(
+    pod: &mut Pod<'_>,
+    addition: &Addition<'_>,
+    is_ours: &[bool],
+    kinds: &Kinds,
+    room: &mut Room,
+) -> Result<(), PodError> {
     if addition.injection.mounts.is_empty() {
         return Ok(());
     }
@@ -90,30 +105,52 @@ fn add_mounts(pod: &mut Pod<'_>, addition: &Addition<'_>, is_ours: &[bool], room
             }
             let mounts = container.list_mut("volumeMounts")?;
             for mount in &addition.injection.mounts {
-                let path = text(mount, "mountPath");
                 room.compare(mounts.len())?;
-                let there = mounts
-                    .iter()
-                    .find(|existing| existing.text("mountPath").map(without_slash) == Some(without_slash(path)));
-                match there {
-                    None => {
-                        room.take(MOUNT_BYTES.saturating_add(path.len()))?;
-                        mounts.push(node(mount)?);
-                    }
-                    Some(existing) if covers(&read(existing, room)?, mount) => {}
-                    Some(existing) => {
-                        return Err(PodError::MountClash {
-                            container: name,
-                            volume: existing.text("name").unwrap_or_default().to_owned(),
-                            path: path.to_owned(),
-                            request: described(addition.request),
-                        });
-                    }
+                if let Some(added) = missing(&name, mounts, mount, kinds, addition, room)? {
+                    room.take(MOUNT_BYTES.saturating_add(text(mount, "mountPath").len()))?;
+                    mounts.push(added);
                 }
             }
         }
     }
     Ok(())
+}
+
+/// Returns the mount that a container has still to get.
+fn missing<'a>(
+    container: &str,
+    mounts: &[Node<'a>],
+    mount: &Value,
+    kinds: &Kinds,
+    addition: &Addition<'_>,
+    room: &mut Room,
+) -> Result<Option<Node<'a>>, PodError> {
+    let path = path::clean(text(mount, "mountPath"));
+    let existing = with_paths(mounts);
+    let there = existing.iter().find(|(other, _)| *other == path);
+    if let Some((_, there)) = there
+        && !same_mount(&read(there, room)?, mount)
+    {
+        return Err(PodError::MountClash {
+            container: container.to_owned(),
+            volume: there.text("name").unwrap_or_default().to_owned(),
+            path: text(mount, "mountPath").to_owned(),
+            request: described(addition.request),
+        });
+    }
+    let ours = node(mount)?;
+    if let Some(parent) = parent_of(&existing, &path)
+        && !kinds.takes_mounts(parent, false)
+    {
+        let path = text(mount, "mountPath");
+        return Err(read_only_parent(container.to_owned(), parent, path, Some(addition)));
+    }
+    if !kinds.takes_mounts(&ours, false)
+        && let Some((_, below)) = existing.iter().find(|(other, _)| path::is_below(other, &path))
+    {
+        return Err(mount_clash(container.to_owned(), below, Some(addition)));
+    }
+    Ok(there.is_none().then_some(ours))
 }
 
 /// Adds an init container where it is not there yet: at `place`, or last. Returns whether it had to be added.
@@ -132,7 +169,7 @@ fn add_init_container(
     }
     let containers = pod.spec_list(CONTAINER_LISTS[0])?;
     if let Some((index, existing)) = containers.iter().enumerate().find(|(_, existing)| taken(existing)) {
-        if !runs(&read(existing, room)?, container) {
+        if !runs_the_same(&read(existing, room)?, container) {
             return Err(clash(addition, "the init container", container));
         }
         if !ours.contains(&index) {
@@ -157,27 +194,8 @@ fn clash(addition: &Addition<'_>, what: &'static str, value: &Value) -> PodError
     }
 }
 
-fn without_slash(path: &str) -> &str {
-    path.trim_end_matches('/')
-}
-
 fn text<'v>(value: &'v Value, field: &str) -> &'v str {
     value.get(field).and_then(Value::as_str).unwrap_or_default()
-}
-
-/// Whether an init container of the Pod does what ours does. Other webhooks may have added mounts and variables to it,
-/// and the API server writes amounts in its own way, so that only what it runs is compared.
-pub(super) fn runs(existing: &Value, ours: &Value) -> bool {
-    ["image", "command", "args", "env", "volumeMounts"].iter().all(|field| {
-        match (existing.get(field), ours.get(field)) {
-            (_, None) => true,
-            (None, Some(ours)) => says_nothing(ours),
-            (Some(Value::Array(existing)), Some(Value::Array(ours))) if matches!(*field, "env" | "volumeMounts") => {
-                ours.iter().all(|item| existing.iter().any(|found| covers(found, item)))
-            }
-            (existing, ours) => existing == ours,
-        }
-    })
 }
 
 fn same_name(existing: &Node<'_>, ours: &Value) -> bool {

@@ -1,0 +1,64 @@
+//! Into which of the Pod's volumes the container runtime can mount something else.
+
+#![forbid(unsafe_code)]
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::Pod;
+use crate::json::Node;
+
+/// What the kubelet fills from the API. It makes the directories in them that other mounts need
+/// ([nested_volumes.go](https://github.com/kubernetes/kubernetes/blob/master/pkg/volume/util/nested_volumes.go)), which
+/// the container runtime cannot: the volumes are mounted read-only.
+const FILLED_BY_KUBELET: [&str; 4] = ["secret", "configMap", "downwardAPI", "projected"];
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    FilledByKubelet,
+    ReadOnly,
+}
+
+/// The volumes of a Pod that are read-only, by their names.
+pub(super) struct Kinds(BTreeMap<String, Kind>);
+
+impl Kinds {
+    /// Looks at the volumes of a Pod.
+    pub(super) fn of(pod: &Pod<'_>) -> Self {
+        let volumes = pod.spec_items("volumes").iter();
+        Self(
+            volumes
+                .filter_map(|volume| Some((volume.text("name")?.to_owned(), kind(volume)?)))
+                .collect(),
+        )
+    }
+
+    /// Returns whether something can be mounted below `mount`: a file, or a directory.
+    pub(super) fn takes_mounts(&self, mount: &Node<'_>, is_file: bool) -> bool {
+        let read_only = mount.get("readOnly").map(Node::to_value) == Some(Value::Bool(true));
+        let shows_a_part = ["subPath", "subPathExpr"].iter().any(|field| {
+            let part = mount.get(field).map(Node::to_value);
+            part.is_some_and(|part| part != Value::String(String::new()))
+        });
+        match mount.text("name").and_then(|name| self.0.get(name)) {
+            Some(Kind::FilledByKubelet) => !shows_a_part && !is_file,
+            Some(Kind::ReadOnly) => false,
+            None => !read_only,
+        }
+    }
+}
+
+fn kind(volume: &Node<'_>) -> Option<Kind> {
+    let Node::Object(fields) = volume else {
+        return None;
+    };
+    let (name, source) = fields
+        .iter()
+        .find(|(field, value)| field != "name" && !matches!(value, Node::Null) && value.to_value() != Value::Null)?;
+    if FILLED_BY_KUBELET.contains(&name.as_ref()) {
+        return Some(Kind::FilledByKubelet);
+    }
+    let read_only = source.to_value().get("readOnly") == Some(&Value::Bool(true));
+    (name == "image" || read_only).then_some(Kind::ReadOnly)
+}

@@ -1,0 +1,233 @@
+//! The files of containers that see the same ones: in which volumes they are, and where these are mounted.
+
+#![forbid(unsafe_code)]
+
+use super::mounts::{Mount, mount_parts};
+use super::plan::{Plan, path_clash};
+use super::volumes::{directory_volume, memory};
+use super::{Addition, PodError};
+use crate::injection::{FileOrigin, SecretFile};
+use crate::managers::Copy;
+use crate::order::sort_by;
+use crate::settings::Settings;
+
+/// What a copy of a secret in a memory volume counts as: an init container may be needed for each.
+const COPY_BYTES: usize = 1024;
+
+/// What a file takes at least, in a volume's list or an init container's arguments, beside its path.
+const FILE_BYTES: usize = 24;
+
+/// A file, and the position of the addition that asks for it.
+type OwnedFile<'f> = (usize, &'f SecretFile);
+
+/// The files of a set, by how they get into a container.
+#[derive(Default)]
+struct SetFiles<'f> {
+    /// From volumes that the kubelet fills, by directory.
+    directories: Vec<(&'f str, Vec<OwnedFile<'f>>)>,
+    /// Written by our init containers.
+    fetched: Vec<OwnedFile<'f>>,
+    /// Written by agents.
+    by_agents: Vec<OwnedFile<'f>>,
+}
+
+impl<'f> SetFiles<'f> {
+    fn new(files: &[OwnedFile<'f>]) -> Self {
+        let mut sorted = Self::default();
+        for (index, file) in files {
+            match &file.origin {
+                FileOrigin::Fetched { .. } => sorted.fetched.push((*index, file)),
+                FileOrigin::Agent { .. } => sorted.by_agents.push((*index, file)),
+                FileOrigin::Secret { .. } | FileOrigin::Csi { .. } => {
+                    let directory = file.volume_directory();
+                    match sorted.directories.iter_mut().find(|(known, _)| *known == directory) {
+                        Some((_, files)) => files.push((*index, file)),
+                        None => sorted.directories.push((directory, vec![(*index, file)])),
+                    }
+                }
+            }
+        }
+        sorted
+    }
+
+    /// The file of a memory volume or an agent that a volume mounted at `directory` would hide.
+    fn hidden_by(&self, directory: &str) -> Option<usize> {
+        let mut others = self.fetched.iter().chain(&self.by_agents);
+        others
+            .find(|(_, file)| file.path.first() == directory)
+            .map(|(owner, _)| *owner)
+    }
+}
+
+impl Plan {
+    /// Plans the volumes and mounts for the containers that see exactly the files of the set `number`.
+    pub(super) fn add_set(
+        &mut self,
+        number: usize,
+        additions: &[Addition<'_>],
+        settings: &Settings,
+        copies: &mut [Vec<Copy>],
+    ) -> Result<(), PodError> {
+        let Some((set, _)) = self.sets.get(number) else {
+            return Ok(());
+        };
+        let files: Vec<OwnedFile<'_>> = set
+            .iter()
+            .filter_map(|index| Some((*index, additions.get(*index)?.injection.file.as_ref()?)))
+            .collect();
+        let bytes = files
+            .iter()
+            .map(|(_, file)| file.path.as_str().len().saturating_add(FILE_BYTES));
+        self.room.take(bytes.sum())?;
+        let files = SetFiles::new(&without_copies(files, additions, settings)?);
+        let mut mounts = Vec::new();
+        self.mount_fetched(&files, additions, settings, copies, &mut mounts)?;
+        self.mount_directories(&files, additions, settings, &mut mounts)?;
+        if let Some((_, set_mounts)) = self.sets.get_mut(number) {
+            *set_mounts = mounts;
+        }
+        Ok(())
+    }
+
+    /// Plans the memory volume for the files that our init containers write.
+    fn mount_fetched(
+        &mut self,
+        files: &SetFiles<'_>,
+        additions: &[Addition<'_>],
+        settings: &Settings,
+        copies: &mut [Vec<Copy>],
+        mounts: &mut Vec<Mount>,
+    ) -> Result<(), PodError> {
+        let Some((owner, _)) = files.fetched.first() else {
+            return Ok(());
+        };
+        let name = additions
+            .get(*owner)
+            .and_then(|addition| settings.managers.get(addition.manager))
+            .map_or("secrets", |entry| entry.manager.files_volume());
+        let volume = self.volume(name, memory())?;
+        for (index, file) in &files.fetched {
+            self.room.take(COPY_BYTES)?;
+            let copy = Copy {
+                volume,
+                path: file.path.as_str().to_owned(),
+                variable: None,
+            };
+            if let Some(copies) = copies.get_mut(*index) {
+                copies.push(copy);
+            }
+        }
+        if files.directories.is_empty() && files.by_agents.is_empty() {
+            mounts.push(Mount {
+                volume,
+                path: settings.mount_path.clone(),
+                sub_path: None,
+                is_file: false,
+                owner: *owner,
+            });
+        } else {
+            // A mount inside of a read-only volume fails where its directory is not there, and an agent's files may
+            // be in a volume at the same path: each part of the memory volume is mounted beside the others instead.
+            mount_parts(&files.fetched, volume, &settings.mount_path, mounts);
+        }
+        Ok(())
+    }
+
+    /// Plans the volumes that the kubelet fills, one for each directory.
+    fn mount_directories(
+        &mut self,
+        files: &SetFiles<'_>,
+        additions: &[Addition<'_>],
+        settings: &Settings,
+        mounts: &mut Vec<Mount>,
+    ) -> Result<(), PodError> {
+        let mount_path = &settings.mount_path;
+        let alone = files.directories.len() == 1 && files.fetched.is_empty() && files.by_agents.is_empty();
+        for (directory, in_directory) in &files.directories {
+            let Some((owner, first)) = in_directory.first() else {
+                continue;
+            };
+            if let Some(other) = files.hidden_by(directory) {
+                return Err(path_clash(
+                    &format!("{mount_path}/{directory}"),
+                    other,
+                    *owner,
+                    additions,
+                ));
+            }
+            let (name, source) = directory_volume(directory, in_directory, first, mount_path, additions)?;
+            let volume = self.volume(&name, source)?;
+            if directory.is_empty() && !alone {
+                // As with the memory volume: nothing can be mounted inside of this one.
+                mount_parts(in_directory, volume, mount_path, mounts);
+                continue;
+            }
+            let path = if directory.is_empty() {
+                mount_path.clone()
+            } else {
+                format!("{mount_path}/{directory}")
+            };
+            mounts.push(Mount {
+                volume,
+                path,
+                sub_path: None,
+                is_file: false,
+                owner: *owner,
+            });
+        }
+        Ok(())
+    }
+}
+
+/// The files without those that are there twice, when no two of them are in each other's way.
+fn without_copies<'f>(
+    files: Vec<(usize, &'f SecretFile)>,
+    additions: &[Addition<'_>],
+    settings: &Settings,
+) -> Result<Vec<(usize, &'f SecretFile)>, PodError> {
+    let mount_path = &settings.mount_path;
+    let manager = |index: usize| additions.get(index).map(|addition| addition.manager);
+    // Compared part by part, a directory stands right before the files in it.
+    let mut order: Vec<(Vec<&str>, usize, &SecretFile)> = files
+        .iter()
+        .map(|(index, file)| (file.path.as_str().split('/').collect(), *index, *file))
+        .collect();
+    sort_by(&mut order, |(parts, index, _), (others, other, _)| {
+        parts.cmp(others).then(index.cmp(other))
+    });
+    let mut copies = Vec::new();
+    for pair in order.windows(2) {
+        let [(parts, index, file), (others, other, other_file)] = pair else {
+            continue;
+        };
+        if parts == others && is_same(file, other_file) && manager(*index) == manager(*other) {
+            copies.push(*other);
+        } else if others.starts_with(parts) {
+            return Err(path_clash(
+                &format!("{mount_path}/{}", file.path.as_str()),
+                *index,
+                *other,
+                additions,
+            ));
+        }
+    }
+    Ok(files.into_iter().filter(|(index, _)| !copies.contains(index)).collect())
+}
+
+/// Whether two files hold the same. A Secret has no versions: that of the group names the volume alone.
+fn is_same(file: &SecretFile, other: &SecretFile) -> bool {
+    match (&file.origin, &other.origin) {
+        (
+            FileOrigin::Secret {
+                secret, key, optional, ..
+            },
+            FileOrigin::Secret {
+                secret: other_secret,
+                key: other_key,
+                optional: other_optional,
+                ..
+            },
+        ) => (secret, key, optional) == (other_secret, other_key, other_optional),
+        (origin, other) => origin == other,
+    }
+}

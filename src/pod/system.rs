@@ -1,0 +1,57 @@
+//! The operating system that a Pod is for.
+
+#![forbid(unsafe_code)]
+
+use serde_json::Value;
+
+use super::{Addition, Pod, PodError, described};
+use crate::injection::FileOrigin;
+use crate::json::Node;
+
+/// The labels of a node that hold its operating system.
+const OS_LABELS: [&str; 2] = ["kubernetes.io/os", "beta.kubernetes.io/os"];
+
+/// Fails for a Pod that cannot run the init containers that fetch secrets.
+pub(super) fn check_system(pod: &Pod<'_>, additions: &[Addition<'_>]) -> Result<(), PodError> {
+    let Some(place) = windows(pod) else {
+        return Ok(());
+    };
+    let fetched = additions.iter().find(|addition| {
+        let file = addition.injection.file.as_ref();
+        file.is_some_and(|file| matches!(file.origin, FileOrigin::Fetched { .. }))
+    });
+    Err(PodError::Windows {
+        request: fetched.map_or_else(String::new, |addition| described(addition.request)),
+        place,
+    })
+}
+
+/// Returns the field that makes it a Pod for Windows. `spec.os` is optional: most Pods choose their nodes by label.
+fn windows(pod: &Pod<'_>) -> Option<&'static str> {
+    if let Some(name) = pod.field("os").and_then(|os| os.text("name")) {
+        return (name == "windows").then_some("spec.os.name");
+    }
+    let selector = pod.field("nodeSelector").map(Node::to_value).unwrap_or_default();
+    let is_windows = |label: &str| selector.get(label).and_then(Value::as_str) == Some("windows");
+    if OS_LABELS.iter().any(|label| is_windows(label)) {
+        return Some("spec.nodeSelector");
+    }
+    let affinity = pod.field("affinity").map(Node::to_value).unwrap_or_default();
+    let terms = affinity
+        .pointer("/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms")
+        .and_then(Value::as_array)?;
+    // A node has to fit one of the terms, and in a term all expressions.
+    let for_windows = |term: &Value| {
+        let expressions = term.get("matchExpressions").and_then(Value::as_array);
+        expressions.is_some_and(|expressions| expressions.iter().any(asks_for_windows))
+    };
+    (!terms.is_empty() && terms.iter().all(for_windows)).then_some("spec.affinity.nodeAffinity")
+}
+
+fn asks_for_windows(expression: &Value) -> bool {
+    let text = |field: &str| expression.get(field).and_then(Value::as_str).unwrap_or_default();
+    let values = expression.get("values").and_then(Value::as_array);
+    OS_LABELS.contains(&text("key"))
+        && text("operator") == "In"
+        && values.is_some_and(|values| !values.is_empty() && values.iter().all(|value| value == "windows"))
+}
