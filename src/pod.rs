@@ -15,7 +15,6 @@ mod mounts;
 mod order;
 mod path;
 mod plan;
-mod quantity;
 mod room;
 mod same;
 mod sets;

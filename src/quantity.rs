@@ -3,6 +3,8 @@
 
 #![forbid(unsafe_code)]
 
+use serde_json::Value;
+
 /// The smallest unit that Kubernetes keeps: it rounds up to 10⁻⁹.
 const DECIMALS: i32 = 9;
 
@@ -30,6 +32,16 @@ pub fn parse(text: &str) -> Option<i128> {
     let shift = exponent.saturating_add(DECIMALS).saturating_sub(places);
     let amount = shifted(amount.saturating_mul(factor), shift);
     Some(if negative { -amount } else { amount })
+}
+
+/// Returns whether both are the same amount. The API server writes `1024Mi` as `1Gi` and `0.1` as `100m`.
+pub fn is_same(first: &Value, second: &Value) -> bool {
+    let amount = |value: &Value| match value {
+        Value::String(text) => parse(text),
+        Value::Number(number) => parse(&number.to_string()),
+        _ => None,
+    };
+    amount(first).is_some_and(|first| amount(second) == Some(first))
 }
 
 /// Returns what a suffix multiplies by: a factor, and a power of ten.
@@ -80,7 +92,9 @@ fn shifted(amount: i128, shift: i32) -> i128 {
 
 #[cfg(test)]
 mod tests {
-    use super::parse;
+    use serde_json::json;
+
+    use super::{is_same, parse};
 
     #[test]
     fn what_is_an_amount() {
@@ -140,6 +154,31 @@ mod tests {
             ("1e50", "1e60"),
         ] {
             assert_eq!(parse(one), parse(other), "{one} and {other}");
+        }
+    }
+
+    #[test]
+    fn amounts_of_json_are_compared() {
+        for (first, second, same) in [
+            (json!("1024Mi"), json!("1Gi"), true),
+            (json!("0.1"), json!("100m"), true),
+            (json!(0.1), json!("100m"), true),
+            (json!(1), json!("1000m"), true),
+            (json!("1.5Gi"), json!("1536Mi"), true),
+            (json!("1e3"), json!("1k"), true),
+            (json!("1E3"), json!("+1000"), true),
+            (json!("1E"), json!("1000P"), true),
+            (json!("0.1n"), json!("1n"), true),
+            (json!("-1"), json!("-1000m"), true),
+            (json!("1M"), json!("1Mi"), false),
+            (json!("1"), json!("-1"), false),
+            (json!("100m"), json!("100M"), false),
+            (json!("much"), json!("much"), false),
+            (json!(""), json!(""), false),
+            (json!("."), json!("0"), false),
+            (json!(true), json!(true), false),
+        ] {
+            assert_eq!(is_same(&first, &second), same, "{first} {second}");
         }
     }
 }

@@ -8,7 +8,7 @@
 use serde_json::{Map, Value};
 
 use super::path;
-use super::quantity::same_amount;
+use crate::quantity;
 
 /// What the API server fills in where it is absent: the field that holds the object, the object's field, and the value
 /// ([defaults.go](https://github.com/kubernetes/kubernetes/blob/master/pkg/apis/core/v1/defaults.go), and the
@@ -177,7 +177,7 @@ fn same_fields(
     let is_amount = |name: &str| matches!(name, "sizeLimit" | "divisor") || matches!(place, "limits" | "requests");
     let same = |name: &str, value: &Value, other: &Value| {
         same_in(name, value, other)
-            || is_amount(name) && same_amount(value, other)
+            || is_amount(name) && quantity::is_same(value, other)
             || is_absent(place, name, value) && is_absent(place, name, other)
     };
     existing
