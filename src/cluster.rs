@@ -5,11 +5,11 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 
-use kubewarden_policy_sdk::host_capabilities::kubernetes::{
-    CanIRequest, GetResourceRequest, ResourceAttributes, SubjectAccessReview, can_i, get_resource,
-};
 use serde::Deserialize;
 
+use crate::host::{
+    CanIRequest, Error, GetResourceRequest, ResourceAttributes, SubjectAccessReview, can_i, get_resource,
+};
 use crate::names;
 
 /// The cluster, as far as the policy needs it.
@@ -305,7 +305,7 @@ fn ask_permission(permission: &Permission) -> Result<bool, ClusterError> {
         },
         disable_cache: false,
     };
-    match can_i(request) {
+    match can_i(&request) {
         Ok(status) => Ok(status.allowed),
         Err(error) => Err(match classify(&error, GRANT_CAN_I) {
             ClusterError::NotFound => ClusterError::Unavailable("SubjectAccessReview is not served".to_owned()),
@@ -316,23 +316,21 @@ fn ask_permission(permission: &Permission) -> Result<bool, ClusterError> {
 
 /// Tells the host's errors apart by their text; it has no codes
 /// ([callback_handler](https://github.com/kubewarden/policy-evaluator/tree/main/src/callback_handler)).
-fn classify(error: &kubewarden_policy_sdk::Error, capability: &'static str) -> ClusterError {
-    use kubewarden_policy_sdk::Error;
+fn classify(error: &Error, capability: &'static str) -> ClusterError {
     match error {
-        Error::HostCall { source, .. } => {
-            let text = source.to_string();
-            if names::find(&text, "Cannot find v1/Secret named").is_some() {
+        Error::Host(text) => {
+            if names::find(text, "Cannot find v1/Secret named").is_some() {
                 ClusterError::NotFound
-            } else if names::find(&text, "has not been granted access to Kubernetes").is_some() {
+            } else if names::find(text, "has not been granted access to Kubernetes").is_some() {
                 ClusterError::NotGranted(GRANT_SECRETS)
-            } else if names::find(&text, "has not been granted access").is_some() {
+            } else if names::find(text, "has not been granted access").is_some() {
                 ClusterError::NotGranted(capability)
             } else {
-                ClusterError::Unavailable(shortened(&text))
+                ClusterError::Unavailable(shortened(text))
             }
         }
         // serde's messages may quote what they could not read.
-        _ => ClusterError::Unavailable("its answer could not be read".to_owned()),
+        Error::Json(_) => ClusterError::Unavailable("its answer could not be read".to_owned()),
     }
 }
 

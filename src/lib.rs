@@ -10,6 +10,7 @@ pub mod access;
 pub mod admission;
 pub mod base64;
 pub mod cluster;
+pub mod host;
 pub mod injection;
 pub mod json;
 pub mod managers;
@@ -21,8 +22,7 @@ pub mod requests;
 pub mod schema;
 pub mod settings;
 
-use kubewarden_policy_sdk::protocol_version_guest;
-use kubewarden_policy_sdk::settings::SettingsValidationResponse;
+use host::SettingsValidationResponse;
 use wapc_guest::{CallResult, register_function};
 
 /// Registers the policy's functions with the host.
@@ -31,7 +31,7 @@ use wapc_guest::{CallResult, register_function};
 pub extern "C" fn wapc_init() {
     register_function("validate", validate);
     register_function("validate_settings", validate_settings);
-    register_function("protocol_version", protocol_version_guest);
+    register_function("protocol_version", host::protocol_version);
 }
 
 fn validate(payload: &[u8]) -> CallResult {

@@ -1,4 +1,4 @@
-//! The commands of the documentation: those for the preview tool are run as they are written, those for make name targets,
+//! The commands of the documentation: those of the tool `secret-injector` are run as they are written, those for make name targets,
 //! and those for a cluster name files that are there.
 
 use std::collections::BTreeSet;
@@ -12,8 +12,10 @@ use e2e_tests::modules;
 use super::markdown::{Document, blocks, code};
 
 /// Files of the reader, and what stands for them where the documentation's commands are run.
-const READERS: [(&str, &str); 6] = [
+const READERS: [(&str, &str); 8] = [
     ("flyte-config.yaml", "e2e-tests/golden/defaults_v2.json"),
+    ("policy.yaml", "deploy/base/policy.yaml"),
+    ("deployment.yaml", "cli/tests/deployment.yaml"),
     ("pod.yaml", "e2e-tests/examples/flyte-files/pod.yaml"),
     ("secrets.yaml", "e2e-tests/examples/flyte-files/cluster.yaml"),
     ("settings.yaml", "e2e-tests/examples/flyte-files/settings.yaml"),
@@ -21,17 +23,18 @@ const READERS: [(&str, &str); 6] = [
     ("new.wasm", "policy.wasm"),
 ];
 
-const PREVIEW: &str = "target/debug/preview";
+const TOOL: &str = "secret-injector";
 
 #[test]
-fn commands_of_the_preview_tool_run() {
+fn commands_of_the_tool_run() {
     let mut run = 0;
     for document in documents() {
         let here = reader(&document.path);
-        for command in commands(&document).iter().filter(|command| command.contains(PREVIEW)) {
+        for command in commands(&document).iter().filter(|command| uses_tool(command)) {
             let output = Command::new("bash")
                 .args(["-euo", "pipefail", "-c", command])
                 .current_dir(&here)
+                .env("PATH", format!("{}:{}", here.join("bin").display(), std::env::var("PATH").unwrap()))
                 .output()
                 .unwrap();
             assert!(
@@ -136,13 +139,13 @@ fn reader(document: &Path) -> PathBuf {
     let name = document.to_string_lossy().replace('/', "-");
     let here = std::env::temp_dir().join(format!("docs-{}-{name}", std::process::id()));
     _ = fs::remove_dir_all(&here);
-    fs::create_dir_all(here.join("target/debug")).unwrap();
+    fs::create_dir_all(here.join("bin")).unwrap();
     let root = modules::repository();
     for entry in ["docs", "deploy", "e2e-tests", "metadata.yml"] {
         symlink(root.join(entry), here.join(entry)).unwrap();
     }
     symlink(modules::policy(), here.join("policy.wasm")).unwrap();
-    symlink(env!("CARGO_BIN_EXE_preview"), here.join(PREVIEW)).unwrap();
+    symlink(env!("CARGO_BIN_EXE_tool"), here.join("bin").join(TOOL)).unwrap();
     for (name, source) in READERS {
         let source = if source == "policy.wasm" {
             modules::policy()
@@ -152,6 +155,12 @@ fn reader(document: &Path) -> PathBuf {
         fs::copy(source, here.join(name)).unwrap();
     }
     here
+}
+
+/// Whether a command, or one in its pipe, is the tool. A command that asks a real cluster is not run.
+fn uses_tool(command: &str) -> bool {
+    let mut programs = command.split('|').filter_map(|part| part.split_whitespace().next());
+    programs.any(|program| program == TOOL) && !command.contains("--kubeconfig") && !command.contains("kubectl ")
 }
 
 /// What stands behind `$ ` in blocks for the console.
