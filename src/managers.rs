@@ -16,6 +16,7 @@ pub mod gcp;
 pub mod global;
 pub mod kubernetes;
 pub mod placeholders;
+mod routing;
 pub mod template;
 pub mod vault;
 
@@ -282,6 +283,9 @@ impl Entry {
         fields.rename(name);
         let matches = Match::from_fields(fields.nested("match")?)?;
         let (manager, own_name) = make(&mut fields)?;
+        if let Some(problem) = routing::problem(manager.as_ref(), &matches.groups) {
+            return Err(fields.invalid("match.groups", problem));
+        }
         fields.finish()?;
         Ok(Self {
             name: own_name.unwrap_or_else(|| (*name).to_owned()),

@@ -115,7 +115,7 @@ async def flyte_files() -> None:
 
 
 @using(
-    {"type": "flyte", "literal": True},
+    {"type": "flyte", "literal": True, "organization": "acme"},
     secrets=["token", flyte.Secret("token", mount=MOUNT), flyte.Secret("Cert.pem", mount=MOUNT)],
 )
 async def flyte_literal() -> None:

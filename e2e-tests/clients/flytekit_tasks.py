@@ -188,13 +188,13 @@ def flyte_any() -> None:
     assert secrets().get(key="token") == "t0k3n"
 
 
-@using({"type": "flyte", "literal": True})
+@using({"type": "flyte", "literal": True, "organization": "acme"})
 @task(secret_requests=[Secret(group="", key="token", mount_requirement=ENV_VAR)])
 def flyte_literal_variable() -> None:
     assert secrets().get(key="token") == "t0k3n"
 
 
-@using({"type": "flyte", "literal": True})
+@using({"type": "flyte", "literal": True, "organization": "acme"})
 @task(secret_requests=[Secret(group="", key="token", mount_requirement=FILE)])
 def flyte_literal_file() -> None:
     assert read_file(secrets().get_secrets_file(key="token")) == secrets().get(key="token") == "t0k3n"

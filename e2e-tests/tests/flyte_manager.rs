@@ -10,9 +10,9 @@ use std::process::{Command, Output};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use e2e_tests::capabilities::{Grants, Host};
 use e2e_tests::cluster::Cluster;
-use e2e_tests::host::PolicyModule;
-use e2e_tests::modules;
+use e2e_tests::host::{Evaluation, PolicyModule};
 use e2e_tests::review::Review;
+use e2e_tests::{modules, yaml};
 use serde_json::{Value, json};
 
 /// Who reads the files; the init container has a user of its own.
@@ -92,6 +92,33 @@ fn files_arrive() {
     }
 }
 
+/// A Pod as Flyte 2 makes it with its chart's defaults gets its secrets with the overlay's settings, and no value is put
+/// into it.
+#[test]
+fn the_overlay_serves_the_pods_of_the_chart() {
+    let path = modules::repository().join("deploy/overlays/flyte2/policy.yaml");
+    let overlay = yaml::documents(&fs::read_to_string(path).unwrap()).unwrap();
+    let settings = yaml::to_json(&overlay[0]).unwrap()["spec"]["settings"].clone();
+    let id = "u__org__flyte__domain__development__project__flytesnacks__key__openai-key";
+    let cluster = || secrets_in_flyte([(id.to_owned(), &b"sk-example"[..])]);
+    let pod = |namespace: &str| {
+        let requests = json!([{"key": "openai-key"}, {"key": "openai-key", "mountRequirement": "FILE"}]);
+        let labels = json!({"organization": "flyte", "project": "flytesnacks", "domain": "development"});
+        task(namespace, labels, &requests)
+    };
+    let evaluation = evaluate(cluster(), pod("flyte"), &settings);
+    assert!(evaluation.response.allowed, "{}", evaluation.response.message());
+    assert_eq!(evaluation.response.warnings, None);
+    let spec = evaluation.mutated_object.unwrap()["spec"].clone();
+    let reference = json!({"secretKeyRef": {"name": format!("{:x}", md5::compute(id)), "key": id}});
+    assert_eq!(spec["containers"][0]["env"][2]["valueFrom"], reference);
+    assert_eq!(spec["volumes"][0]["secret"]["items"][0]["key"], id);
+    assert_eq!(spec["initContainers"], Value::Null);
+    assert_eq!(evaluation.calls.len(), 1, "one read, and no question after permissions");
+    let elsewhere = evaluate(cluster(), pod("flytesnacks-development"), &settings).response;
+    assert!(!elsewhere.allowed && elsewhere.message().contains("podNamespace is \"flyte\""));
+}
+
 #[test]
 fn a_file_that_cannot_be_written_fails_the_container() {
     let work = Directory::new("flyte-manager-full");
@@ -107,43 +134,61 @@ fn a_file_that_cannot_be_written_fails_the_container() {
 
 /// A Pod that asks for each secret as a file, with the variable `FILE_n` for the path of the n-th, as it is mutated.
 fn mutated(secrets: &BTreeMap<&str, Vec<u8>>, mount_path: &str) -> Value {
-    let objects: Vec<Value> = secrets
-        .iter()
-        .map(|(key, value)| {
-            let id = format!("u__org__acme__domain__production__project__shop__key__{key}");
-            let name = format!("{:x}", md5::compute(id.as_bytes()));
-            json!({
-                "apiVersion": "v1",
-                "kind": "Secret",
-                "metadata": {"name": name, "namespace": "flyte"},
-                "data": {id: STANDARD.encode(value)},
-            })
-        })
-        .collect();
+    let ids = secrets.iter().map(|(key, value)| {
+        let id = format!("u__org__acme__domain__production__project__shop__key__{key}");
+        (id, value.as_slice())
+    });
     let requests: Vec<Value> = secrets
         .keys()
         .enumerate()
         .map(|(number, key)| json!({"key": key, "mountRequirement": "FILE", "envVar": format!("FILE_{number}")}))
         .collect();
-    let pod = json!({
+    let labels = json!({"organization": "acme", "project": "shop", "domain": "production"});
+    let pod = task("shop-production", labels, &requests.into());
+    let settings =
+        json!({"mountPath": mount_path, "managers": [{"type": "flyte", "literal": true, "organization": "acme"}]});
+    let evaluation = evaluate(secrets_in_flyte(ids), pod, &settings);
+    assert!(evaluation.response.allowed, "{}", evaluation.response.message());
+    evaluation.mutated_object.unwrap()
+}
+
+/// A Pod that asks for secrets.
+fn task(namespace: &str, labels: Value, requests: &Value) -> Value {
+    json!({
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {
             "name": "task",
-            "namespace": "shop-production",
-            "labels": {"organization": "acme", "project": "shop", "domain": "production"},
-            "annotations": {"secret-injector/requests": Value::from(requests).to_string()},
+            "namespace": namespace,
+            "labels": labels,
+            "annotations": {"secret-injector/requests": requests.to_string()},
         },
         "spec": {"containers": [{"name": "main", "image": "img"}]},
-    });
-    let settings = json!({"mountPath": mount_path, "managers": [{"type": "flyte", "literal": true}]});
+    })
+}
+
+/// The Secrets that `flyte create secret` makes in the namespace `flyte`, by what Flyte calls them.
+fn secrets_in_flyte<'v>(secrets: impl IntoIterator<Item = (String, &'v [u8])>) -> Cluster {
+    let objects: Vec<Value> = secrets
+        .into_iter()
+        .map(|(id, value)| {
+            json!({
+                "apiVersion": "v1",
+                "kind": "Secret",
+                "metadata": {"name": format!("{:x}", md5::compute(id.as_bytes())), "namespace": "flyte"},
+                "data": {id: STANDARD.encode(value)},
+            })
+        })
+        .collect();
     let list = json!({"apiVersion": "v1", "kind": "List", "items": objects});
-    let cluster = Cluster::from_yaml(&list.to_string()).unwrap();
+    Cluster::from_yaml(&list.to_string()).unwrap()
+}
+
+/// The policy's answer where it may read Secrets and ask nothing else.
+fn evaluate(cluster: Cluster, pod: Value, settings: &Value) -> Evaluation {
     let grants = Grants::new([("v1", "Secret")], ["kubernetes/get_resource"]).unwrap();
     let policy = PolicyModule::from_file(modules::policy()).expect("run make policy.wasm first");
-    let evaluation = policy.validate(&Host::new(cluster, grants), &Review::of_pod(pod).request, &settings);
-    assert!(evaluation.response.allowed, "{}", evaluation.response.message());
-    evaluation.mutated_object.unwrap()
+    policy.validate(&Host::new(cluster, grants), &Review::of_pod(pod).request, settings)
 }
 
 /// A directory that has nothing but busybox's tools.

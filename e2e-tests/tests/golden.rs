@@ -134,7 +134,8 @@ impl Vector {
                 "aws" | "gcp" | "azure" => manager["securityContext"] = json!({}),
                 "flyte" => {
                     manager["securityContext"] = json!({});
-                    manager["podNamespace"] = Value::Null;
+                    manager["podNamespace"] = json!("any");
+                    manager["organization"] = json!("any");
                 }
                 _ => {}
             }

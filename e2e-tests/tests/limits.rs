@@ -30,7 +30,7 @@ const EVERY_MANAGER: [&str; 15] = [
     r#"{"managers":[{"type":"azure"}],"envFiles":true}"#,
     r#"{"managers":[{"type":"confidant","image":"c","url":"https://c.example.com","authKey":"k","authContext":{"to":"c"},"region":"r"}],"envFiles":true}"#,
     r#"{"managers":[{"type":"csi"}],"onUnserved":"warn"}"#,
-    r#"{"managers":[{"type":"flyte","podNamespace":null}],"onUnserved":"warn"}"#,
+    r#"{"managers":[{"type":"flyte","podNamespace":"any"}],"onUnserved":"warn"}"#,
     r#"{"managers":[{"type":"template","env":[{"name":"{envVar}","value":"v:{group}#{key}"}]}],"onUnserved":"warn"}"#,
     r#"{"managers":[{"type":"template","path":"{group}/{key}","volumes":[{"name":"agent-{id}","emptyDir":{}}],"volumeMounts":[{"name":"agent-{id}","mountPath":"{mountPath}/{id}"}],"initContainers":[{"name":"agent-{id}","image":"agent","args":["{group}/{key}"]}],"annotations":{"a.example.com/{id}":"{group}"}}],"onUnserved":"warn"}"#,
     r#"{"managers":[{"type":"template","env":[{"name":"{envVar}","value":"v"}],"labels":{"a-{id}":"","b-{id}":"","c-{id}":"","d-{id}":"","e-{id}":"","f-{id}":"","g-{id}":"","h-{id}":"","i-{id}":"","j-{id}":"","k-{id}":"","l-{id}":"","m-{id}":"","n-{id}":"","o-{id}":"","p-{id}":""}}],"onUnserved":"warn"}"#,

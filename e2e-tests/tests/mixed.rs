@@ -58,7 +58,7 @@ fn settings() -> Value {
         {"type": "csi", "match": {"groups": ["csi-*"]}},
         {"type": "template", "match": {"groups": ["bank-*"]},
          "env": [{"name": "{envVar}", "value": "vault:secret/data/{group}#{key}"}]},
-        {"type": "flyte", "match": {"groups": [""]}, "literal": true, "podNamespace": null},
+        {"type": "flyte", "match": {"groups": [""]}, "literal": true, "podNamespace": "any"},
         {"type": "kubernetes"},
     ]})
 }

@@ -2,10 +2,14 @@
 //!
 //! It does what Flyte 2's
 //! [embedded secret manager](https://github.com/flyteorg/flyte/blob/master/flyteplugins/go/tasks/pluginmachinery/secret/embedded_secret_manager.go)
-//! does with its K8s fetcher. A secret belongs to a project, a domain or an organization, and the closest one wins.
+//! does with its K8s fetcher. A secret belongs to a project, a domain or an organization, and the closest one wins. Where
+//! the Secret is in the Pod's namespace, the Pod refers to it; only from another namespace a value is put into the Pod.
 
 #![forbid(unsafe_code)]
 
+mod binding;
+mod files;
+mod labels;
 mod sha256;
 
 use std::fmt::Write as _;
@@ -13,24 +17,19 @@ use std::fmt::Write as _;
 use crate::base64;
 use crate::cluster::ClusterError;
 use crate::injection::{EnvValue, EnvVar, FileOrigin, Injection, RelativePath, SecretFile};
-use crate::managers::fetching::{ContainerSettings, Layout};
-use crate::managers::{ContainerName, Context, Fetch, FetchContainer, Manager, Miss, common, placeholders};
-use crate::md5;
+use crate::managers::fetching::ContainerSettings;
+use crate::managers::{Context, Fetch, FetchContainer, Manager, Miss, common};
 use crate::names;
 use crate::requests::{MountRequirement, SecretRequest};
 use crate::settings::Settings;
 use crate::settings::fields::{Fields, SettingsError};
 
-/// What writes the files where the values are in the Pod: arguments are a path and base64, several times; where a path
-/// follows itself, the value goes on.
-const SCRIPT: &str = include_str!("scripts/flyte.sh");
+use binding::Binding;
+pub use labels::LABELS;
+use labels::{Labels, secret_name};
 
 /// The image that Flyte uses, at a version: `latest` is another one on each node.
 const IMAGE: &str = "public.ecr.aws/docker/library/busybox:1.37.0";
-
-/// The longest part of a value in one argument, which Linux limits to
-/// [128 KiB](https://man7.org/linux/man-pages/man2/execve.2.html); a multiple of four, so that each part is base64.
-const LONGEST_ARGUMENT: usize = 96 * 1024;
 
 /// The volume's name where it is free.
 const VOLUME: &str = "embedded-secret-vol";
@@ -38,12 +37,12 @@ const VOLUME: &str = "embedded-secret-vol";
 /// The manager `flyte`.
 #[derive(Debug)]
 pub struct Flyte {
-    /// Where the Secrets are that are put in as values, and the originals of those for image pulls.
+    /// Where Flyte keeps its Secrets: those of `literal`, and the originals of those for image pulls.
     namespace: String,
-    /// Whether the values themselves are put into the Pod.
+    /// Whether the Secrets are those of `namespace`. Otherwise they are those of the Pod's namespace.
     literal: bool,
-    /// The namespace that the labels of a Pod belong to.
-    pod_namespace: Option<String>,
+    /// What the labels of a Pod have to agree with.
+    binding: Binding,
     /// Whether secrets for image pulls are added to the Pod's `imagePullSecrets`.
     image_pull_secrets: bool,
     /// Who has to be allowed to read a Secret.
@@ -64,73 +63,53 @@ impl Flyte {
         if !names::is_dns_label(&namespace) {
             return Err(fields.invalid("namespace", "is not a namespace's name"));
         }
-        let unbound = fields.is_null("podNamespace");
-        let pod_namespace = fields
-            .take::<String>("podNamespace")?
-            .or_else(|| (!unbound).then(|| "{project}-{domain}".to_owned()));
-        if let Some(template) = &pod_namespace {
-            let sample = Labels {
-                organization: "a",
-                domain: "a",
-                project: "a",
-            };
-            let namespace = sample
-                .expand(template)
-                .map_err(|problem| fields.invalid("podNamespace", &problem))?;
-            if namespace == *template || !names::is_dns_label(&namespace) {
-                return Err(fields.invalid(
-                    "podNamespace",
-                    "is not a namespace's name with {project}, {domain} or {organization} in it; null turns the check off",
-                ));
-            }
-        }
-        // Whoever may run Pods in a namespace may mount its Secrets, and `podNamespace` keeps out whoever may not.
-        // `serviceAccount` would deny the Pods that Flyte starts: their service accounts have no RBAC for Secrets.
+        let literal = fields.take("literal")?.unwrap_or(false);
+        let binding = Binding::from_fields(fields, literal.then_some(namespace.as_str()))?;
+        // Whoever may run Pods in a namespace may mount its Secrets, and the binding of the labels keeps out whoever may
+        // not. `serviceAccount` would deny the Pods that Flyte starts: their service accounts have no RBAC for Secrets.
         let authorize = common::Authorize::from_fields(fields, common::Authorize::None)?;
         Ok(Self {
             namespace,
-            literal: fields.take("literal")?.unwrap_or(false),
-            pod_namespace,
+            literal,
+            binding,
             image_pull_secrets: fields.take("imagePullSecrets")?.unwrap_or(false),
             authorize,
             container: ContainerSettings::from_fields(fields, IMAGE, "100m", "100Mi")?,
         })
     }
 
-    /// Refuses a Pod whose labels belong to another namespace: it would get the secrets of another project.
-    fn check_namespace(&self, labels: &Labels<'_>, context: &Context<'_>) -> Result<(), Miss> {
-        let Some(template) = &self.pod_namespace else {
-            return Ok(());
-        };
-        // The settings are checked: every placeholder is known.
-        let expected = labels.expand(template).unwrap_or_default();
-        if expected == context.namespace {
-            return Ok(());
-        }
-        Err(Miss::Denied(format!(
-            "the Pod's labels say organization {:?}, project {:?} and domain {:?}, whose Pods belong in the namespace \
-             {expected:?}, but this one is in {:?}: correct the labels or run it there (the setting podNamespace is \
-             {template:?})",
-            labels.organization, labels.project, labels.domain, context.namespace
-        )))
-    }
-
-    /// The closest scope that has the secret, and its value.
-    fn find<'l>(&self, key: &str, labels: Labels<'l>, context: &Context<'_>) -> Result<(Found<'l>, Vec<u8>), Miss> {
-        let namespace = if self.literal {
-            &self.namespace
-        } else {
-            context.namespace
-        };
+    /// Finds the secret `key` in its closest scope.
+    ///
+    /// # Errors
+    /// [`Miss::NotHere`] when no scope has it, or when the Secret of a scope has no such key: as in Flyte, wider scopes
+    /// then count no more. [`Miss::Failed`] when the cluster could not be asked.
+    fn find<'l>(
+        &self,
+        key: &str,
+        labels: Labels<'l>,
+        namespace: &str,
+        context: &Context<'_>,
+    ) -> Result<Found<'l>, Miss> {
         let mut looked = String::new();
         for (name, scope) in labels.scopes() {
             let id = scope.secret_id(key);
             let secret = secret_name(&id);
             match context.cluster.secret(namespace, &secret, &[&id]) {
                 Ok(data) => {
-                    if let Some(value) = data.get(&id) {
-                        return Ok((Found { scope, secret, id }, value.to_vec()));
-                    }
+                    let Some(value) = data.get(&id) else {
+                        return Err(Miss::NotHere(format!(
+                            "the {name}'s Secret {secret:?} in the namespace {namespace:?} has no key {id:?}, and wider \
+                             scopes are not looked at then, as in Flyte: create the secret {key:?} again, or delete that \
+                             Secret"
+                        )));
+                    };
+                    let value = value.to_vec();
+                    return Ok(Found {
+                        scope,
+                        secret,
+                        id,
+                        value,
+                    });
                 }
                 Err(ClusterError::NotFound) => {}
                 Err(error) => {
@@ -150,12 +129,12 @@ impl Flyte {
     /// Adds the Secret for image pulls that goes with a secret, where there is one.
     fn add_pull_secret(
         &self,
-        found: &Found<'_>,
+        scope: &Labels<'_>,
         key: &str,
         context: &Context<'_>,
         injection: &mut Injection,
     ) -> Result<(), Miss> {
-        let name = found.scope.pull_secret(key);
+        let name = scope.pull_secret(key);
         if exists(&name, context.namespace, context)? {
             injection.image_pull_secrets.push(name);
         } else if self.namespace != context.namespace && exists(&name, &self.namespace, context)? {
@@ -179,58 +158,32 @@ impl Manager for Flyte {
             return Err(Miss::NotHere("it needs a key".to_owned()));
         }
         let labels = Labels::of(context)?;
-        self.check_namespace(&labels, context)?;
+        self.binding.check(&labels, context.namespace)?;
         let wanted = Wanted::new(request, context.settings)?;
-        let (found, value) = self.find(&request.key, labels, context)?;
         let namespace = if self.literal {
             &self.namespace
         } else {
             context.namespace
         };
+        let found = self.find(&request.key, labels, namespace, context)?;
         self.authorize.check(namespace, &found.secret, context)?;
         let mut injection = Injection {
             source: format!("Secret {namespace}/{}, key {}", found.secret, found.id),
+            warnings: self.binding.warning(&labels, context.namespace).into_iter().collect(),
             ..Injection::default()
         };
         if self.image_pull_secrets {
-            self.add_pull_secret(&found, &request.key, context, &mut injection)?;
+            self.add_pull_secret(&found.scope, &request.key, context, &mut injection)?;
         }
+        let by_reference = namespace == context.namespace;
         match wanted {
             Wanted::Variable(name) => {
-                let value = String::from_utf8(value).ok().filter(|value| !value.contains('\0'));
-                let Some(value) = value else {
-                    return Err(Miss::NotHere(format!(
-                        "the value of the secret {:?} is not text, so that no variable can hold it; ask for a file \
-                         instead",
-                        request.key
-                    )));
-                };
-                let value = if self.literal {
-                    EnvValue::Literal(value)
-                } else {
-                    EnvValue::SecretKey {
-                        secret: found.secret,
-                        key: found.id,
-                        optional: false,
-                    }
-                };
+                let value = found.variable(&request.key, by_reference)?;
                 injection.env = vec![common::prefix_variable(context.settings), EnvVar { name, value }];
             }
             Wanted::File(path) => {
                 injection.env = common::file_variables(request, context.settings, &path)?;
-                let origin = if self.literal {
-                    FileOrigin::Fetched {
-                        arguments: vec![base64::encode(&value)],
-                        variable: None,
-                    }
-                } else {
-                    FileOrigin::Secret {
-                        volume: VOLUME.to_owned(),
-                        secret: found.secret,
-                        key: found.id,
-                        optional: false,
-                    }
-                };
+                let origin = found.file(by_reference);
                 injection.file = Some(SecretFile { path, origin });
             }
         }
@@ -238,40 +191,12 @@ impl Manager for Flyte {
     }
 
     fn fetch(&self, fetch: &Fetch<'_>) -> Vec<FetchContainer> {
-        let layout = Layout::new(fetch);
-        let mut arguments = vec!["sh".to_owned()];
-        for item in fetch.items {
-            let mut parts: Vec<String> = Vec::new();
-            for value in item.arguments {
-                let mut rest = value.as_str();
-                while let Some((part, after)) = rest.split_at_checked(LONGEST_ARGUMENT) {
-                    parts.push(part.to_owned());
-                    rest = after;
-                }
-                parts.push(rest.to_owned());
-            }
-            for copy in &item.copies {
-                for part in &parts {
-                    arguments.push(layout.path(copy));
-                    arguments.push(part.clone());
-                }
-            }
-        }
-        vec![FetchContainer {
-            name: ContainerName::Exact("init-embedded-secret"),
-            spec: self.container.container(&["sh", "-c", SCRIPT], &arguments, &[]),
-            mounts: layout.mounts(),
-        }]
+        vec![files::container(fetch, &self.container)]
     }
 
     fn files_volume(&self) -> &'static str {
         VOLUME
     }
-}
-
-/// What the Secret is called that holds the secret `id`.
-fn secret_name(id: &str) -> String {
-    md5::hexadecimal(id.as_bytes())
 }
 
 /// Whether there is a Secret of that name.
@@ -323,77 +248,54 @@ impl Wanted {
     }
 }
 
-/// Where a secret was found.
+/// A secret that was found.
 struct Found<'l> {
     scope: Labels<'l>,
     /// The Secret's name.
     secret: String,
     /// The key in its data.
     id: String,
+    value: Vec<u8>,
 }
 
-/// The labels that Flyte puts on its Pods.
-pub const LABELS: [&str; 3] = [ORGANIZATION, DOMAIN, PROJECT];
-const ORGANIZATION: &str = "organization";
-const DOMAIN: &str = "domain";
-const PROJECT: &str = "project";
-
-/// The values of [`LABELS`], all of them or those of a wider scope, where the rest is empty.
-#[derive(Debug, Default, Clone, Copy)]
-struct Labels<'l> {
-    organization: &'l str,
-    domain: &'l str,
-    project: &'l str,
-}
-
-impl<'l> Labels<'l> {
-    fn of(context: &Context<'l>) -> Result<Self, Miss> {
-        let label = |name| {
-            context.label(name).filter(|value| !value.is_empty()).ok_or_else(|| {
-                Miss::NotHere(format!(
-                    "the Pod has no label {name:?}; it needs the labels organization, project and domain, as Flyte 2 \
-                     sets them"
-                ))
-            })
+impl Found<'_> {
+    /// Returns what a variable is to hold.
+    ///
+    /// # Errors
+    /// [`Miss::NotHere`] when no variable can hold the value.
+    fn variable(self, key: &str, by_reference: bool) -> Result<EnvValue, Miss> {
+        let text = String::from_utf8(self.value).ok().filter(|text| !text.contains('\0'));
+        let Some(text) = text else {
+            return Err(Miss::NotHere(format!(
+                "the value of the secret {key:?} is not text, so that no variable can hold it; ask for a file instead"
+            )));
         };
-        Ok(Self {
-            organization: label(ORGANIZATION)?,
-            domain: label(DOMAIN)?,
-            project: label(PROJECT)?,
+        Ok(if by_reference {
+            EnvValue::SecretKey {
+                secret: self.secret,
+                key: self.id,
+                optional: false,
+            }
+        } else {
+            EnvValue::Literal(text)
         })
     }
 
-    fn expand(&self, template: &str) -> Result<String, String> {
-        placeholders::expand(
-            template,
-            &[
-                (ORGANIZATION, self.organization.to_owned()),
-                (DOMAIN, self.domain.to_owned()),
-                (PROJECT, self.project.to_owned()),
-            ],
-        )
-    }
-
-    /// From the closest to the widest.
-    fn scopes(self) -> [(&'static str, Self); 3] {
-        let domain = Self { project: "", ..self };
-        let organization = Self { domain: "", ..domain };
-        [("project", self), ("domain", domain), ("organization", organization)]
-    }
-
-    /// What Flyte calls a secret in its store.
-    fn secret_id(&self, key: &str) -> String {
-        format!(
-            "u__org__{}__domain__{}__project__{}__key__{key}",
-            self.organization, self.domain, self.project
-        )
-    }
-
-    /// What Flyte calls the Secret for image pulls that goes with a secret.
-    fn pull_secret(&self, key: &str) -> String {
-        let text = format!("{}:{}:{}:{key}", self.organization, self.domain, self.project);
-        let [first, second, ..] = sha256::digest(text.as_bytes());
-        format!("img-pull-{first:08x}{second:08x}")
+    /// Returns how a file gets the value.
+    fn file(self, by_reference: bool) -> FileOrigin {
+        if by_reference {
+            FileOrigin::Secret {
+                volume: VOLUME.to_owned(),
+                secret: self.secret,
+                key: self.id,
+                optional: false,
+            }
+        } else {
+            FileOrigin::Fetched {
+                arguments: vec![base64::encode(&self.value)],
+                variable: None,
+            }
+        }
     }
 }
 

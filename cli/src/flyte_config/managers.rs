@@ -150,7 +150,8 @@ fn embedded(section: &Value, notes: &mut Vec<Note>) -> Result<Option<Value>, Fly
         container,
         pull_secrets,
     ));
-    let manager = json!({"type": "flyte", "namespace": namespace, "literal": true});
+    // Open-source Flyte 2 has one organization, whose name is a constant.
+    let manager = json!({"type": "flyte", "namespace": namespace, "literal": true, "organization": "flyte"});
     let mut manager = self::container(manager, container, "image");
     if pull_secrets {
         manager["imagePullSecrets"] = json!(true);

@@ -74,9 +74,10 @@ pub(super) fn embedded(namespace: &str, container: &Value, pull_secrets: bool) -
     let mut notes = vec![note(
         "webhook.embeddedSecretManagerConfig",
         format!(
-            "literal: true puts values from the namespace {namespace} into the Pod, as Flyte does. Where the Secrets are \
-             in the Pod's own namespace, leave it out: no value is in the Pod then. The labels that say project and \
-             domain have to fit the Pod's namespace; podNamespace: null turns that off, as in Flyte."
+            "literal: true puts values from the namespace {namespace} into Pods of other namespaces; Pods of that \
+             namespace refer to the Secret. The labels that say project and domain have to fit the Pod's namespace: set \
+             podNamespace to the namespace in which Flyte runs its Pods (configuration.actions.kubernetes.namespace of \
+             its chart, by default flyte). organization: flyte is the one organization of open-source Flyte 2."
         ),
     )];
     let name = container["containerName"].as_str().unwrap_or_default();

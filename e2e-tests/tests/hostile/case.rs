@@ -209,7 +209,7 @@ fn manager(source: &mut Unstructured<'_>) -> Result<Value> {
         json!({"type": "csi"}),
         json!({"type": "csi", "secretProviderClass": "all", "secretName": "db"}),
         json!({"type": "flyte"}),
-        json!({"type": "flyte", "literal": true, "podNamespace": null, "authorize": "serviceAccount"}),
+        json!({"type": "flyte", "literal": true, "podNamespace": "any", "authorize": "serviceAccount"}),
         json!({"type": "template", "name": "bank-vaults", "env": [{"name": "{envVar}", "value": "vault:{group}#{key}"}]}),
         json!({
             "type": "template",
@@ -221,7 +221,8 @@ fn manager(source: &mut Unstructured<'_>) -> Result<Value> {
         }),
     ];
     let mut manager = source.choose(&managers)?.clone();
-    if source.ratio(1, 6)? {
+    // Groups that this manager takes no notice of are no valid settings.
+    if manager["type"] != "flyte" && source.ratio(1, 6)? {
         manager["match"] = json!({"groups": [source.choose(&["d*", "group", "?*"])?], "mounts": ["file"]});
     }
     Ok(manager)
@@ -340,7 +341,8 @@ fn container(source: &mut Unstructured<'_>, name: &str, volumes: &[Value]) -> Re
     let mut container = json!({"name": name, "image": source.choose(&["busybox", "docker.io/amazon/aws-cli:2.37.5"])?});
     let mut env = Vec::new();
     for name in VARIABLES {
-        if source.ratio(1, 6)? {
+        // Groups that this manager takes no notice of are no valid settings.
+        if manager["type"] != "flyte" && source.ratio(1, 6)? {
             let values = [
                 json!({"value": "own $(TOKEN)"}),
                 json!({}),
@@ -449,7 +451,8 @@ fn annotate(source: &mut Unstructured<'_>, pod: &mut Value, requests: &[Value]) 
         ("vault.hashicorp.com/role", "the Pod's own"),
         ("secret-injector/status", "junk"),
     ] {
-        if source.ratio(1, 6)? {
+        // Groups that this manager takes no notice of are no valid settings.
+        if manager["type"] != "flyte" && source.ratio(1, 6)? {
             annotations.insert(key.to_owned(), json!(value));
         }
     }

@@ -5,6 +5,8 @@ use serde_json::{Value, json};
 use crate::admission;
 use crate::cluster::{ClusterError, MemoryCluster};
 
+use super::labels::{Labels, secret_name};
+
 /// The secret `token` in its three scopes: the Secrets' names, which are MD5 sums of the ids, and the ids.
 const PROJECT: [&str; 2] = [
     "3f32b60754c2f15a8a92f018bf6074db",
@@ -153,7 +155,7 @@ fn files_by_reference() {
 #[test]
 fn values_in_the_pod() {
     let cluster = cluster("vault", &[(PROJECT, b"$(HOME) $$ \xc3\xa9"), (CERT, b"\xff\0")]);
-    let settings = json!({"literal": true, "namespace": "vault", "image": "busybox:1"});
+    let settings = json!({"literal": true, "organization": "acme", "namespace": "vault", "image": "busybox:1"});
     let requests = json!([
         {"key": "token", "envVar": "SECRETS"},
         {"key": "Cert.pem", "mountRequirement": "FILE", "envVar": "CERT"},
@@ -198,7 +200,7 @@ fn a_long_value_is_several_arguments() {
     let value = vec![7; 300 * 1024];
     let cluster = cluster("flyte", &[(PROJECT, &value)]);
     let requests = json!([{"key": "token", "mountRequirement": "FILE"}]);
-    let spec = spec(&json!({"literal": true}), &requests, &cluster);
+    let spec = spec(&json!({"literal": true, "organization": "acme"}), &requests, &cluster);
     let arguments = spec["initContainers"][0]["args"].as_array().unwrap();
     assert_eq!(arguments.len(), 1 + 2 * 5);
     assert!(
@@ -217,7 +219,7 @@ fn what_it_does_not_serve() {
         (json!({}), json!({"group": "g"}), &reference, 422, "it needs a key"),
         (json!({}), json!({"key": "token"}), &reference, 422, "is not text"),
         (
-            json!({"literal": true}),
+            json!({"literal": true, "organization": "acme"}),
             json!({"key": "token"}),
             &literal,
             422,
@@ -252,11 +254,11 @@ fn what_it_does_not_serve() {
             "the project's Secret \"3f32b60754c2f15a8a92f018bf6074db\"",
         ),
         (
-            json!({"podNamespace": "{domain}"}),
+            json!({"podNamespace": "{domain}-{project}"}),
             json!({"key": "token"}),
             &reference,
             403,
-            "belong in the namespace \"production\", but this one is in \"shop-production\"",
+            "belong in the namespace \"production-shop\", but this one is in \"shop-production\"",
         ),
         (
             json!({"authorize": "serviceAccount"}),
@@ -266,7 +268,7 @@ fn what_it_does_not_serve() {
             "name: read-3f32b60754c2f15a8a92f018bf6074db, namespace: \"shop-production\"",
         ),
         (
-            json!({"authorize": "serviceAccount", "literal": true}),
+            json!({"authorize": "serviceAccount", "literal": true, "organization": "acme"}),
             json!({"key": "token", "mountRequirement": "FILE"}),
             &literal,
             403,
@@ -282,11 +284,11 @@ fn what_it_does_not_serve() {
 #[test]
 fn a_pod_elsewhere_is_refused_before_anything_is_read() {
     let cluster = cluster("flyte", &[(PROJECT, b"p")]);
-    let settings = json!({"literal": true, "podNamespace": "{organization}-{project}"});
+    let settings = json!({"literal": true, "podNamespace": "{organization}-{project}-{domain}"});
     let (code, message) = refusal(&settings, &json!([{"key": "token"}]), &cluster);
     assert_eq!(code, 403, "{message}");
     assert_eq!(cluster.questions(), [""; 0]);
-    let unbound = json!({"literal": true, "podNamespace": null});
+    let unbound = json!({"literal": true, "podNamespace": "any"});
     let spec = spec(&unbound, &json!([{"key": "token"}]), &cluster);
     assert_eq!(spec["containers"][0]["env"][0]["value"], "p");
 }
@@ -332,14 +334,14 @@ fn names_are_flytes() {
         let (Some(id), Some(organization)) = (output["secret_id"].as_str(), input["org"].as_str()) else {
             continue;
         };
-        let labels = super::Labels {
+        let labels = Labels {
             organization,
             domain: input["domain"].as_str().unwrap(),
             project: input["project"].as_str().unwrap(),
         };
         let key = input["name"].as_str().unwrap();
         assert_eq!(labels.secret_id(key), id, "{vector}");
-        assert_eq!(super::secret_name(id), output["k8s_secret_name"].as_str().unwrap());
+        assert_eq!(secret_name(id), output["k8s_secret_name"].as_str().unwrap());
         assert_eq!(labels.pull_secret(key), output["image_pull_name"].as_str().unwrap());
         checked += 1;
     }
@@ -350,7 +352,6 @@ fn names_are_flytes() {
 fn settings_that_are_refused() {
     for (settings, problem) in [
         (json!({"podNamespace": "{project}-{cluster}"}), "podNamespace"),
-        (json!({"podNamespace": "fixed"}), "podNamespace"),
         (json!({"podNamespace": "{project}-{domain"}), "podNamespace"),
         (json!({"namespace": "Flyte"}), "namespace"),
         (json!({"authorize": "maybe"}), "authorize"),

@@ -1,0 +1,255 @@
+//! What binds the labels of a Pod, which whoever creates the Pod may choose, to something that an operator decides.
+
+#![forbid(unsafe_code)]
+
+use crate::managers::Miss;
+use crate::managers::flyte::labels::{DOMAIN, Labels, ORGANIZATION, PROJECT};
+use crate::names;
+use crate::settings::fields::{Fields, SettingsError};
+
+/// The word with which a setting lets a Pod say what it likes.
+const ANY: &str = "any";
+
+/// The setting `podNamespace` where it is left out.
+const POD_NAMESPACE: &str = "{project}-{domain}";
+
+/// What the labels of a Pod have to agree with.
+#[derive(Debug)]
+pub struct Binding {
+    /// The setting `organization`: the only value of that label; `None` where every value is taken.
+    organization: Option<String>,
+    /// The setting `podNamespace`.
+    pod_namespace: PodNamespace,
+}
+
+/// Where the labels of a Pod count.
+#[derive(Debug)]
+enum PodNamespace {
+    /// In every namespace.
+    Any,
+    /// In this namespace alone.
+    Named(String),
+    /// In the namespace that the labels name.
+    OfLabels(Template),
+}
+
+/// A namespace's name with placeholders for labels.
+#[derive(Debug)]
+struct Template {
+    /// As in the settings.
+    text: String,
+    /// The text with [`MARKERS`] in place of the placeholders.
+    marked: String,
+}
+
+/// Stand for `{organization}`, `{domain}` and `{project}`; no namespace's name can hold them.
+const MARKERS: [char; 3] = ['\u{1}', '\u{2}', '\u{3}'];
+const MARKED: Labels<'_> = Labels {
+    organization: "\u{1}",
+    domain: "\u{2}",
+    project: "\u{3}",
+};
+
+impl Binding {
+    /// Reads the settings `organization` and `podNamespace`. `read_from` is the namespace from which values are put into
+    /// Pods of other namespaces, if they are.
+    ///
+    /// # Errors
+    /// What an operator has to change.
+    pub fn from_fields(fields: &mut Fields<'_>, read_from: Option<&str>) -> Result<Self, SettingsError> {
+        let pod_namespace = PodNamespace::from_fields(fields)?;
+        let given = word(
+            fields,
+            "organization",
+            "write the organization, or any, or leave it out",
+        )?;
+        let organization = given.clone().filter(|organization| organization != ANY);
+        if organization
+            .as_ref()
+            .is_some_and(|text| text.is_empty() || !names::is_label_value(text))
+        {
+            return Err(fields.invalid(ORGANIZATION, "cannot be a label's value"));
+        }
+        if let (Some(namespace), None, PodNamespace::OfLabels(template)) = (read_from, given, &pod_namespace)
+            && !template.marked.contains(MARKED.organization)
+        {
+            return Err(fields.invalid(
+                ORGANIZATION,
+                &format!(
+                    "is missing: with literal: true, the Secrets of all organizations are read from the namespace \
+                     {namespace:?}, and nothing else binds the label organization of a Pod. Write organization: flyte \
+                     for open-source Flyte 2, which has no other; else your organization, or {{organization}} in \
+                     podNamespace; or any, so that a Pod may claim every organization"
+                ),
+            ));
+        }
+        Ok(Self {
+            organization,
+            pod_namespace,
+        })
+    }
+
+    /// Refuses a Pod whose labels claim what is not its own: it would get the secrets of another project.
+    ///
+    /// # Errors
+    /// [`Miss::Denied`] with the setting that decides.
+    pub fn check(&self, labels: &Labels<'_>, namespace: &str) -> Result<(), Miss> {
+        if let Some(organization) = &self.organization
+            && organization != labels.organization
+        {
+            return Err(Miss::Denied(format!(
+                "the Pod's label organization is {:?}, but this manager's setting organization is {organization:?}. If \
+                 the label is right, the setting is not: {TELL}",
+                labels.organization
+            )));
+        }
+        match &self.pod_namespace {
+            PodNamespace::Any => Ok(()),
+            PodNamespace::Named(name) if name == namespace => Ok(()),
+            PodNamespace::Named(name) => Err(Miss::Denied(format!(
+                "this manager's setting podNamespace is {name:?}: Pods in that namespace alone get these secrets, but \
+                 this one is in {namespace:?}. If Flyte runs its Pods here, {TELL}"
+            ))),
+            PodNamespace::OfLabels(template) => template.check(labels, namespace),
+        }
+    }
+
+    /// Returns a warning where the Pod's namespace could belong to other labels as well.
+    ///
+    /// Of all labels that give one namespace, at most one has neither a domain nor an organization that could begin or
+    /// end elsewhere. Only that one is not warned of, so that two projects with one namespace never both go unnoticed.
+    pub fn warning(&self, labels: &Labels<'_>, namespace: &str) -> Option<String> {
+        let PodNamespace::OfLabels(template) = &self.pod_namespace else {
+            return None;
+        };
+        let domain = (DOMAIN, labels.domain, MARKED.domain);
+        let organization = (ORGANIZATION, labels.organization, MARKED.organization);
+        let (label, value, _) = [Some(domain), self.organization.is_none().then_some(organization)]
+            .into_iter()
+            .flatten()
+            .find(|(_, value, marker)| template.splits(value, marker))?;
+        Some(format!(
+            "the namespace {namespace:?} could belong to another project and domain too, because the label {label}, \
+             {value:?}, holds what separates labels in this manager's setting podNamespace, {:?}: the policy cannot tell \
+             whose secrets a Pod there may have. Whoever runs Flyte can give the {label} another name",
+            template.text,
+        ))
+    }
+}
+
+/// What a Pod's author can do about a setting: labels and namespace are Flyte's to write.
+const TELL: &str =
+    "tell the cluster's administrators, who can change it in spec.settings of the ClusterAdmissionPolicy";
+
+impl PodNamespace {
+    fn from_fields(fields: &mut Fields<'_>) -> Result<Self, SettingsError> {
+        const NAME: &str = "podNamespace";
+        let given = word(
+            fields,
+            NAME,
+            "write any so that labels count in every namespace, or leave it out for \"{project}-{domain}\"",
+        )?;
+        let text = given.unwrap_or_else(|| POD_NAMESPACE.to_owned());
+        if text == ANY {
+            return Ok(Self::Any);
+        }
+        Template::new(text)
+            .map(|template| match template.marked.contains(MARKERS) {
+                true => Self::OfLabels(template),
+                false => Self::Named(template.marked),
+            })
+            .map_err(|problem| fields.invalid(NAME, &problem))
+    }
+}
+
+impl Template {
+    fn new(text: String) -> Result<Self, String> {
+        let sample = Labels {
+            organization: "a",
+            domain: "a",
+            project: "a",
+        };
+        if !names::is_dns_label(&sample.expand(&text)?) {
+            return Err(
+                "is not a namespace's name; {project}, {domain} and {organization} may stand in it, and any turns the \
+                 check off"
+                    .to_owned(),
+            );
+        }
+        let template = Self {
+            marked: MARKED.expand(&text)?,
+            text,
+        };
+        let left_out = [(PROJECT, MARKED.project), (DOMAIN, MARKED.domain)]
+            .into_iter()
+            .find(|(_, marker)| !template.marked.contains(marker));
+        if let Some((label, _)) = left_out
+            && template.marked.contains(MARKERS)
+        {
+            return Err(format!(
+                "leaves out {{{label}}}, so that a Pod could claim the secrets of every {label}: name both {{project}} and \
+                 {{domain}}, or one namespace without placeholders, or any, which turns the check off"
+            ));
+        }
+        if template.separators().any(|separator| !separator.contains('-')) {
+            return Err(
+                "needs a - between two placeholders: without it, nobody can tell where one label ends".to_owned(),
+            );
+        }
+        Ok(template)
+    }
+
+    fn check(&self, labels: &Labels<'_>, namespace: &str) -> Result<(), Miss> {
+        // Every placeholder is known: the settings are checked.
+        let expected = labels.expand(&self.text).unwrap_or_default();
+        if expected == namespace {
+            return Ok(());
+        }
+        Err(Miss::Denied(format!(
+            "the Pod's labels say organization {:?}, project {:?} and domain {:?}, whose Pods belong in the namespace \
+             {expected:?}, but this one is in {namespace:?}. This manager's setting podNamespace, {:?}, says so. If the \
+             labels are right, the setting is not: {TELL}, to the name of the namespace if Flyte runs all Pods in one",
+            labels.organization, labels.project, labels.domain, self.text
+        )))
+    }
+
+    /// Returns the texts between two placeholders.
+    fn separators(&self) -> impl Iterator<Item = &str> {
+        let behind_first = self.marked.split_once(MARKERS).map(|(_, rest)| rest);
+        let between = behind_first.and_then(|rest| rest.rsplit_once(MARKERS));
+        between.into_iter().flat_map(|(between, _)| between.split(MARKERS))
+    }
+
+    /// Returns true if `value`, in the place of `marker`, could begin or end elsewhere: beside it stands a separator that
+    /// is also in it.
+    fn splits(&self, value: &str, marker: &str) -> bool {
+        let Some((before, after)) = self.marked.split_once(marker) else {
+            return false;
+        };
+        let before = before.rsplit_once(MARKERS).map(|(_, separator)| separator);
+        let after = after.split_once(MARKERS).map(|(separator, _)| separator);
+        // The separator itself is the first or the last one that is found.
+        before.is_some_and(|separator| {
+            separated(separator, value)
+                .get(1..)
+                .is_some_and(|text| text.contains(separator))
+        }) || after.is_some_and(|separator| {
+            let text = separated(value, separator);
+            text.get(..text.len().saturating_sub(1))
+                .is_some_and(|text| text.contains(separator))
+        })
+    }
+}
+
+fn separated(one: &str, other: &str) -> String {
+    [one, other].concat()
+}
+
+/// Returns the text in the field `name`; an empty field is an error, because what is left of a line that somebody
+/// commented out must not open a gate.
+fn word(fields: &mut Fields<'_>, name: &'static str, advice: &str) -> Result<Option<String>, SettingsError> {
+    if fields.is_null(name) {
+        return Err(fields.invalid(name, &format!("has nothing under it: {advice}")));
+    }
+    fields.take(name)
+}

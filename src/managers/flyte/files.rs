@@ -1,0 +1,41 @@
+//! The init container that writes files where the values are in the Pod.
+
+#![forbid(unsafe_code)]
+
+use crate::managers::fetching::{ContainerSettings, Layout};
+use crate::managers::{ContainerName, Fetch, FetchContainer};
+
+/// Writes the files. The arguments are a path and base64, several times; where a path follows itself, the value goes on.
+const SCRIPT: &str = include_str!("../scripts/flyte.sh");
+
+/// The longest part of a value in one argument, which Linux limits to
+/// [128 KiB](https://man7.org/linux/man-pages/man2/execve.2.html); a multiple of four, so that each part is base64.
+const LONGEST_ARGUMENT: usize = 96 * 1024;
+
+/// Returns the container that writes all files of `fetch`.
+pub fn container(fetch: &Fetch<'_>, settings: &ContainerSettings) -> FetchContainer {
+    let layout = Layout::new(fetch);
+    let mut arguments = vec!["sh".to_owned()];
+    for item in fetch.items {
+        let mut parts: Vec<String> = Vec::new();
+        for value in item.arguments {
+            let mut rest = value.as_str();
+            while let Some((part, after)) = rest.split_at_checked(LONGEST_ARGUMENT) {
+                parts.push(part.to_owned());
+                rest = after;
+            }
+            parts.push(rest.to_owned());
+        }
+        for copy in &item.copies {
+            for part in &parts {
+                arguments.push(layout.path(copy));
+                arguments.push(part.clone());
+            }
+        }
+    }
+    FetchContainer {
+        name: ContainerName::Exact("init-embedded-secret"),
+        spec: settings.container(&["sh", "-c", SCRIPT], &arguments, &[]),
+        mounts: layout.mounts(),
+    }
+}

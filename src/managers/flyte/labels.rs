@@ -1,0 +1,85 @@
+//! The labels of a Pod from which Flyte 2 makes the names of its secrets.
+
+#![forbid(unsafe_code)]
+
+use crate::managers::flyte::sha256;
+use crate::managers::{Context, Miss, placeholders};
+use crate::md5;
+
+/// The labels that Flyte puts on its Pods.
+pub const LABELS: [&str; 3] = [ORGANIZATION, DOMAIN, PROJECT];
+pub const ORGANIZATION: &str = "organization";
+pub const DOMAIN: &str = "domain";
+pub const PROJECT: &str = "project";
+
+/// The values of [`LABELS`]: all of them, or those of a wider scope, where the rest is empty.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Labels<'l> {
+    pub organization: &'l str,
+    pub domain: &'l str,
+    pub project: &'l str,
+}
+
+impl<'l> Labels<'l> {
+    /// Reads the labels of the Pod.
+    ///
+    /// # Errors
+    /// [`Miss::NotHere`] when one is missing.
+    pub fn of(context: &Context<'l>) -> Result<Self, Miss> {
+        let label = |name| {
+            context.label(name).filter(|value| !value.is_empty()).ok_or_else(|| {
+                Miss::NotHere(format!(
+                    "the Pod has no label {name:?}; it needs the labels organization, project and domain, as Flyte 2 \
+                     sets them"
+                ))
+            })
+        };
+        Ok(Self {
+            organization: label(ORGANIZATION)?,
+            domain: label(DOMAIN)?,
+            project: label(PROJECT)?,
+        })
+    }
+
+    /// Returns `template` with the labels in place of its placeholders.
+    ///
+    /// # Errors
+    /// As [`placeholders::expand`].
+    pub fn expand(&self, template: &str) -> Result<String, String> {
+        placeholders::expand(
+            template,
+            &[
+                (ORGANIZATION, self.organization.to_owned()),
+                (DOMAIN, self.domain.to_owned()),
+                (PROJECT, self.project.to_owned()),
+            ],
+        )
+    }
+
+    /// Returns the scopes of a secret, from the closest to the widest.
+    pub fn scopes(self) -> [(&'static str, Self); 3] {
+        let domain = Self { project: "", ..self };
+        let organization = Self { domain: "", ..domain };
+        [("project", self), ("domain", domain), ("organization", organization)]
+    }
+
+    /// Returns what Flyte calls the secret `key` in its store.
+    pub fn secret_id(&self, key: &str) -> String {
+        format!(
+            "u__org__{}__domain__{}__project__{}__key__{key}",
+            self.organization, self.domain, self.project
+        )
+    }
+
+    /// Returns what Flyte calls the Secret for image pulls that goes with the secret `key`.
+    pub fn pull_secret(&self, key: &str) -> String {
+        let text = format!("{}:{}:{}:{key}", self.organization, self.domain, self.project);
+        let [first, second, ..] = sha256::digest(text.as_bytes());
+        format!("img-pull-{first:08x}{second:08x}")
+    }
+}
+
+/// Returns the name of the Secret that holds the secret `id`.
+pub fn secret_name(id: &str) -> String {
+    md5::hexadecimal(id.as_bytes())
+}
