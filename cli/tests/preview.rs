@@ -238,7 +238,7 @@ fn values_of_secrets_are_masked() {
 fn a_policy_brings_its_settings_its_grants_and_its_conditions() {
     let base = fs::read_to_string(repository().join("deploy/base/policy.yaml")).expect("the base");
     let verify = base.replace("- type: kubernetes", "- type: kubernetes\n        verify: true");
-    let ungranted = verify.replace("contextAwareResources:\n    - apiVersion: v1\n      kind: Secret\n", "");
+    let ungranted = verify.replace("  contextAwareResources:\n    - apiVersion: v1\n      kind: Secret\n", "");
     assert!(ungranted != verify);
     let labelled = base.replace("  settings:", "  objectSelector: {matchLabels: {inject: \"yes\"}}\n  settings:");
     let team = base.replace("  settings:", "  objectSelector: {}\n  settings:").replace(
@@ -346,7 +346,7 @@ fn completions_and_man_pages_are_made() {
 #[test]
 fn requests_go_through_encode_and_decode() {
     let encoded = run(&["encode"], "- {group: g, key: k}\n");
-    assert!(encoded.out.contains("    flyte.secrets/s0: m4zg54lqhirgoirannsxsorcnmra\n"), "{encoded:?}");
+    assert!(encoded.out.contains("    flyte.secrets/s0: m4zg54lqhiqcezzcbjvwk5j1eargwiqk\n"), "{encoded:?}");
     let pod = format!("kind: Pod\n{}spec: {{}}\n", encoded.out);
     assert_eq!(run(&["decode", "-"], &pod).out, "- group: g\n  key: k\n  mountRequirement: ANY\n");
 }

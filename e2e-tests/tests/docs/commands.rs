@@ -51,6 +51,26 @@ fn commands_of_the_tool_run() {
     assert!(run >= 6, "only {run} commands were found");
 }
 
+/// Behind a comment `<!-- output of: COMMAND -->` stands what the command prints.
+#[test]
+fn outputs_that_are_shown_are_those_of_the_tool() {
+    let mut compared = 0;
+    for document in documents() {
+        let here = reader(&document.path);
+        for part in document.text.split("<!-- output of: ").skip(1) {
+            let (command, rest) = part.split_once(" -->\n").unwrap();
+            let shown = rest.split_once('\n').unwrap().1.split("```").next().unwrap();
+            let mut arguments = command.split_whitespace();
+            assert_eq!(arguments.next(), Some(TOOL), "{command}");
+            let output = Command::new(here.join("bin").join(TOOL)).args(arguments).current_dir(&here).output().unwrap();
+            assert_eq!(String::from_utf8(output.stdout).unwrap(), shown, "{}: {command}", document.path.display());
+            compared += 1;
+        }
+        fs::remove_dir_all(here).unwrap();
+    }
+    assert!(compared >= 2, "{compared}");
+}
+
 #[test]
 fn make_help_lists_every_target() {
     let output = Command::new("make")
