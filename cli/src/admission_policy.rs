@@ -88,15 +88,25 @@ impl AdmissionPolicy {
                 servers.push(object);
             }
         }
-        let names = || policies.iter().map(|(_, _, policy)| policy["metadata"]["name"].as_str().unwrap_or("?"));
+        let names = || {
+            policies
+                .iter()
+                .map(|(_, _, policy)| policy["metadata"]["name"].as_str().unwrap_or("?"))
+        };
         match policies.as_slice() {
             [(place, numbers, policy)] => {
                 Self::from_object(policy, *numbers, &servers).map_err(|error| Failure::at(place, error))
             }
-            [] => Err(Failure::at(&source.name, "found no ClusterAdmissionPolicy and no AdmissionPolicy")),
+            [] => Err(Failure::at(
+                &source.name,
+                "found no ClusterAdmissionPolicy and no AdmissionPolicy",
+            )),
             _ => Err(Failure::at(
                 &source.name,
-                format!("found several policies ({}); leave one", names().collect::<Vec<_>>().join(", ")),
+                format!(
+                    "found several policies ({}); leave one",
+                    names().collect::<Vec<_>>().join(", ")
+                ),
             )),
         }
     }
@@ -139,7 +149,11 @@ impl AdmissionPolicy {
             _ => vec!["*".to_owned()],
         };
         // An AdmissionPolicy reads no objects of the cluster, whatever it lists.
-        let resources = self.spec.context_aware_resources.as_ref().filter(|_| self.namespace.is_none());
+        let resources = self
+            .spec
+            .context_aware_resources
+            .as_ref()
+            .filter(|_| self.namespace.is_none());
         let metadata = json!({
             "contextAwareResources": resources,
             "hostCapabilities": capabilities,
@@ -160,7 +174,9 @@ impl AdmissionPolicy {
             .or_else(|| {
                 let labels = labels(&pod["metadata"]["labels"]);
                 let mismatch = self.spec.object_selector.as_ref()?.mismatch(&labels)?;
-                Some(format!("its objectSelector asks for {mismatch}, which the Pod's labels do not have"))
+                Some(format!(
+                    "its objectSelector asks for {mismatch}, which the Pod's labels do not have"
+                ))
             })
             .or_else(|| self.by_conditions(request, &pod, &mut notes));
         match obstacle {
@@ -189,7 +205,10 @@ impl AdmissionPolicy {
     pub fn weaknesses(&self) -> Vec<(&'static str, &'static str)> {
         let mut found = Vec::new();
         if self.spec.mode.as_deref() == Some("monitor") {
-            found.push(("spec.mode", "is monitor: every Pod starts without its secrets; set protect"));
+            found.push((
+                "spec.mode",
+                "is monitor: every Pod starts without its secrets; set protect",
+            ));
         }
         if self.spec.mutating != Some(true) {
             found.push(("spec.mutating", "is not true: the policy may not change a Pod"));
@@ -225,7 +244,12 @@ impl AdmissionPolicy {
         let plural = |rule: &Rule| match request.sub_resource.as_deref().filter(|name| !name.is_empty()) {
             None => has(&rule.resources, &resource.resource) || rule.resources.iter().any(|one| one == "*/*"),
             Some(sub) => rule.resources.iter().any(|one| {
-                [format!("{}/{sub}", resource.resource), format!("*/{sub}"), "*/*".to_owned()].contains(one)
+                [
+                    format!("{}/{sub}", resource.resource),
+                    format!("*/{sub}"),
+                    "*/*".to_owned(),
+                ]
+                .contains(one)
             }),
         };
         let fits = |rule: &Rule| {
@@ -252,7 +276,9 @@ impl AdmissionPolicy {
     ) -> Option<String> {
         let namespace = request.namespace.clone().unwrap_or_default();
         if let Some(own) = self.namespace.as_ref().filter(|own| **own != namespace) {
-            return Some(format!("it is an AdmissionPolicy of the namespace {own:?}, and the Pod is in {namespace:?}"));
+            return Some(format!(
+                "it is an AdmissionPolicy of the namespace {own:?}, and the Pod is in {namespace:?}"
+            ));
         }
         let selector = self.spec.namespace_selector.as_ref()?;
         let mut labels = known.cloned().unwrap_or_default();
@@ -302,5 +328,7 @@ impl AdmissionPolicy {
 /// Returns the labels of an object's metadata.
 pub fn labels(labels: &Value) -> BTreeMap<String, String> {
     let labels = labels.as_object().into_iter().flatten();
-    labels.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
+    labels
+        .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
+        .collect()
 }

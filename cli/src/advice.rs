@@ -86,6 +86,12 @@ fn on_manager(index: usize, manager: &Value, count: usize, advice: &mut Advices)
         );
     }
     if kind == "flyte" {
+        if manager["organization"] == "any" {
+            advice.add(
+                setting("organization"),
+                "is any: a Pod may say that it is of every organization; name yours",
+            );
+        }
         on_pod_namespace(manager, &setting("podNamespace"), advice);
     }
     let looks = matches!(kind, "global" | "flyte") || manager["verify"] == true;
@@ -120,7 +126,8 @@ fn on_policy(policy: &AdmissionPolicy, managers: &[Value], open: bool, advice: &
     let authorized = |manager: &Value| {
         matches!(manager["type"].as_str(), Some("global" | "flyte")) && manager["authorize"] != "none"
     };
-    if open && !managers.iter().all(authorized)
+    if open
+        && !managers.iter().all(authorized)
         && let Some(label) = policy.namespace_label()
     {
         advice.add(
@@ -130,9 +137,9 @@ fn on_policy(policy: &AdmissionPolicy, managers: &[Value], open: bool, advice: &
             ),
         );
     }
-    let asks = managers.iter().any(|manager| {
-        matches!(manager["type"].as_str(), Some("global" | "flyte")) || manager["verify"] == true
-    });
+    let asks = managers
+        .iter()
+        .any(|manager| matches!(manager["type"].as_str(), Some("global" | "flyte")) || manager["verify"] == true);
     if asks && !policy.reads_secrets() {
         advice.add(
             "spec.contextAwareResources",

@@ -196,21 +196,37 @@ mod tests {
             (asks, Ok(true)),
             ("!has(object.metadata.namespace)", Ok(true)),
             ("object.metadata.labels['a'] != \"b\"", Ok(false)),
-            ("'a' in object.metadata.labels && object.metadata.name in ['x', 'web-1']", Ok(true)),
-            ("object.metadata.labels.all(k, k.size() >= 1) && size(object.metadata.labels) < 2", Ok(true)),
+            (
+                "'a' in object.metadata.labels && object.metadata.name in ['x', 'web-1']",
+                Ok(true),
+            ),
+            (
+                "object.metadata.labels.all(k, k.size() >= 1) && size(object.metadata.labels) < 2",
+                Ok(true),
+            ),
             ("object.metadata.nothing == 'x' || true", Ok(true)),
             ("(false || object.metadata.name.endsWith('-1')) == true", Ok(true)),
         ] {
             assert_eq!(holds(condition, &scope), expected, "{condition}");
         }
         for (condition, message) in [
-            ("object.metadata.name.matches('w.*')", "this tool does not evaluate the function matches"),
-            ("authorizer.group('')", "this tool does not evaluate the variable authorizer"),
+            (
+                "object.metadata.name.matches('w.*')",
+                "this tool does not evaluate the function matches",
+            ),
+            (
+                "authorizer.group('')",
+                "this tool does not evaluate the variable authorizer",
+            ),
             ("object.metadata.nothing == 'x'", "no such key: nothing"),
             ("object.metadata ? true : false", "this tool does not evaluate \"?\""),
             ("'open", "this tool does not evaluate \"'\""),
         ] {
-            assert_eq!(holds(condition, &scope).unwrap_err().to_string(), message, "{condition}");
+            assert_eq!(
+                holds(condition, &scope).unwrap_err().to_string(),
+                message,
+                "{condition}"
+            );
         }
     }
 }

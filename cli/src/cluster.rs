@@ -117,7 +117,9 @@ impl Cluster {
     pub fn from_files(paths: &[PathBuf]) -> Result<Self, Failure> {
         let mut cluster = Self::default();
         for source in Source::read_all(paths)? {
-            cluster.add_text(&source.text).map_err(|error| Failure::at(&source.name, error))?;
+            cluster
+                .add_text(&source.text)
+                .map_err(|error| Failure::at(&source.name, error))?;
         }
         Ok(cluster)
     }

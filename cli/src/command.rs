@@ -23,8 +23,15 @@ const PLUGIN: &str = "kubectl-secret_injector";
 
 /// Shows what the policy secret-injector-policy does, without a cluster.
 #[derive(Debug, Parser)]
-#[command(name = "secret-injector", version, subcommand_required = true, arg_required_else_help = true)]
-#[command(after_help = "Exit status: 0 the Pods are admitted, the settings are valid; 1 a Pod is rejected; 2 the input or the command is wrong.")]
+#[command(
+    name = "secret-injector",
+    version,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+#[command(
+    after_help = "Exit status: 0 the Pods are admitted, the settings are valid; 1 a Pod is rejected; 2 the input or the command is wrong."
+)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,

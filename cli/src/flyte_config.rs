@@ -19,8 +19,8 @@ use std::{fmt, fmt::Write};
 use serde_json::{Map, Value, json};
 
 pub use deploy::policy;
-pub use input::Found;
 use fields::{Fields, mapping, take};
+pub use input::Found;
 use managers::{FlyteManager, manager_types};
 
 use crate::yaml::{self, YamlError};

@@ -115,7 +115,8 @@ impl Input {
                             "the {name} has no Pod template at {path} (--template-path): neither containers nor spec.containers is below it"
                         ))
                     })?;
-                    self.subjects.push(of_controller(format!("{name} ({path})"), created, reading)?);
+                    self.subjects
+                        .push(of_controller(format!("{name} ({path})"), created, reading)?);
                 }
             }
         }
@@ -191,6 +192,8 @@ fn describe(document: &Yaml, reading: &Reading<'_>) -> String {
         namespace => namespace,
     };
     let namespace = field("namespace").unwrap_or(default);
-    let name = field("name").or_else(|| field("generateName")).unwrap_or("without a name");
+    let name = field("name")
+        .or_else(|| field("generateName"))
+        .unwrap_or("without a name");
     format!("{kind} {namespace}/{name}")
 }

@@ -74,7 +74,11 @@ pub struct KubeCluster {
 
 impl KubeCluster {
     fn ask(&self, method: &str, path: &str, body: &Value) -> Result<Value, Error> {
-        let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
+        let body = if body.is_null() {
+            Vec::new()
+        } else {
+            body.to_string().into_bytes()
+        };
         let request = Request::builder()
             .method(method)
             .uri(path)
@@ -88,7 +92,10 @@ impl KubeCluster {
         let path = format!("/api/v1/namespaces/{namespace}/secrets/{name}");
         let mut secret = self.ask("GET", &path, &Value::Null).map_err(|error| match error {
             Error::Api(status) if status.code == 404 => {
-                format!("Cannot find v1/Secret named '{name}' inside of namespace '{:?}'", Some(namespace))
+                format!(
+                    "Cannot find v1/Secret named '{name}' inside of namespace '{:?}'",
+                    Some(namespace)
+                )
             }
             Error::Api(status) => format!("ApiError: {}", status.message),
             error => unanswered(&format!("the cluster does not answer: {error}")),

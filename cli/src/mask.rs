@@ -25,7 +25,8 @@ impl Mask {
         let mut values = BTreeMap::new();
         let mut bytes = Vec::new();
         for call in calls {
-                let (Some(HostRequest::KubernetesGetResource { kind, name, .. }), Ok(answer)) = (&call.request, &call.answer)
+            let (Some(HostRequest::KubernetesGetResource { kind, name, .. }), Ok(answer)) =
+                (&call.request, &call.answer)
             else {
                 continue;
             };
@@ -76,7 +77,10 @@ impl Mask {
         // The content of a file is an argument of the container that writes it, encoded, and in parts if it is long.
         let decoded = STANDARD.decode(text).unwrap_or_default();
         if decoded.len() >= SHORTEST_PART
-            && let Some((_, shown)) = self.bytes.iter().find(|(value, _)| is_part(&decoded, value) || is_part(value, &decoded))
+            && let Some((_, shown)) = self
+                .bytes
+                .iter()
+                .find(|(value, _)| is_part(&decoded, value) || is_part(value, &decoded))
         {
             return Some(shown.clone());
         }
@@ -124,13 +128,28 @@ mod tests {
             answer: Ok(answer.to_string()),
         }];
         let mut object = json!([
-            "pa$sword", "pa$$sword", "url?pa$sword&x", STANDARD.encode("pa$sword"),
-            STANDARD.encode("k: pa$sword\n"), "x", "box", "", STANDARD.encode("sword"),
+            "pa$sword",
+            "pa$$sword",
+            "url?pa$sword&x",
+            STANDARD.encode("pa$sword"),
+            STANDARD.encode("k: pa$sword\n"),
+            "x",
+            "box",
+            "",
+            STANDARD.encode("sword"),
         ]);
         Mask::of(&calls).apply(&mut object);
         let shown = "<the value of k in the Secret db>";
         let expected = json!([
-            shown, shown, format!("url?{shown}&x"), shown, shown, "<the value of short in the Secret db>", "box", "", shown,
+            shown,
+            shown,
+            format!("url?{shown}&x"),
+            shown,
+            shown,
+            "<the value of short in the Secret db>",
+            "box",
+            "",
+            shown,
         ]);
         assert_eq!(object, expected);
     }

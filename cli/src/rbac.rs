@@ -50,9 +50,7 @@ impl Rbac {
     fn by_cluster_role_binding(&self, user: &User, wanted: &ResourceAttributes) -> Option<Reason> {
         let binding = self.cluster_role_bindings.iter().find(|binding| {
             user.is_any_of(binding.subjects.as_deref(), None)
-                && self
-                    .rules(&binding.role_ref, None)
-                    .any(|rule| covers(rule, wanted))
+                && self.rules(&binding.role_ref, None).any(|rule| covers(rule, wanted))
         })?;
         let name = binding.metadata.name.as_str();
         Some(reason("ClusterRoleBinding", name, &binding.role_ref, user))
@@ -187,4 +185,48 @@ fn reason(kind: &str, name: &str, role: &RoleRef, user: &User) -> Reason {
         "RBAC: allowed by {kind} \"{name}\" of {} \"{}\" to User \"{}\"",
         role.kind, role.name, user.name
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::cluster::Cluster;
+
+    use super::*;
+
+    #[test]
+    fn aggregated_cluster_roles_have_the_rules_of_others() {
+        let cluster = Cluster::from_yaml(
+            r#"{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRole, metadata: {name: all},
+ aggregationRule: {clusterRoleSelectors: [{matchLabels: {to: all}}]},
+ rules: [{apiGroups: [""], resources: [secrets], verbs: [delete]}]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: part, labels: {to: all}}
+rules: [{apiGroups: [""], resources: [secrets], verbs: [get]}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: b, namespace: team-a}
+roleRef: {kind: ClusterRole, name: all}
+subjects: [{kind: User, name: alice}]
+"#,
+        )
+        .unwrap();
+        let may = |verb: &str| {
+            let review = SubjectAccessReview {
+                user: "alice".to_owned(),
+                groups: None,
+                resource_attributes: ResourceAttributes {
+                    namespace: Some("team-a".to_owned()),
+                    resource: "secrets".to_owned(),
+                    verb: verb.to_owned(),
+                    ..ResourceAttributes::default()
+                },
+            };
+            cluster.can_i(&review).allowed
+        };
+        assert!(may("get"));
+        assert!(!may("delete"), "the controller replaces the rules of its own");
+    }
 }

@@ -111,7 +111,11 @@ impl AdmissionResponse {
         let message = self.status.as_mut().and_then(|status| status.message.as_mut());
         let warnings = self.warnings.iter_mut().flatten();
         let annotations = self.audit_annotations.iter_mut().flat_map(BTreeMap::values_mut);
-        message.into_iter().chain(warnings).chain(annotations).for_each(|text| mask.apply_to_text(text));
+        message
+            .into_iter()
+            .chain(warnings)
+            .chain(annotations)
+            .for_each(|text| mask.apply_to_text(text));
     }
 
     /// `object` with the patch applied: what the API server goes on with.

@@ -5,7 +5,8 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::{
-    admission_policy::AdmissionPolicy, capabilities::Host, failure::Failure, settings, source::Source, wasm::PolicyModule, yaml,
+    admission_policy::AdmissionPolicy, capabilities::Host, failure::Failure, settings, source::Source,
+    wasm::PolicyModule, yaml,
 };
 
 /// Settings with their source.

@@ -89,7 +89,11 @@ impl fmt::Display for Place<'_> {
 /// Follows the path at the front of a message through lines in block style.
 fn find_field(text: &str, first: usize, message: &str) -> Option<usize> {
     let lines: Vec<&str> = text.lines().collect();
-    let end = lines.iter().enumerate().skip(first).find(|(_, line)| line.starts_with("---"));
+    let end = lines
+        .iter()
+        .enumerate()
+        .skip(first)
+        .find(|(_, line)| line.starts_with("---"));
     let end = end.map_or(lines.len(), |(index, _)| index);
     let lines = lines.get(first.saturating_sub(1)..end)?;
     let (mut position, mut found) = (0, None);
@@ -146,7 +150,13 @@ fn item(lines: &[&str], number: usize) -> Option<usize> {
     let first = lines.iter().skip(1).position(|line| is_item(line))? + 1;
     let depth = indent(lines.get(first)?);
     let of_list = |(_, line): &(usize, &&str)| is_item(line) && indent(line) == depth;
-    lines.iter().enumerate().skip(first).filter(of_list).nth(number).map(|(index, _)| index)
+    lines
+        .iter()
+        .enumerate()
+        .skip(first)
+        .filter(of_list)
+        .nth(number)
+        .map(|(index, _)| index)
 }
 
 #[cfg(test)]

@@ -109,7 +109,11 @@ pub fn created(owner: &Yaml) -> Option<Result<Created, &'static str>> {
     let mut pod = pod_of(owner, template);
     let metadata = child_of(&mut pod, "metadata");
     let pod_name = kind.pod.replace("{name}", owner_name);
-    let field = if pod_name.ends_with('-') { "generateName" } else { "name" };
+    let field = if pod_name.ends_with('-') {
+        "generateName"
+    } else {
+        "name"
+    };
     metadata.insert(field.into(), pod_name.into());
     let labels = child_of(metadata, "labels");
     for (label, value) in kind.labels {
@@ -179,7 +183,6 @@ fn pod_of(owner: &Yaml, template: &Yaml) -> Mapping {
 fn text<'y>(object: &'y Yaml, field: &str) -> Option<&'y str> {
     object.get("metadata")?.get(field)?.as_str()
 }
-
 
 /// The mapping under `field`, made where there is none.
 fn child_of<'m>(object: &'m mut Mapping, field: &str) -> &'m mut Mapping {

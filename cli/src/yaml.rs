@@ -76,7 +76,11 @@ fn yaml_documents(text: &str) -> Result<Vec<Yaml>, YamlError> {
 
 /// Returns the error of the notation that the author more likely meant: keys in quotes, or nothing behind the brace, are JSON.
 fn likelier(text: &str, json: serde_json::Error, yaml: YamlError) -> YamlError {
-    let first = text.trim_start().chars().skip(1).find(|character| !character.is_whitespace());
+    let first = text
+        .trim_start()
+        .chars()
+        .skip(1)
+        .find(|character| !character.is_whitespace());
     match first {
         Some('"' | '{' | '[') | None => json.into(),
         Some(_) => yaml,
@@ -208,14 +212,23 @@ mod tests {
             ("{\"a\": 1}\n{\"b\": 2}", vec![(1, 1), (2, 1)]),
             ("", vec![]),
         ] {
-            let found: Vec<_> = located(text).unwrap().iter().map(|one| (one.number, one.line)).collect();
+            let found: Vec<_> = located(text)
+                .unwrap()
+                .iter()
+                .map(|one| (one.number, one.line))
+                .collect();
             assert_eq!(found, places, "{text}");
         }
     }
 
     #[test]
     fn errors_are_those_of_the_notation_that_was_meant() {
-        for (text, expected) in [("{", "not JSON"), ("{\"a\": ]", "not JSON"), ("{a: 1", "not YAML"), ("a: [", "not YAML")] {
+        for (text, expected) in [
+            ("{", "not JSON"),
+            ("{\"a\": ]", "not JSON"),
+            ("{a: 1", "not YAML"),
+            ("a: [", "not YAML"),
+        ] {
             let error = documents(text).unwrap_err().to_string();
             assert!(error.starts_with(expected), "{text}: {error}");
         }

@@ -84,10 +84,17 @@ fn configurations_become_settings_that_the_policy_takes() {
         assert_eq!(case.error, None, "{name}: {:?}", conversion.settings);
         let text = conversion.to_yaml().unwrap();
         assert_eq!(Some(&conversion.settings), case.settings.as_ref(), "{name}:\n{text}");
-        assert_eq!(settings::from_text(&text).unwrap(), conversion.settings, "{name}: the YAML is the settings");
+        assert_eq!(
+            settings::from_text(&text).unwrap(),
+            conversion.settings,
+            "{name}: the YAML is the settings"
+        );
         let notes: Vec<String> = conversion.notes.iter().map(ToString::to_string).collect();
         for part in &case.notes {
-            assert!(notes.iter().any(|note| note.contains(part.as_str())), "{name}: no note {part:?} in {notes:#?}");
+            assert!(
+                notes.iter().any(|note| note.contains(part.as_str())),
+                "{name}: no note {part:?} in {notes:#?}"
+            );
         }
         assert_eq!(notes.len(), case.notes.len(), "{name}: {notes:#?}");
         let deployed = flyte_config::policy(&conversion).unwrap();
@@ -95,7 +102,9 @@ fn configurations_become_settings_that_the_policy_takes() {
             assert!(deployed.contains(part.as_str()), "{name}: no {part:?} in\n{deployed}");
         }
         assert_eq!(settings::from_text(&deployed).unwrap(), conversion.settings, "{name}");
-        let validity = policy.validate_settings(&Host::isolated(), &conversion.settings).unwrap();
+        let validity = policy
+            .validate_settings(&Host::isolated(), &conversion.settings)
+            .unwrap();
         assert!(validity.valid, "{name}: {:?}", validity.message);
     }
 }

@@ -78,7 +78,10 @@ fn pod(name: &str) -> String {
 }
 
 fn workload(kind: &str, template: &str) -> String {
-    format!("apiVersion: x/v1\nkind: {kind}\nmetadata: {{name: web, namespace: team-a}}\n{}", template)
+    format!(
+        "apiVersion: x/v1\nkind: {kind}\nmetadata: {{name: web, namespace: team-a}}\n{}",
+        template
+    )
 }
 
 const TEMPLATE: &str = r#"{metadata: {labels: {app: web}, annotations: {secret-injector/requests: '[{"group": "db", "key": "password", "mountRequirement": "ENV_VAR"}]'}}, spec: {containers: [{name: app, image: x}]}}"#;
@@ -108,8 +111,21 @@ fn workloads_are_shown_as_the_pods_of_their_controllers() {
 
 #[test]
 fn custom_resources_name_the_place_of_their_template() {
-    let spark = workload("SparkApplication", &format!("spec: {{driver: {{template: {TEMPLATE}}}}}\n"));
-    let good = run(&["preview", "-", "--template-path", "spec.driver.template", "-o", "summary"], &spark);
+    let spark = workload(
+        "SparkApplication",
+        &format!("spec: {{driver: {{template: {TEMPLATE}}}}}\n"),
+    );
+    let good = run(
+        &[
+            "preview",
+            "-",
+            "--template-path",
+            "spec.driver.template",
+            "-o",
+            "summary",
+        ],
+        &spark,
+    );
     assert_eq!(good.status, 0, "{good:?}");
     assert!(good.out.contains("db/password"), "{good:?}");
     let bad = run(&["preview", "-", "--template-path", "spec.executor.template"], &spark);
@@ -121,7 +137,11 @@ fn custom_resources_name_the_place_of_their_template() {
     );
     let none = run(&["preview", "-"], &spark);
     assert_eq!(none.status, 2);
-    assert!(none.err.contains("but SparkApplication team-a/web; for a custom resource, name the place"), "{none:?}");
+    assert!(
+        none.err
+            .contains("but SparkApplication team-a/web; for a custom resource, name the place"),
+        "{none:?}"
+    );
 }
 
 #[test]
@@ -131,10 +151,21 @@ fn several_pods_are_shown_one_after_another() {
     let run_all = |more: &[&str]| run(&[&["preview", &all[0], &all[1]], more].concat(), "");
     let diff = run_all(&[]);
     assert_eq!(diff.status, 0, "{diff:?}");
-    let headings = ["==> Pod team-a/one\n", "==> Pod default/two\nadmitted unchanged", "==> Pod default/three\n"];
-    assert!(headings.iter().all(|heading| diff.out.contains(heading)), "{}", diff.out);
+    let headings = [
+        "==> Pod team-a/one\n",
+        "==> Pod default/two\nadmitted unchanged",
+        "==> Pod default/three\n",
+    ];
+    assert!(
+        headings.iter().all(|heading| diff.out.contains(heading)),
+        "{}",
+        diff.out
+    );
     let json: Value = serde_json::from_str(&run_all(&["-o", "json"]).out).expect("JSON");
-    assert_eq!((&json["kind"], json["items"].as_array().map(Vec::len)), (&"List".into(), Some(3)));
+    assert_eq!(
+        (&json["kind"], json["items"].as_array().map(Vec::len)),
+        (&"List".into(), Some(3))
+    );
     assert_eq!(run_all(&["-o", "yaml"]).out.matches("\n---\n").count(), 2);
     let patches: Value = serde_json::from_str(&run_all(&["-o", "patch"]).out).expect("JSON");
     assert_eq!(patches[0]["object"], "Pod team-a/one");
@@ -148,13 +179,41 @@ const LIST: &str = r#"{"apiVersion": "v1", "kind": "List", "items": [
 
 #[test]
 fn rejections_read_as_those_of_the_api_server() {
-    let files = Files::new("rejections", &[("settings.yaml", "managers: [{type: kubernetes, verify: true}]"), ("none.yaml", "")]);
+    let files = Files::new(
+        "rejections",
+        &[
+            ("settings.yaml", "managers: [{type: kubernetes, verify: true}]"),
+            ("none.yaml", ""),
+        ],
+    );
     let settings = files.path("settings.yaml");
-    let rejected = run(&["preview", "-", "--settings", &settings, "--cluster", &files.path("none.yaml")], &pod("p"));
+    let rejected = run(
+        &[
+            "preview",
+            "-",
+            "--settings",
+            &settings,
+            "--cluster",
+            &files.path("none.yaml"),
+        ],
+        &pod("p"),
+    );
     assert_eq!(rejected.status, 1);
     let start = "rejected (code 422): admission webhook \"clusterwide-00-secret-injector.kubewarden.admission\" denied the request: ";
     assert!(rejected.out.starts_with(start), "{rejected:?}");
-    let json = run(&["preview", "-", "--settings", &settings, "--cluster", &files.path("none.yaml"), "-o", "json"], &pod("p"));
+    let json = run(
+        &[
+            "preview",
+            "-",
+            "--settings",
+            &settings,
+            "--cluster",
+            &files.path("none.yaml"),
+            "-o",
+            "json",
+        ],
+        &pod("p"),
+    );
     assert_eq!((json.status, json.out.as_str()), (1, ""));
     assert!(json.err.starts_with(start), "{json:?}");
 
@@ -174,30 +233,54 @@ fn input_that_is_wrong_is_told_with_its_place() {
         "wrong",
         &[
             ("broken.yaml", "kind: Pod\nmetadata: [\n"),
-            ("settings.yaml", "# about\nmanagers:\n- type: kubernetes\n  verfy: true\n"),
-            ("policy.yaml", "apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: x}\n"),
+            (
+                "settings.yaml",
+                "# about\nmanagers:\n- type: kubernetes\n  verfy: true\n",
+            ),
+            (
+                "policy.yaml",
+                "apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: x}\n",
+            ),
             ("service.yaml", "apiVersion: v1\nkind: Service\nmetadata: {name: x}\n"),
-            ("deployment.yaml", "---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: x}\nspec: {}\n"),
+            (
+                "deployment.yaml",
+                "---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: x}\nspec: {}\n",
+            ),
             ("text.yaml", "no object\n"),
             ("pod.yaml", &pod("p")),
         ],
     );
     let pod = files.path("pod.yaml");
     for (arguments, message) in [
-        (vec!["preview", "missing.yaml"], "cannot read missing.yaml: No such file or directory (os error 2)"),
+        (
+            vec!["preview", "missing.yaml"],
+            "cannot read missing.yaml: No such file or directory (os error 2)",
+        ),
         (vec!["preview", &files.path("broken.yaml")], "broken.yaml: not YAML: "),
-        (vec!["preview", &files.path("service.yaml")], "found no Pod and nothing with a Pod template, but Service default/x"),
+        (
+            vec!["preview", &files.path("service.yaml")],
+            "found no Pod and nothing with a Pod template, but Service default/x",
+        ),
         (
             vec!["preview", &files.path("deployment.yaml")],
             "deployment.yaml, document 1, line 2: the Deployment default/x has no Pod template at spec.template",
         ),
-        (vec!["preview", &files.path("text.yaml")], "text.yaml, document 1, line 1: this is no Kubernetes object"),
+        (
+            vec!["preview", &files.path("text.yaml")],
+            "text.yaml, document 1, line 1: this is no Kubernetes object",
+        ),
         (
             vec!["preview", &pod, "--settings", &files.path("settings.yaml")],
             "settings.yaml, document 1, line 4: invalid settings: managers[0] (kubernetes).verfy is not a setting",
         ),
-        (vec!["preview", &pod, "--policy", &files.path("policy.yaml")], "policy.yaml: found no ClusterAdmissionPolicy"),
-        (vec!["preview", &pod, "--cluster", "missing.yaml"], "cannot read missing.yaml: No such file or directory (os error 2)\n"),
+        (
+            vec!["preview", &pod, "--policy", &files.path("policy.yaml")],
+            "policy.yaml: found no ClusterAdmissionPolicy",
+        ),
+        (
+            vec!["preview", &pod, "--cluster", "missing.yaml"],
+            "cannot read missing.yaml: No such file or directory (os error 2)\n",
+        ),
         (vec!["preview", &pod, "--wasm", &pod], "not a WebAssembly module"),
         (vec!["preview", &pod, "--record", "x"], "--show-values"),
         (vec!["preview", "-", "-"], "can be read only once"),
@@ -215,7 +298,8 @@ fn input_that_is_wrong_is_told_with_its_place() {
 }
 
 const GLOBAL: &str = "managers: [{type: global, namespace: shared, authorize: none}]";
-const SHARED: &str = "{apiVersion: v1, kind: Secret, metadata: {name: db, namespace: shared}, stringData: {password: correct-horse}}";
+const SHARED: &str =
+    "{apiVersion: v1, kind: Secret, metadata: {name: db, namespace: shared}, stringData: {password: correct-horse}}";
 
 #[test]
 fn values_of_secrets_are_masked() {
@@ -226,7 +310,10 @@ fn values_of_secrets_are_masked() {
         let masked = run(&[&arguments[..], &[output]].concat(), &pod("p"));
         assert_eq!(masked.status, 0, "{output}: {masked:?}");
         let text = masked.out + &masked.err;
-        assert!(!text.contains("correct-horse") && !text.contains("Y29ycmVjdC1ob3Jz"), "{output}: {text}");
+        assert!(
+            !text.contains("correct-horse") && !text.contains("Y29ycmVjdC1ob3Jz"),
+            "{output}: {text}"
+        );
         let shown = run(&[&arguments[..], &[output, "--show-values"]].concat(), &pod("p"));
         // The review has its patch in base64, and the summary has no values.
         let expected = !["review", "summary"].contains(&output);
@@ -234,13 +321,69 @@ fn values_of_secrets_are_masked() {
     }
 }
 
+const POLICY: &str = r#"apiVersion: policies.kubewarden.io/v1
+kind: ClusterAdmissionPolicy
+metadata:
+  name: 00-secret-injector
+spec:
+  mode: protect
+  mutating: true
+  failurePolicy: Fail
+  rules:
+    - apiGroups: [""]
+      apiVersions: [v1]
+      resources: [pods]
+      operations: [CREATE]
+  matchConditions:
+    - name: asks-for-secrets
+      expression: >-
+        has(object.metadata.annotations) &&
+        object.metadata.annotations.exists(key,
+        key.startsWith('flyte.secrets/s') || key == 'secret-injector/requests')
+  namespaceSelector:
+    matchExpressions:
+      - key: kubernetes.io/metadata.name
+        operator: NotIn
+        values: [kube-system, kubewarden]
+  contextAwareResources:
+    - apiVersion: v1
+      kind: Secret
+  settings:
+    managers:
+      - type: kubernetes
+"#;
+
+#[test]
+fn the_policy_that_is_deployed_lets_pods_reach_it() {
+    let policy = repository().join("deploy/base/policy.yaml");
+    let run = run(
+        &[
+            "preview",
+            "-",
+            "--policy",
+            policy.to_str().expect("UTF-8"),
+            "-o",
+            "summary",
+        ],
+        &pod("p"),
+    );
+    assert_eq!((run.status, run.err.as_str()), (0, ""));
+    assert!(run.out.starts_with("SECRET "), "{run:?}");
+}
+
 #[test]
 fn a_policy_brings_its_settings_its_grants_and_its_conditions() {
-    let base = fs::read_to_string(repository().join("deploy/base/policy.yaml")).expect("the base");
+    let base = POLICY;
     let verify = base.replace("- type: kubernetes", "- type: kubernetes\n        verify: true");
-    let ungranted = verify.replace("  contextAwareResources:\n    - apiVersion: v1\n      kind: Secret\n", "");
+    let ungranted = verify.replace(
+        "  contextAwareResources:\n    - apiVersion: v1\n      kind: Secret\n",
+        "",
+    );
     assert!(ungranted != verify);
-    let labelled = base.replace("  settings:", "  objectSelector: {matchLabels: {inject: \"yes\"}}\n  settings:");
+    let labelled = base.replace(
+        "  settings:",
+        "  objectSelector: {matchLabels: {inject: \"yes\"}}\n  settings:",
+    );
     let team = base.replace("  settings:", "  objectSelector: {}\n  settings:").replace(
         "      - key: kubernetes.io/metadata.name\n        operator: NotIn\n        values: [kube-system, kubewarden]",
         "      - {key: team, operator: Exists}",
@@ -249,19 +392,56 @@ fn a_policy_brings_its_settings_its_grants_and_its_conditions() {
         .replace("kind: ClusterAdmissionPolicy", "kind: AdmissionPolicy")
         .replace("  name: 00-secret-injector\n", "  name: own\n  namespace: team-b\n");
     let server = format!("apiVersion: v1\nkind: ServiceAccount\nmetadata: {{name: s}}\n---\n{verify}");
-    let namespace = |labels: &str| format!("{{apiVersion: v1, kind: Namespace, metadata: {{name: team-a, labels: {{{labels}}}}}}}");
-    let secret = "{apiVersion: v1, kind: Secret, metadata: {name: db, namespace: team-a}, data: {password: eA==}}\n---\n";
+    let namespace =
+        |labels: &str| format!("{{apiVersion: v1, kind: Namespace, metadata: {{name: team-a, labels: {{{labels}}}}}}}");
+    let secret =
+        "{apiVersion: v1, kind: Secret, metadata: {name: db, namespace: team-a}, data: {password: eA==}}\n---\n";
     let silent = "kind: Pod\nmetadata: {name: p}\nspec: {containers: [{name: a}]}\n";
     for (name, policy, cluster, pod, status, message) in [
-        ("several documents", &server, secret.to_owned(), pod("p"), 0, "db/password"),
+        (
+            "several documents",
+            &server,
+            secret.to_owned(),
+            pod("p"),
+            0,
+            "db/password",
+        ),
         ("no grant", &ungranted, secret.to_owned(), pod("p"), 1, "code 503"),
-        ("label", &labelled, String::new(), pod("p"), 0, "its objectSelector asks for the label inject: \"yes\", which the Pod"),
-        ("namespace unknown", &team, String::new(), pod("p"), 0, "note: the policy's namespaceSelector asks for the label team; add the"),
-        ("namespace without label", &team, namespace(""), pod("p"), 0, "which the namespace \"team-a\" does not have"),
-        ("namespace with label", &team, namespace("team: a"), pod("p"), 0, "SECRET "),
+        (
+            "label",
+            &labelled,
+            String::new(),
+            pod("p"),
+            0,
+            "its objectSelector asks for the label inject: \"yes\", which the Pod",
+        ),
+        (
+            "namespace unknown",
+            &team,
+            String::new(),
+            pod("p"),
+            0,
+            "note: the policy's namespaceSelector asks for the label team; add the",
+        ),
+        (
+            "namespace without label",
+            &team,
+            namespace(""),
+            pod("p"),
+            0,
+            "which the namespace \"team-a\" does not have",
+        ),
+        (
+            "namespace with label",
+            &team,
+            namespace("team: a"),
+            pod("p"),
+            0,
+            "SECRET ",
+        ),
         (
             "kube-system",
-            &base,
+            base,
             String::new(),
             pod("p").replace("team-a", "kube-system"),
             0,
@@ -269,15 +449,69 @@ fn a_policy_brings_its_settings_its_grants_and_its_conditions() {
              kubernetes.io/metadata.name absent or with a value other than kube-system, kubewarden, which the namespace \
              \"kube-system\" does not have\nIt asks for secrets, and would start without them.",
         ),
-        ("no annotation", &base, String::new(), silent.to_owned(), 0, "its matchCondition \"asks-for-secrets\" does not hold: "),
-        ("another namespace", &namespaced, String::new(), pod("p"), 0, "it is an AdmissionPolicy of the namespace \"team-b\""),
-        ("monitor", &base.replace("mode: protect", "mode: monitor"), String::new(), pod("p"), 0, "its mode is monitor"),
-        ("not mutating", &base.replace("mutating: true", "mutating: false"), String::new(), pod("p"), 0, "mutating: true"),
-        ("updates", &base.replace("[CREATE]", "[UPDATE]"), String::new(), pod("p"), 0, "none of its rules has the operation CREATE on pods"),
+        (
+            "no annotation",
+            base,
+            String::new(),
+            silent.to_owned(),
+            0,
+            "its matchCondition \"asks-for-secrets\" does not hold: ",
+        ),
+        (
+            "another namespace",
+            &namespaced,
+            String::new(),
+            pod("p"),
+            0,
+            "it is an AdmissionPolicy of the namespace \"team-b\"",
+        ),
+        (
+            "monitor",
+            &base.replace("mode: protect", "mode: monitor"),
+            String::new(),
+            pod("p"),
+            0,
+            "its mode is monitor",
+        ),
+        (
+            "not mutating",
+            &base.replace("mutating: true", "mutating: false"),
+            String::new(),
+            pod("p"),
+            0,
+            "mutating: true",
+        ),
+        (
+            "updates",
+            &base.replace("[CREATE]", "[UPDATE]"),
+            String::new(),
+            pod("p"),
+            0,
+            "none of its rules has the operation CREATE on pods",
+        ),
     ] {
-        let files = Files::new(&name.replace(' ', "-"), &[("policy.yaml", policy), ("cluster.yaml", &cluster), ("pod.yaml", &pod)]);
-        let paths = [files.path("pod.yaml"), files.path("policy.yaml"), files.path("cluster.yaml")];
-        let run = run(&["preview", &paths[0], "--policy", &paths[1], "--cluster", &paths[2], "-o", "summary"], "");
+        let files = Files::new(
+            &name.replace(' ', "-"),
+            &[("policy.yaml", policy), ("cluster.yaml", &cluster), ("pod.yaml", &pod)],
+        );
+        let paths = [
+            files.path("pod.yaml"),
+            files.path("policy.yaml"),
+            files.path("cluster.yaml"),
+        ];
+        let run = run(
+            &[
+                "preview",
+                &paths[0],
+                "--policy",
+                &paths[1],
+                "--cluster",
+                &paths[2],
+                "-o",
+                "summary",
+            ],
+            "",
+        );
         assert_eq!(run.status, status, "{name}: {run:?}");
         assert!(run.out.contains(message), "{name}: {run:?}");
     }
@@ -285,12 +519,12 @@ fn a_policy_brings_its_settings_its_grants_and_its_conditions() {
 
 #[test]
 fn check_warns_of_what_is_legal_and_unwise() {
-    let base = fs::read_to_string(repository().join("deploy/base/policy.yaml")).expect("the base");
+    let base = POLICY;
     for (settings, warnings) in [
         ("access: [{secrets: [\"db/*\"]}]\nmanagers: [{type: kubernetes}]\n".to_owned(), vec![]),
         ("{}".to_owned(), vec!["access is absent"]),
         (
-            "{access: [], onUnserved: warn, managers: [{type: global, namespace: g, authorize: none}, {type: vault}, {type: flyte, literal: true}]}"
+            "{access: [], onUnserved: warn, managers: [{type: global, namespace: g, authorize: none}, {type: vault}, {type: flyte, literal: true, organization: any}]}"
                 .to_owned(),
             vec![
                 "onUnserved is warn",
@@ -298,6 +532,7 @@ fn check_warns_of_what_is_legal_and_unwise() {
                 "managers[0] (global) puts values into the Pod",
                 "managers[1] (vault) has no match, and does not look",
                 "managers[2] (flyte).literal puts values into the Pod",
+                "managers[2] (flyte).organization is any",
             ],
         ),
         (
@@ -335,20 +570,35 @@ fn colors_are_for_terminals() {
 #[test]
 fn completions_and_man_pages_are_made() {
     for shell in ["bash", "zsh", "fish"] {
-        assert!(run(&["completions", shell], "").out.contains("secret-injector"), "{shell}");
+        assert!(
+            run(&["completions", shell], "").out.contains("secret-injector"),
+            "{shell}"
+        );
     }
     assert!(run(&["man"], "").out.contains(".TH secret-injector 1"));
     let files = Files::new("man", &[]);
     assert_eq!(run(&["man", "--directory", &files.path("")], "").status, 0);
-    assert!(fs::read_to_string(files.path("secret-injector-preview.1")).expect("a page").contains("Shows what the policy does"));
+    assert!(
+        fs::read_to_string(files.path("secret-injector-preview.1"))
+            .expect("a page")
+            .contains("Shows what the policy does")
+    );
 }
 
 #[test]
 fn requests_go_through_encode_and_decode() {
     let encoded = run(&["encode"], "- {group: g, key: k}\n");
-    assert!(encoded.out.contains("    flyte.secrets/s0: m4zg54lqhiqcezzcbjvwk5j1eargwiqk\n"), "{encoded:?}");
+    assert!(
+        encoded
+            .out
+            .contains("    flyte.secrets/s0: m4zg54lqhiqcezzcbjvwk5j1eargwiqk\n"),
+        "{encoded:?}"
+    );
     let pod = format!("kind: Pod\n{}spec: {{}}\n", encoded.out);
-    assert_eq!(run(&["decode", "-"], &pod).out, "- group: g\n  key: k\n  mountRequirement: ANY\n");
+    assert_eq!(
+        run(&["decode", "-"], &pod).out,
+        "- group: g\n  key: k\n  mountRequirement: ANY\n"
+    );
 }
 
 #[test]
@@ -356,7 +606,10 @@ fn kubectl_finds_it_as_a_plugin() {
     let files = Files::new("plugin", &[]);
     let link = files.path("kubectl-secret_injector");
     std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_secret-injector"), &link).expect("a link");
-    let output = Command::new(link).args(["preview", "--help"]).output().expect("the tool");
+    let output = Command::new(link)
+        .args(["preview", "--help"])
+        .output()
+        .expect("the tool");
     let text = String::from_utf8(output.stdout).expect("UTF-8");
     assert!(text.contains("Usage: kubectl secret-injector preview"), "{text}");
 }

@@ -215,7 +215,12 @@ impl Instance {
         {
             crate::mutated::keep(before, after);
         }
-        Evaluation::from_answer(request, object, answer.map_err(|error| error.to_string()), &self.journal)
+        Evaluation::from_answer(
+            request,
+            object,
+            answer.map_err(|error| error.to_string()),
+            &self.journal,
+        )
     }
 
     /// The calls to the host, and the lines logged, since the last time this was asked or a request was validated.

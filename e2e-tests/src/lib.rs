@@ -34,7 +34,8 @@ pub mod mutated;
 pub mod resolver;
 
 pub use secret_injector_cli::{
-    capabilities, cluster, evaluation, field_mask, flyte_config, rbac, render, requests, review, session, settings, wasm, yaml,
+    capabilities, cluster, evaluation, field_mask, flyte_config, rbac, render, requests, review, session, settings,
+    wasm, yaml,
 };
 
 #[cfg(feature = "jemalloc")]

@@ -199,7 +199,11 @@ fn what_the_tool_admits_is_resolved() {
     });
     let policy = modules::policy();
     let policy = policy.to_str().expect("UTF-8");
-    let admitted = run(TOOL, &["preview", "-", "--wasm", policy, "--output", "yaml"], &pod.to_string());
+    let admitted = run(
+        TOOL,
+        &["preview", "-", "--wasm", policy, "--output", "yaml"],
+        &pod.to_string(),
+    );
     let admitted = admitted.expect("admitted");
     let root = directory.0.to_str().expect("UTF-8");
     let (cluster, none) = (cluster.to_str().expect("UTF-8"), "--container=none");

@@ -59,16 +59,25 @@ fn tokens(text: &str) -> Result<Vec<Token>, CelError> {
         let (token, length) = match first {
             '"' | '\'' => quoted(rest, first)?,
             '0'..='9' => {
-                let length = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
+                let length = rest
+                    .find(|c: char| !c.is_ascii_digit() && c != '.')
+                    .unwrap_or(rest.len());
                 let number = rest[..length].parse();
-                (Token::Number(number.map_err(|_| CelError::Unsupported(format!("{rest:?}")))?), length)
+                (
+                    Token::Number(number.map_err(|_| CelError::Unsupported(format!("{rest:?}")))?),
+                    length,
+                )
             }
             'a'..='z' | 'A'..='Z' | '_' => {
-                let length = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
+                let length = rest
+                    .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+                    .unwrap_or(rest.len());
                 (Token::Word(rest[..length].to_owned()), length)
             }
             _ => {
-                let two = ["&&", "||", "==", "!=", "<=", ">="].into_iter().find(|sign| rest.starts_with(sign));
+                let two = ["&&", "||", "==", "!=", "<=", ">="]
+                    .into_iter()
+                    .find(|sign| rest.starts_with(sign));
                 let sign = two.map_or_else(|| first.to_string(), str::to_owned);
                 let length = sign.len();
                 (Token::Sign(sign), length)

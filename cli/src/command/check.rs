@@ -27,7 +27,9 @@ impl Check {
         let settings = SettingsSource::read(&self.settings)?;
         settings.validate(&module::load(self.wasm.as_deref())?)?;
         let advice = advice::on(&settings.settings, settings.policy.as_ref());
-        let lines = advice.iter().map(|one| format!("{} {one}\n", console.out.warning("warning:")));
+        let lines = advice
+            .iter()
+            .map(|one| format!("{} {one}\n", console.out.warning("warning:")));
         console.print(&lines.collect::<String>())?;
         console.print(match advice.len() {
             0 => "valid\n",

@@ -54,7 +54,9 @@ impl FromFlyte {
     pub(super) fn run(&self, console: &Console) -> Result<ExitCode, Failure> {
         let mut found = Found::default();
         for source in Source::read_all(&self.files)? {
-            found.add(&source.text).map_err(|error| Failure::at(&source.name, error))?;
+            found
+                .add(&source.text)
+                .map_err(|error| Failure::at(&source.name, error))?;
         }
         let version = self.flyte_version.map(|version| match version {
             Version::One => FlyteVersion::V1,

@@ -83,7 +83,8 @@ impl Shown {
     }
 
     fn patch(&self) -> Value {
-        self.evaluation().map_or_else(|| json!([]), |evaluation| json!(evaluation.response.json_patch()))
+        self.evaluation()
+            .map_or_else(|| json!([]), |evaluation| json!(evaluation.response.json_patch()))
     }
 }
 
@@ -110,7 +111,11 @@ pub(super) fn print(shown: &[Shown], output: Output, webhook: &str, console: &Co
         }
         Output::Patch => pretty(match shown {
             [one] => one.after().map(|_| one.patch()),
-            _ => Some(admitted().map(|one| json!({"object": one.subject.name, "patch": one.patch()})).collect()),
+            _ => Some(
+                admitted()
+                    .map(|one| json!({"object": one.subject.name, "patch": one.patch()}))
+                    .collect(),
+            ),
         })?,
         Output::Review => {
             let reviews = shown.iter().filter_map(Shown::evaluation);
@@ -146,7 +151,12 @@ fn people(shown: &[Shown], output: Output, webhook: &str, color: Color) -> Resul
         if output == Output::Diff
             && let Some(after) = one.after()
         {
-            parts.push(render::diff(one.before(), after, one.subject.review.source.as_ref(), color)?);
+            parts.push(render::diff(
+                one.before(),
+                after,
+                one.subject.review.source.as_ref(),
+                color,
+            )?);
         }
         parts.push(problems(one, webhook, color));
         if one.after().is_some() {
@@ -171,7 +181,10 @@ fn problems(shown: &Shown, webhook: &str, color: Color) -> String {
     let mut text = String::new();
     match &shown.outcome {
         Outcome::NotReached(reason) => {
-            let message = format!("the {} does not reach the policy {webhook}: {reason}", shown.subject.name);
+            let message = format!(
+                "the {} does not reach the policy {webhook}: {reason}",
+                shown.subject.name
+            );
             text += &format!("{} {message}\n", color.warning("warning:"));
             if asks(shown.before()) {
                 text += "It asks for secrets, and would start without them.\n";
@@ -203,7 +216,9 @@ fn asks(pod: &Value) -> bool {
 }
 
 fn injected(shown: &Shown) -> Vec<Injected> {
-    let annotations = shown.evaluation().and_then(|one| one.response.audit_annotations.as_ref());
+    let annotations = shown
+        .evaluation()
+        .and_then(|one| one.response.audit_annotations.as_ref());
     annotations
         .and_then(|annotations| annotations.get(render::INJECTED))
         .map(|annotation| render::injected(annotation))

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{
     Console,
-    output::{Output, Outcome, Shown, print},
+    output::{Outcome, Output, Shown, print},
 };
 use crate::{
     admission_policy::{Reach, labels},
@@ -96,7 +96,9 @@ impl Preview {
         for subject in &input.subjects {
             let subject = self.as_user(subject);
             let labels = namespaces.get(subject.review.request.namespace.as_deref().unwrap_or_default());
-            let reach = policy.map_or(Reach::Yes(Vec::new()), |policy| policy.reach(&subject.review.request, labels));
+            let reach = policy.map_or(Reach::Yes(Vec::new()), |policy| {
+                policy.reach(&subject.review.request, labels)
+            });
             shown.push(match reach {
                 Reach::No(reason) => Shown::new(subject, Outcome::NotReached(reason)),
                 Reach::Yes(notes) => {
@@ -141,12 +143,17 @@ impl Preview {
 
     /// What the policy makes of a question that nobody answered says nothing.
     fn answered(subject: &Subject, evaluation: &Evaluation) -> Result<(), Failure> {
-        let open = evaluation.calls.iter().find_map(|call| Some((call.request.as_ref()?, reason_unanswered(&call.answer)?)));
+        let open = evaluation
+            .calls
+            .iter()
+            .find_map(|call| Some((call.request.as_ref()?, reason_unanswered(&call.answer)?)));
         let Some((request, reason)) = open else {
             return Ok(());
         };
         let question = match request {
-            HostRequest::KubernetesGetResource { kind, name, namespace, .. } => format!(
+            HostRequest::KubernetesGetResource {
+                kind, name, namespace, ..
+            } => format!(
                 "reads the {kind} {name:?} in the namespace {:?}",
                 namespace.as_deref().unwrap_or_default()
             ),

@@ -29,13 +29,19 @@ pub fn policy(conversion: &Conversion) -> Result<String, YamlError> {
         spec["timeoutEvalSeconds"] = json!(evaluation.min(timeout.saturating_sub(1).max(1)));
     }
     select_namespaces(&mut spec["namespaceSelector"], &conversion.namespace_selector);
+    // What the policy cannot do it cannot be made to do.
+    let namespaces = namespaces(&conversion.settings);
+    spec["contextAwareResources"] = match namespaces.is_empty() {
+        true => json!([]),
+        false => json!([{"apiVersion": "v1", "kind": "Secret"}]),
+    };
     let overlay = conversion.version.overlay();
     let mut text = format!(
         "# Apply it after deploy/overlays/{overlay}, which has the policy server and its roles.\n{}{}",
         conversion.comments_without(&["webhook.namespaceSelector", "webhook.webhookTimeout"]),
         yaml::to_text(&policy, Some(&model))?
     );
-    for namespace in namespaces(&conversion.settings) {
+    for namespace in namespaces {
         text += "---\n";
         text += &yaml::to_text(&role_binding(&namespace), Some(&binding_model()?))?;
     }
@@ -48,7 +54,10 @@ fn select_namespaces(ours: &mut Value, flytes: &Value) {
     if let Some(labels) = labels.filter(|labels| !labels.is_empty()) {
         ours["matchLabels"] = json!(labels);
     }
-    if let (Some(ours), Some(more)) = (ours["matchExpressions"].as_array_mut(), flytes["matchExpressions"].as_array()) {
+    if let (Some(ours), Some(more)) = (
+        ours["matchExpressions"].as_array_mut(),
+        flytes["matchExpressions"].as_array(),
+    ) {
         ours.extend(more.iter().cloned());
     }
 }
@@ -58,7 +67,9 @@ fn namespaces(settings: &Value) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
     for manager in settings["managers"].as_array().into_iter().flatten() {
         let namespace = manager["namespace"].as_str();
-        let pods = manager["podNamespace"].as_str().filter(|pods| !pods.contains('{') && *pods != "any");
+        let pods = manager["podNamespace"]
+            .as_str()
+            .filter(|pods| !pods.contains('{') && *pods != "any");
         match manager["type"].as_str() {
             Some("global") => found.extend(namespace.map(str::to_owned)),
             Some("flyte") => {
@@ -84,5 +95,7 @@ fn role_binding(namespace: &str) -> Value {
 }
 
 fn binding_model() -> Result<Yaml, YamlError> {
-    Ok(serde_norway::from_str("{apiVersion: 0, kind: 0, metadata: {name: 0}, roleRef: 0, subjects: 0}")?)
+    Ok(serde_norway::from_str(
+        "{apiVersion: 0, kind: 0, metadata: {name: 0}, roleRef: 0, subjects: 0}",
+    )?)
 }

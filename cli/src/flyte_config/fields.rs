@@ -14,7 +14,12 @@ pub(super) struct Fields {
 }
 
 impl Fields {
-    pub(super) fn over_defaults(&mut self, defaults: Map<String, Value>, given: &Map<String, Value>, place: &str) -> Map<String, Value> {
+    pub(super) fn over_defaults(
+        &mut self,
+        defaults: Map<String, Value>,
+        given: &Map<String, Value>,
+        place: &str,
+    ) -> Map<String, Value> {
         let mut merged = defaults;
         for (field, value) in given {
             let known = merged.keys().find(|known| known.eq_ignore_ascii_case(field)).cloned();

@@ -6,7 +6,15 @@ use super::{FlyteConfigError, FlyteVersion, fields::mapping};
 use crate::yaml::{self, YamlError};
 
 /// Sections that the programs of one version of Flyte read.
-const SECTIONS_V1: [&str; 7] = ["propeller", "flyteadmin", "admin", "datacatalog", "manager", "namespace_mapping", "task_resources"];
+const SECTIONS_V1: [&str; 7] = [
+    "propeller",
+    "flyteadmin",
+    "admin",
+    "datacatalog",
+    "manager",
+    "namespace_mapping",
+    "task_resources",
+];
 const SECTIONS_V2: [&str; 4] = ["actions", "runs", "dataproxy", "secret"];
 /// Where the configuration is in the values of charts, and the version of Flyte that has the chart; flyte-binary is a chart of both.
 const VALUES: [(&[&str], Option<FlyteVersion>); 4] = [
@@ -46,9 +54,13 @@ impl Found {
     ///
     /// # Errors
     /// No section `webhook`, or several ConfigMaps with one, or nothing that tells the version.
-    pub fn finish(mut self, version: Option<FlyteVersion>) -> Result<(Map<String, Value>, FlyteVersion), FlyteConfigError> {
-        let (with, without): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.config_maps).into_iter().partition(|(_, config)| has_webhook(config));
+    pub fn finish(
+        mut self,
+        version: Option<FlyteVersion>,
+    ) -> Result<(Map<String, Value>, FlyteVersion), FlyteConfigError> {
+        let (with, without): (Vec<_>, Vec<_>) = std::mem::take(&mut self.config_maps)
+            .into_iter()
+            .partition(|(_, config)| has_webhook(config));
         if with.len() > 1 {
             let names: Vec<&str> = with.iter().map(|(name, _)| name.as_str()).collect();
             return Err(FlyteConfigError::NotFound(format!(
@@ -56,7 +68,8 @@ impl Found {
                 names.join(", ")
             )));
         }
-        self.passed_over.extend(without.into_iter().map(|(name, _)| format!("ConfigMap {name}")));
+        self.passed_over
+            .extend(without.into_iter().map(|(name, _)| format!("ConfigMap {name}")));
         for (name, config) in with {
             if name.contains("flyte-propeller") {
                 self.version = self.version.or(Some(FlyteVersion::V1));
@@ -73,13 +86,19 @@ impl Found {
                  flyte-core) or NAME-config (chart flyte-binary)"
             )));
         }
-        let version = version.or(self.version).or_else(|| tell(&self.config)).ok_or(FlyteConfigError::Version)?;
+        let version = version
+            .or(self.version)
+            .or_else(|| tell(&self.config))
+            .ok_or(FlyteConfigError::Version)?;
         Ok((self.config, version))
     }
 
     fn add_document(&mut self, document: Value) -> Result<(), FlyteConfigError> {
         let kind = document["kind"].as_str().unwrap_or_default().to_owned();
-        let name = document["metadata"]["name"].as_str().unwrap_or("without a name").to_owned();
+        let name = document["metadata"]["name"]
+            .as_str()
+            .unwrap_or("without a name")
+            .to_owned();
         match (kind.as_str(), document) {
             ("List" | "ConfigMapList", Value::Object(mut list)) => {
                 if let Some(Value::Array(items)) = list.remove("items") {
@@ -163,20 +182,31 @@ fn without_templates(fields: &mut Map<String, Value>) {
 }
 
 fn has_webhook(config: &Map<String, Value>) -> bool {
-    config.keys().any(|key| key.eq_ignore_ascii_case("webhook") || is_webhook_field(key))
+    config
+        .keys()
+        .any(|key| key.eq_ignore_ascii_case("webhook") || is_webhook_field(key))
 }
 
 /// The version that the sections tell, or the fields of the webhook's section.
 fn tell(config: &Map<String, Value>) -> Option<FlyteVersion> {
-    let has = |names: &[&str]| config.keys().any(|key| names.iter().any(|name| key.eq_ignore_ascii_case(name)));
+    let has = |names: &[&str]| {
+        config
+            .keys()
+            .any(|key| names.iter().any(|name| key.eq_ignore_ascii_case(name)))
+    };
     match (has(&SECTIONS_V1), has(&SECTIONS_V2)) {
         (true, false) => return Some(FlyteVersion::V1),
         (false, true) => return Some(FlyteVersion::V2),
         _ => {}
     }
-    let webhook = config.iter().find(|(key, _)| key.eq_ignore_ascii_case("webhook")).map(|(_, value)| value);
+    let webhook = config
+        .iter()
+        .find(|(key, _)| key.eq_ignore_ascii_case("webhook"))
+        .map(|(_, value)| value);
     let fields = webhook.and_then(Value::as_object).unwrap_or(config);
-    let only_v2 = fields.keys().any(|field| is_field_of(FlyteVersion::V2, field) && !is_field_of(FlyteVersion::V1, field));
+    let only_v2 = fields
+        .keys()
+        .any(|field| is_field_of(FlyteVersion::V2, field) && !is_field_of(FlyteVersion::V1, field));
     only_v2.then_some(FlyteVersion::V2)
 }
 

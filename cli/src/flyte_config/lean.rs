@@ -9,7 +9,7 @@ const ORGANIZATION: &str = "flyte";
 /// The namespace of the policy's manager flyte, and of Flyte 2's Pods, where nobody says anything.
 const FLYTE_NAMESPACE: &str = "flyte";
 /// Flyte's fields on which nobody has to decide anything: Kubewarden does their work, or they have the same effect.
-const DECIDED: [&str; 12] = [
+const DECIDED: [&str; 16] = [
     "awsSecretManager",
     "azureSecretManager",
     "cacheInvalidationPort",
@@ -21,9 +21,12 @@ const DECIDED: [&str; 12] = [
     "listenPort",
     "localCert",
     "metrics-prefix",
+    "secretManagerType",
+    "secretName",
+    "serviceName",
     "servicePort",
+    "vaultSecretManager",
 ];
-const DECIDED_NAMES: [&str; 4] = ["secretName", "secretManagerType", "serviceName", "vaultSecretManager"];
 
 impl Conversion {
     /// Returns the settings to deploy.
@@ -32,7 +35,9 @@ impl Conversion {
     /// webhook.
     pub fn lean(mut self, config: &Map<String, Value>, global_secrets: bool) -> Self {
         let defaults = self.version.defaults();
-        let only_global = self.settings["managers"].as_array().is_none_or(|managers| managers.len() < 2);
+        let only_global = self.settings["managers"]
+            .as_array()
+            .is_none_or(|managers| managers.len() < 2);
         let named = self.notes.iter().any(|note| note.text.starts_with("names Global"));
         let global = global_secrets || only_global || named;
         self.notes.retain(|note| keep(note, global));
@@ -71,7 +76,7 @@ fn keep(note: &Note, global: bool) -> bool {
     }
     let field = note.field.strip_prefix("webhook.").unwrap_or_default();
     let off = field == "imageBuilderConfig" && note.text.starts_with("is off");
-    !off && !field.starts_with("secretManagerTypes") && !DECIDED.contains(&field) && !DECIDED_NAMES.contains(&field)
+    !off && !field.starts_with("secretManagerTypes") && !DECIDED.contains(&field)
 }
 
 /// Removes the image and the resources that nobody chose: the policy has its own, of pinned versions.
@@ -91,7 +96,11 @@ fn pods(config: &Map<String, Value>) -> String {
     let namespace = namespace.filter(|name| !name.is_empty()).unwrap_or(FLYTE_NAMESPACE);
     let mut template = namespace.to_owned();
     for name in ["project", "domain", "org"] {
-        let ours = if name == "org" { "{organization}" } else { &format!("{{{name}}}") };
+        let ours = if name == "org" {
+            "{organization}"
+        } else {
+            &format!("{{{name}}}")
+        };
         for theirs in [format!("{{{{ {name} }}}}"), format!("{{{{{name}}}}}")] {
             template = template.replace(&theirs, ours);
         }
@@ -102,7 +111,11 @@ fn pods(config: &Map<String, Value>) -> String {
 /// Binds the manager flyte to the namespace of Flyte's Pods and to its organization. The secrets are referred to where they are in
 /// that namespace; their values are put into the Pod only where they are not.
 fn bound(manager: &mut Map<String, Value>, pods: &str) -> Vec<Note> {
-    let secrets = manager.get("namespace").and_then(Value::as_str).unwrap_or(FLYTE_NAMESPACE).to_owned();
+    let secrets = manager
+        .get("namespace")
+        .and_then(Value::as_str)
+        .unwrap_or(FLYTE_NAMESPACE)
+        .to_owned();
     manager.insert("podNamespace".to_owned(), json!(pods));
     manager.insert("organization".to_owned(), json!(ORGANIZATION));
     if secrets == FLYTE_NAMESPACE {

@@ -187,9 +187,11 @@ fn link_wasi(linker: &mut Linker<Guest>) -> Result<(), LinkerError> {
             },
         )?
         .func_wrap(WASI, "fd_write", fd_write)?
-        .func_wrap(WASI, "proc_exit", |_: Caller<'_, Guest>, code: i32| -> Result<(), Error> {
-            Err(Error::i32_exit(code))
-        })?;
+        .func_wrap(
+            WASI,
+            "proc_exit",
+            |_: Caller<'_, Guest>, code: i32| -> Result<(), Error> { Err(Error::i32_exit(code)) },
+        )?;
     Ok(())
 }
 

@@ -39,7 +39,12 @@ fn resolve(cli: &Cli) -> Result<()> {
         false => std::fs::read_to_string(&cli.pod).with_context(|| format!("cannot read {}", cli.pod.display()))?,
     };
     let pod = Review::from_text(&text)?.request.object.unwrap_or_default();
-    let cluster = cli.cluster.as_ref().map(Cluster::from_file).transpose()?.unwrap_or_default();
+    let cluster = cli
+        .cluster
+        .as_ref()
+        .map(Cluster::from_file)
+        .transpose()?
+        .unwrap_or_default();
     let resolved = resolver::resolve(&pod, &cli.container, &cluster, &cli.root)?;
     println!("{}", serde_json::to_string_pretty(&resolved)?);
     Ok(())

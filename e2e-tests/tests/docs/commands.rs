@@ -34,7 +34,10 @@ fn commands_of_the_tool_run() {
             let output = Command::new("bash")
                 .args(["-euo", "pipefail", "-c", command])
                 .current_dir(&here)
-                .env("PATH", format!("{}:{}", here.join("bin").display(), std::env::var("PATH").unwrap()))
+                .env(
+                    "PATH",
+                    format!("{}:{}", here.join("bin").display(), std::env::var("PATH").unwrap()),
+                )
                 .output()
                 .unwrap();
             assert!(
@@ -62,8 +65,17 @@ fn outputs_that_are_shown_are_those_of_the_tool() {
             let shown = rest.split_once('\n').unwrap().1.split("```").next().unwrap();
             let mut arguments = command.split_whitespace();
             assert_eq!(arguments.next(), Some(TOOL), "{command}");
-            let output = Command::new(here.join("bin").join(TOOL)).args(arguments).current_dir(&here).output().unwrap();
-            assert_eq!(String::from_utf8(output.stdout).unwrap(), shown, "{}: {command}", document.path.display());
+            let output = Command::new(here.join("bin").join(TOOL))
+                .args(arguments)
+                .current_dir(&here)
+                .output()
+                .unwrap();
+            assert_eq!(
+                String::from_utf8(output.stdout).unwrap(),
+                shown,
+                "{}: {command}",
+                document.path.display()
+            );
             compared += 1;
         }
         fs::remove_dir_all(here).unwrap();
