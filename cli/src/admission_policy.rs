@@ -25,6 +25,8 @@ pub struct AdmissionPolicy {
     pub settings: Value,
     /// The document's number and first line.
     pub place: (usize, usize),
+    /// The service account of the policy server, if the files have it.
+    pub service_account: Option<String>,
     /// The namespace of an AdmissionPolicy.
     namespace: Option<String>,
     /// What a policy server lets AdmissionPolicies ask for; all if absent.
@@ -129,6 +131,9 @@ impl AdmissionPolicy {
             },
             settings: settings::of_policy(policy),
             place,
+            service_account: server
+                .and_then(|server| server["spec"]["serviceAccountName"].as_str())
+                .map(str::to_owned),
             namespaced_capabilities: capabilities.map(|listed| {
                 let listed = listed.iter().filter_map(Value::as_str);
                 listed.map(str::to_owned).collect()

@@ -196,6 +196,11 @@ impl Cluster {
         })
     }
 
+    /// Returns the roles and their bindings.
+    pub(crate) fn rbac(&self) -> &Rbac {
+        &self.rbac
+    }
+
     /// What a SubjectAccessReview says.
     pub fn can_i(&self, review: &SubjectAccessReview) -> AccessReviewStatus {
         let reason = self.rbac.allows(review);

@@ -18,6 +18,7 @@ pub mod input;
 pub mod kube;
 pub mod mask;
 pub mod module;
+pub mod policy_server;
 pub mod rbac;
 pub mod render;
 pub mod requests;

@@ -47,6 +47,16 @@ impl Rbac {
             .or_else(|| self.by_role_binding(&user, wanted))
     }
 
+    /// Returns true if a binding names the service account.
+    pub(crate) fn binds(&self, namespace: &str, name: &str) -> bool {
+        let is = |binding: &Binding, subject: &Subject| {
+            let own = subject.namespace.as_deref().or(binding.metadata.namespace.as_deref());
+            subject.kind == "ServiceAccount" && subject.name == name && own == Some(namespace)
+        };
+        let mut bindings = self.role_bindings.iter().chain(&self.cluster_role_bindings);
+        bindings.any(|binding| binding.subjects.iter().flatten().any(|subject| is(binding, subject)))
+    }
+
     fn by_cluster_role_binding(&self, user: &User, wanted: &ResourceAttributes) -> Option<Reason> {
         let binding = self.cluster_role_bindings.iter().find(|binding| {
             user.is_any_of(binding.subjects.as_deref(), None)

@@ -372,8 +372,54 @@ fn the_policy_that_is_deployed_lets_pods_reach_it() {
 }
 
 #[test]
+fn the_policy_server_needs_rights_of_its_own() {
+    let binding = "---\n{apiVersion: rbac.authorization.k8s.io/v1, kind: RoleBinding, metadata: {name: b, namespace: NS}, roleRef: {kind: ClusterRole, name: r}, \
+                   subjects: [{kind: ServiceAccount, name: secret-injector, namespace: kubewarden}]}\n---\n{apiVersion: rbac.authorization.k8s.io/v1, kind: \
+                   ClusterRole, metadata: {name: r}, rules: [{apiGroups: [\"\"], resources: [secrets], verbs: [get]}]}\n";
+    for (name, cluster, status, message) in [
+        (
+            "unknown",
+            SHARED.to_owned(),
+            0,
+            "note: whether the policy server may read these Secrets was not checked",
+        ),
+        (
+            "granted",
+            format!("{SHARED}\n{}", binding.replace("NS", "shared")),
+            0,
+            "SECRET ",
+        ),
+        (
+            "elsewhere",
+            format!("{SHARED}\n{}", binding.replace("NS", "other")),
+            1,
+            "secrets \"db\" is forbidden",
+        ),
+    ] {
+        let files = Files::new(name, &[("settings.yaml", GLOBAL), ("cluster.yaml", &cluster)]);
+        let paths = [files.path("settings.yaml"), files.path("cluster.yaml")];
+        let run = run(
+            &[
+                "preview",
+                "-",
+                "--settings",
+                &paths[0],
+                "--cluster",
+                &paths[1],
+                "-o",
+                "summary",
+            ],
+            &pod("p"),
+        );
+        assert_eq!(run.status, status, "{name}: {run:?}");
+        assert!(run.out.contains(message), "{name}: {run:?}");
+        assert_eq!(run.out.contains("note: "), name == "unknown", "{run:?}");
+    }
+}
+
+#[test]
 fn a_policy_brings_its_settings_its_grants_and_its_conditions() {
-    let base = POLICY;
+    let base = POLICY.to_owned();
     let verify = base.replace("- type: kubernetes", "- type: kubernetes\n        verify: true");
     let ungranted = verify.replace(
         "  contextAwareResources:\n    - apiVersion: v1\n      kind: Secret\n",
@@ -441,7 +487,7 @@ fn a_policy_brings_its_settings_its_grants_and_its_conditions() {
         ),
         (
             "kube-system",
-            base,
+            &base,
             String::new(),
             pod("p").replace("team-a", "kube-system"),
             0,
@@ -451,7 +497,7 @@ fn a_policy_brings_its_settings_its_grants_and_its_conditions() {
         ),
         (
             "no annotation",
-            base,
+            &base,
             String::new(),
             silent.to_owned(),
             0,
@@ -519,7 +565,7 @@ fn a_policy_brings_its_settings_its_grants_and_its_conditions() {
 
 #[test]
 fn check_warns_of_what_is_legal_and_unwise() {
-    let base = POLICY;
+    let base = POLICY.to_owned();
     for (settings, warnings) in [
         ("access: [{secrets: [\"db/*\"]}]\nmanagers: [{type: kubernetes}]\n".to_owned(), vec![]),
         ("{}".to_owned(), vec!["access is absent"]),

@@ -11,13 +11,14 @@ use super::{
 };
 use crate::{
     admission_policy::{Reach, labels},
-    capabilities::{Answer, Host, HostRequest, reason_unanswered, unanswered},
+    capabilities::{Answer, Host, HostCall, HostRequest, reason_unanswered, unanswered},
     cluster::Cluster,
     evaluation::Evaluation,
     failure::Failure,
     input::{Input, Reading, Subject},
     mask::Mask,
     module,
+    policy_server::PolicyServer,
     session::{Recorder, Replay},
     settings_source::SettingsSource,
 };
@@ -85,8 +86,9 @@ impl Preview {
             (None, None) => SettingsSource::defaults(),
         };
         let policy = settings.policy.as_ref().filter(|_| self.policy.is_some());
-        let (answers, namespaces) = self.answers(&input)?;
-        let recorder = Arc::new(Recorder::new(answers));
+        let account = policy.and_then(|policy| policy.service_account.as_deref());
+        let world = self.world(&input, account.unwrap_or(SERVICE_ACCOUNT))?;
+        let recorder = Arc::new(Recorder::new(world.answers));
         let grants = policy.map_or_else(|| Ok(module::grants()?), |policy| policy.grants())?;
         let host = Host::new(Arc::clone(&recorder), grants);
         let module = module::load(self.wasm.as_deref())?;
@@ -95,15 +97,20 @@ impl Preview {
         let mut shown = Vec::new();
         for subject in &input.subjects {
             let subject = self.as_user(subject);
-            let labels = namespaces.get(subject.review.request.namespace.as_deref().unwrap_or_default());
+            let labels = world
+                .namespaces
+                .get(subject.review.request.namespace.as_deref().unwrap_or_default());
             let reach = policy.map_or(Reach::Yes(Vec::new()), |policy| {
                 policy.reach(&subject.review.request, labels)
             });
             shown.push(match reach {
                 Reach::No(reason) => Shown::new(subject, Outcome::NotReached(reason)),
-                Reach::Yes(notes) => {
+                Reach::Yes(mut notes) => {
                     let evaluation = module.validate(&host, &subject.review.request, &settings.settings);
                     Self::answered(&subject, &evaluation)?;
+                    if evaluation.calls.iter().any(reads) {
+                        notes.extend(world.unchecked.clone());
+                    }
                     self.masked(subject, evaluation, notes)?
                 }
             });
@@ -123,22 +130,31 @@ impl Preview {
         subject
     }
 
-    /// Who answers, and the labels of the namespaces that are known.
-    fn answers(&self, input: &Input) -> Result<(Box<dyn Answer>, BTreeMap<String, Labels>), Failure> {
-        let mut namespaces: BTreeMap<String, Labels> = input.namespaces.iter().map(named_labels).collect();
+    /// Who answers the policy running in a server of this service account.
+    fn world(&self, input: &Input, service_account: &str) -> Result<World, Failure> {
+        let namespaces = input.namespaces.iter().map(named_labels).collect();
+        let mut world = World {
+            answers: Box::new(NoCluster),
+            namespaces,
+            unchecked: None,
+        };
         #[cfg(feature = "kube")]
         if self.kube.is_given() {
-            return Ok((Box::new(self.kube.connect()?), namespaces));
+            world.answers = Box::new(self.kube.connect()?);
+            return Ok(world);
         }
         if let Some(session) = &self.replay {
-            return Ok((Box::new(Replay::from_file(session)?), namespaces));
+            world.answers = Box::new(Replay::from_file(session)?);
+        } else if !self.cluster.is_empty() {
+            let cluster = Cluster::from_files(&self.cluster)?;
+            world
+                .namespaces
+                .extend(cluster.objects_of("v1", "Namespace").map(named_labels));
+            let server = PolicyServer::new(cluster, service_account);
+            world.unchecked = server.unchecked();
+            world.answers = Box::new(server);
         }
-        if self.cluster.is_empty() {
-            return Ok((Box::new(NoCluster), namespaces));
-        }
-        let cluster = Cluster::from_files(&self.cluster)?;
-        namespaces.extend(cluster.objects_of("v1", "Namespace").map(named_labels));
-        Ok((Box::new(cluster), namespaces))
+        Ok(world)
     }
 
     /// What the policy makes of a question that nobody answered says nothing.
@@ -193,7 +209,23 @@ impl Preview {
     }
 }
 
+/// The service account of the policy server in `deploy`.
+const SERVICE_ACCOUNT: &str = "secret-injector";
+
+/// What is around the policy.
+struct World {
+    answers: Box<dyn Answer>,
+    /// The labels of the namespaces that are known.
+    namespaces: BTreeMap<String, Labels>,
+    /// What is not known of the policy server's rights.
+    unchecked: Option<String>,
+}
+
 type Labels = BTreeMap<String, String>;
+
+fn reads(call: &HostCall) -> bool {
+    matches!(call.request, Some(HostRequest::KubernetesGetResource { .. })) && call.answer.is_ok()
+}
 
 fn named_labels(namespace: &Value) -> (String, Labels) {
     let name = namespace["metadata"]["name"].as_str().unwrap_or_default();
