@@ -248,6 +248,7 @@ fn input_that_is_wrong_is_told_with_its_place() {
             ),
             ("text.yaml", "no object\n"),
             ("pod.yaml", &pod("p")),
+            ("review.yaml", REVIEW),
         ],
     );
     let pod = files.path("pod.yaml");
@@ -284,6 +285,10 @@ fn input_that_is_wrong_is_told_with_its_place() {
         (vec!["preview", &pod, "--wasm", &pod], "not a WebAssembly module"),
         (vec!["preview", &pod, "--record", "x"], "--show-values"),
         (vec!["preview", "-", "-"], "can be read only once"),
+        (
+            vec!["preview", &files.path("review.yaml"), "--as", "alice"],
+            "an AdmissionReview says who makes the request",
+        ),
         (vec!["check", &files.path("settings.yaml")], "line 4: invalid settings"),
         (vec!["decode", "!"], "!: "),
         (vec!["encode", &files.path("text.yaml")], "text.yaml: the requests: "),
@@ -296,6 +301,9 @@ fn input_that_is_wrong_is_told_with_its_place() {
         assert!(run.err.matches(cause).count() <= 1, "{}", run.err);
     }
 }
+
+const REVIEW: &str = "kind: AdmissionReview\nrequest: {uid: u, kind: {version: v1, kind: Pod}, resource: {version: v1, resource: pods}, \
+                      operation: CREATE, userInfo: {}, object: {kind: Pod}}\n";
 
 const GLOBAL: &str = "managers: [{type: global, namespace: shared, authorize: none}]";
 const SHARED: &str =
@@ -611,6 +619,19 @@ fn colors_are_for_terminals() {
     let colored = run(&["preview", "-", "--color", "always"], &pod("p"));
     assert!(colored.out.contains("\u{1b}[32m+"), "{}", colored.out);
     assert!(!run(&["preview", "-"], &pod("p")).out.contains('\u{1b}'));
+}
+
+#[test]
+fn the_tool_has_the_version_of_the_policy() {
+    let manifest = fs::read_to_string(repository().join("Cargo.toml")).expect("the policy's manifest");
+    let version = manifest
+        .lines()
+        .find_map(|line| line.strip_prefix("version = "))
+        .expect("a version");
+    assert_eq!(
+        run(&["--version"], "").out,
+        format!("secret-injector {}\n", version.trim_matches('"'))
+    );
 }
 
 #[test]

@@ -80,6 +80,14 @@ impl Preview {
             namespace: &self.namespace,
         };
         let input = Input::read(&self.files, &reading)?;
+        if self.user.is_some()
+            && let Some(request) = input.subjects.iter().find(|subject| subject.is_request)
+        {
+            return Err(Failure::at(
+                &request.name,
+                "an AdmissionReview says who makes the request: leave --as out",
+            ));
+        }
         let settings = match (&self.policy, &self.settings) {
             (Some(path), _) => SettingsSource::of_policy(path)?,
             (None, Some(path)) => SettingsSource::read(path)?,

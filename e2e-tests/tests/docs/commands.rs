@@ -13,7 +13,7 @@ use super::markdown::{Document, blocks, code};
 
 /// Files of the reader, and what stands for them where the documentation's commands are run.
 const READERS: [(&str, &str); 8] = [
-    ("flyte-config.yaml", "e2e-tests/golden/defaults_v2.json"),
+    ("flyte-config.yaml", "cli/tests/flyte-config.yaml"),
     ("policy.yaml", "deploy/base/policy.yaml"),
     ("deployment.yaml", "cli/tests/deployment.yaml"),
     ("pod.yaml", "e2e-tests/examples/flyte-files/pod.yaml"),
