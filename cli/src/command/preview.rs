@@ -75,19 +75,7 @@ pub(super) struct Preview {
 
 impl Preview {
     pub(super) fn run(&self, console: &Console) -> Result<ExitCode, Failure> {
-        let reading = Reading {
-            template_paths: &self.template_path,
-            namespace: &self.namespace,
-        };
-        let input = Input::read(&self.files, &reading)?;
-        if self.user.is_some()
-            && let Some(request) = input.subjects.iter().find(|subject| subject.is_request)
-        {
-            return Err(Failure::at(
-                &request.name,
-                "an AdmissionReview says who makes the request: leave --as out",
-            ));
-        }
+        let input = self.input()?;
         let settings = match (&self.policy, &self.settings) {
             (Some(path), _) => SettingsSource::of_policy(path)?,
             (None, Some(path)) => SettingsSource::read(path)?,
@@ -103,8 +91,7 @@ impl Preview {
         settings.validate(&module)?;
 
         let mut shown = Vec::new();
-        for subject in &input.subjects {
-            let subject = self.as_user(subject);
+        for subject in input.subjects {
             let labels = world
                 .namespaces
                 .get(subject.review.request.namespace.as_deref().unwrap_or_default());
@@ -130,12 +117,24 @@ impl Preview {
         print(&shown, self.output, webhook, console)
     }
 
-    fn as_user(&self, subject: &Subject) -> Subject {
-        let mut subject = subject.clone();
-        if let Some(user) = &self.user {
+    /// The Pods, created by whom the options say.
+    fn input(&self) -> Result<Input, Failure> {
+        let reading = Reading {
+            template_paths: &self.template_path,
+            namespace: &self.namespace,
+        };
+        let mut input = Input::read(&self.files, &reading)?;
+        let Some(user) = &self.user else {
+            return Ok(input);
+        };
+        for subject in &mut input.subjects {
+            if subject.is_request {
+                let message = "an AdmissionReview says who makes the request: leave --as out";
+                return Err(Failure::at(&subject.name, message));
+            }
             subject.review.request.user_info = json!({"username": user, "groups": self.groups});
         }
-        subject
+        Ok(input)
     }
 
     /// Who answers the policy running in a server of this service account.
