@@ -42,7 +42,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Preview(preview::Preview),
+    Preview(Box<preview::Preview>),
     Check(check::Check),
     Encode(requests::Encode),
     Decode(requests::Decode),

@@ -39,7 +39,7 @@ pub(super) enum Outcome {
     /// The policy answered.
     Evaluated {
         /// The answer.
-        evaluation: Evaluation,
+        evaluation: Box<Evaluation>,
         /// The Pod as admitted.
         after: Value,
     },
@@ -78,7 +78,7 @@ impl Shown {
     fn evaluation(&self) -> Option<&Evaluation> {
         match &self.outcome {
             Outcome::NotReached(_) => None,
-            Outcome::Evaluated { evaluation, .. } => Some(evaluation),
+            Outcome::Evaluated { evaluation, .. } => Some(evaluation.as_ref()),
         }
     }
 
@@ -102,7 +102,7 @@ pub(super) fn print(shown: &[Shown], output: Output, webhook: &str, console: &Co
         Output::Json => {
             let mut pods: Vec<&Value> = admitted().filter_map(Shown::after).collect();
             pretty(match (shown.len(), pods.pop()) {
-                (1, pod) => pod.map(Value::clone),
+                (1, pod) => pod.cloned(),
                 (_, last) => {
                     pods.extend(last);
                     Some(json!({"apiVersion": "v1", "kind": "List", "items": pods}))

@@ -211,7 +211,13 @@ impl Preview {
         }
         Ok(Shown {
             notes,
-            ..Shown::new(shown, Outcome::Evaluated { evaluation, after })
+            ..Shown::new(
+                shown,
+                Outcome::Evaluated {
+                    evaluation: Box::new(evaluation),
+                    after,
+                },
+            )
         })
     }
 }
