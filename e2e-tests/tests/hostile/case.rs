@@ -341,8 +341,7 @@ fn container(source: &mut Unstructured<'_>, name: &str, volumes: &[Value]) -> Re
     let mut container = json!({"name": name, "image": source.choose(&["busybox", "docker.io/amazon/aws-cli:2.37.5"])?});
     let mut env = Vec::new();
     for name in VARIABLES {
-        // Groups that this manager takes no notice of are no valid settings.
-        if manager["type"] != "flyte" && source.ratio(1, 6)? {
+        if source.ratio(1, 6)? {
             let values = [
                 json!({"value": "own $(TOKEN)"}),
                 json!({}),
@@ -451,8 +450,7 @@ fn annotate(source: &mut Unstructured<'_>, pod: &mut Value, requests: &[Value]) 
         ("vault.hashicorp.com/role", "the Pod's own"),
         ("secret-injector/status", "junk"),
     ] {
-        // Groups that this manager takes no notice of are no valid settings.
-        if manager["type"] != "flyte" && source.ratio(1, 6)? {
+        if source.ratio(1, 6)? {
             annotations.insert(key.to_owned(), json!(value));
         }
     }

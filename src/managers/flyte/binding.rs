@@ -78,8 +78,8 @@ impl Binding {
                 &format!(
                     "is missing: with literal: true, the Secrets of all organizations are read from the namespace \
                      {namespace:?}, and nothing else binds the label organization of a Pod. Write organization: flyte \
-                     for open-source Flyte 2, which has no other; else your organization, or {{organization}} in \
-                     podNamespace; or any, so that a Pod may claim every organization"
+                     for open-source Flyte 2, which has no other. Otherwise write your organization, or name \
+                     {{organization}} in podNamespace. organization: any lets a Pod claim every organization"
                 ),
             ));
         }
