@@ -6,6 +6,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use e2e_tests::modules;
 
@@ -169,7 +170,10 @@ fn documents() -> Vec<Document> {
 /// A directory that looks like the repository, with the reader's files in it.
 fn reader(document: &Path) -> PathBuf {
     let name = document.to_string_lossy().replace('/', "-");
-    let here = std::env::temp_dir().join(format!("docs-{}-{name}", std::process::id()));
+    // Tests run at the same time, each in a directory of its own.
+    static NUMBER: AtomicUsize = AtomicUsize::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let here = std::env::temp_dir().join(format!("docs-{}-{number}-{name}", std::process::id()));
     _ = fs::remove_dir_all(&here);
     fs::create_dir_all(here.join("bin")).unwrap();
     let root = modules::repository();
