@@ -49,24 +49,9 @@ fn both_hosts_give_the_same_answers() {
             };
             let payload = validate_payload(&request(&case), &settings).unwrap();
             let host = host(&case);
-            for (operation, payload) in [
-                ("validate", &payload),
-                ("validate_settings", &settings.to_string().into_bytes()),
-            ] {
-                let expected = compiled.call(&host, operation, payload).unwrap();
-                let found = interpreted.call(&host, operation, payload).unwrap();
-                assert!(
-                    found == expected,
-                    "{name}: {operation}: {}",
-                    String::from_utf8_lossy(&found)
-                );
-            }
-            let (one, other) = (
-                compiled.validate(&host, &request(&case), &settings),
-                interpreted.validate(&host, &request(&case), &settings),
-            );
-            assert_eq!(one.response, other.response, "{name}");
-            assert_eq!(one.calls, other.calls, "{name}");
+            let expected = compiled.call(&host, "validate", &payload).unwrap();
+            let found = interpreted.call(&host, "validate", &payload).unwrap();
+            assert!(found == expected, "{name}: {}", String::from_utf8_lossy(&found));
             compared += 1;
         }
     }
