@@ -32,7 +32,10 @@ ONE_CORE := taskset --cpu-list $$(sed -n 's/^Cpus_allowed_list:[[:space:]]*\([0-
 
 EXAMPLE ?= flyte-task
 EXAMPLE_DIR := e2e-tests/examples/$(EXAMPLE)
-PREVIEW := cargo run --quiet -p e2e-tests --bin preview --
+CLUSTER := $(addprefix $() --cluster ,$(wildcard $(EXAMPLE_DIR)/cluster.yaml))
+TOOL := target/debug/secret-injector
+# `make install` puts the tool there.
+PREFIX ?= $(HOME)/.local
 
 .PHONY: help
 help: ## List the targets
@@ -55,16 +58,29 @@ annotated-policy.wasm: policy.wasm metadata.yml README.md ## Build the policy wi
 
 .PHONY: run
 run: policy.wasm ## Show what the policy does to an example's Pod (EXAMPLE=name, see e2e-tests/examples)
-	@echo "==> Building the preview tool (the first time takes a few minutes)"
-	@cargo build -p e2e-tests --bin preview
-	@echo "==> Previewing $(EXAMPLE_DIR)/pod.yaml"
-	@$(PREVIEW) $(EXAMPLE_DIR)/pod.yaml --settings $(EXAMPLE_DIR)/settings.yaml \
-	  $(if $(wildcard $(EXAMPLE_DIR)/cluster.yaml),--cluster $(EXAMPLE_DIR)/cluster.yaml)
+	@echo "==> Building the tool secret-injector"
+	@cargo build -p secret-injector-cli
+	@echo "==> $(TOOL) preview $(EXAMPLE_DIR)/pod.yaml --settings $(EXAMPLE_DIR)/settings.yaml$(CLUSTER)"
+	@$(TOOL) preview $(EXAMPLE_DIR)/pod.yaml --settings $(EXAMPLE_DIR)/settings.yaml$(CLUSTER)
+	@echo
+	@echo "==> What to try next"
+	@echo "make run EXAMPLE=vault          another example: $(sort $(filter-out $(EXAMPLE),$(notdir $(wildcard e2e-tests/examples/*))))"
+	@echo "$(TOOL) preview POD.yaml     a Pod or a Deployment of yours; --help says what else"
+	@echo "make install                    the tool in $(PREFIX)/bin, with the policy in it"
+	@echo "make test                       what has to pass before a commit"
 
-.PHONY: preview
-preview: policy.wasm ## Build the preview tool: target/debug/preview POD.yaml [--settings S.yaml] …
-	@cargo build -p e2e-tests --bin preview
-	@echo "target/debug/preview"
+.PHONY: tool
+tool: policy.wasm ## Build the operators' tool: target/debug/secret-injector
+	@cargo build -p secret-injector-cli
+	@echo "$(TOOL)"
+
+.PHONY: install
+install: policy.wasm ## Install the tool with the policy in it, and able to ask a cluster (PREFIX=~/.local)
+	@echo "==> Building the tool with the policy and the client for clusters (the first time takes a few minutes)"
+	@cargo build --profile tool -p secret-injector-cli --features embedded,kube
+	@install -D target/tool/secret-injector "$(PREFIX)/bin/secret-injector"
+	@ln -sf secret-injector "$(PREFIX)/bin/kubectl-secret_injector"
+	@echo "$(PREFIX)/bin/secret-injector"
 
 .PHONY: fmt
 fmt: ## Format the Rust code
@@ -81,7 +97,9 @@ lint: ## Check format and lints
 test: lint policy.wasm ## Check format and lints, run the unit tests and the tests on the real module
 	@echo "==> Running the unit tests"
 	@cargo test -p secret-injector-policy
-	@echo "==> Running the tests on policy.wasm"
+	@echo "==> Running the tests of the tool"
+	@cargo test -p secret-injector-cli
+	@echo "==> Running the tests on policy.wasm, in the policy server's engine"
 	@cargo test -p e2e-tests
 
 $(VENV)/validate: e2e-tests/schema/requirements.txt
@@ -158,8 +176,9 @@ $(VENV)/%/ready: e2e-tests/clients/requirements-%.txt
 
 .PHONY: clients
 clients: policy.wasm $(VENV)/flytekit/ready $(VENV)/flyte/ready ## Run tasks of flytekit and the flyte SDK that read injected secrets
-	@echo "==> Building the preview tool (the first time takes a few minutes)"
-	@cargo build --quiet -p e2e-tests --bin preview
+	@echo "==> Building the tool, and the program that does the kubelet's work (the first time takes a few minutes)"
+	@cargo build --quiet -p secret-injector-cli
+	@cargo build --quiet -p e2e-tests --bin resolve
 	@failed=0; \
 	for sdk in flytekit flyte; do \
 	  echo "==> Running tasks of $$sdk"; \
@@ -181,12 +200,16 @@ text-format: $(VENV)/text-format ## Compare the reader of protobuf's text format
 
 .PHONY: clients-confidant
 clients-confidant: policy.wasm ## Run the injected Confidant init container against a real Confidant server
-	@cargo build --quiet -p e2e-tests --bin preview
+	@cargo build --quiet -p secret-injector-cli
 	@e2e-tests/confidant/run.sh
 
 .PHONY: push
 push: annotated-policy.wasm ## Push the policy to a registry (OCI_ADDRESS=registry://…, needs kwctl)
 	@kwctl push annotated-policy.wasm $(OCI_ADDRESS)
+
+.PHONY: first-build
+first-build: ## Measure make run in a fresh clone with empty caches (TARGET_TO_MEASURE=run)
+	@.ci/first-build $(or $(TARGET_TO_MEASURE),run)
 
 .PHONY: clean
 clean: ## Remove what was built

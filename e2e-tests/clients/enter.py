@@ -1,4 +1,4 @@
-"""enter.py CONTAINER.json COMMAND...: runs a command as a container of a Pod would, with what `preview resolve` printed
+"""enter.py CONTAINER.json COMMAND...: runs a command as a container of a Pod would, with what `resolve` printed
 for that container: its variables, those of the image as far as the Pod does not set them, and its mounts.
 
 Needs a mount namespace of its own (`unshare --mount`), so that nobody else sees the mounts. A directory that has to be

@@ -1,7 +1,7 @@
 """From the secrets that a task asks for to the task in its container.
 
 What Flyte's backend, the API server, the policy, the kubelet and the secret managers do in a cluster is done here by:
-`annotations`; the preview tool with the policy; `preview resolve`, `enter.py` and `unshare`; the stand-ins.
+`annotations`; the tool `secret-injector` with the policy; the program `resolve`, `enter.py` and `unshare`; the stand-ins.
 """
 
 import base64
@@ -21,7 +21,8 @@ from google.protobuf import text_format
 
 HERE = pathlib.Path(__file__).resolve().parent
 REPOSITORY = HERE.parent.parent
-PREVIEW = os.environ.get("PREVIEW", REPOSITORY / "target/debug/preview")
+TOOL = os.environ.get("TOOL", REPOSITORY / "target/debug/secret-injector")
+RESOLVE = os.environ.get("RESOLVE", REPOSITORY / "target/debug/resolve")
 POLICY = os.environ.get("POLICY_WASM", REPOSITORY / "policy.wasm")
 STAND_INS = [HERE.parent / "stand-ins", HERE / "stand-ins"]
 # The entrypoint of the only image whose containers have no command of their own.
@@ -95,8 +96,8 @@ class _Pod:
         self.cluster = self.write("cluster.json", json.dumps(objects))
         settings = self.write("settings.json", json.dumps(case.settings))
         pod = self.write("pod.json", json.dumps(self.manifest()))
-        arguments = [pod, "--settings", settings, "--cluster", self.cluster, "--policy", POLICY, "--output", "json"]
-        self.admitted = self.write("admitted.json", self.preview(*arguments, "--metadata", REPOSITORY / "metadata.yml"))
+        arguments = [pod, "--settings", settings, "--cluster", self.cluster, "--wasm", POLICY, "--output", "json", "--show-values"]
+        self.admitted = self.write("admitted.json", output([TOOL, "preview", *arguments]))
         self.spec = json.loads(self.admitted.read_text())
 
     def manifest(self):
@@ -130,8 +131,8 @@ class _Pod:
     def start(self, name, command, image):
         """Runs a container, the image's entrypoint being `command`."""
         resolved = json.loads(
-            self.preview(
-                "resolve", self.admitted, "--cluster", self.cluster, "--container", name, "--root", self.directory
+            output(
+                [RESOLVE, self.admitted, "--cluster", self.cluster, "--container", name, "--root", self.directory]
             )
         )
         self.place_agents_files(resolved)
@@ -189,9 +190,6 @@ class _Pod:
         prefix = f"{provider}/"
         given = self.case.agents.items()
         return {path.removeprefix(prefix): value for path, value in given if path.startswith(prefix)}
-
-    def preview(self, *arguments):
-        return output([PREVIEW, *arguments])
 
     def write(self, name, text):
         path = self.directory / name

@@ -1,6 +1,6 @@
 #!/bin/sh
 # run.sh [POD SETTINGS]
-# Lets the policy (policy.wasm, target/debug/preview) mutate the Pod, and runs its init container against a real Confidant
+# Lets the policy (policy.wasm, target/debug/secret-injector) mutate the Pod, and runs its init container against a real Confidant
 # server; without arguments the Pods here and in the example. Makes the virtual environment when it is missing or older
 # than requirements.txt.
 set -eu
@@ -21,7 +21,7 @@ fi
 mutated=$(mktemp)
 trap 'rm -f "$mutated"' EXIT
 while [ $# -ge 2 ]; do
-  "$root/target/debug/preview" "$1" --settings "$2" --policy "$root/policy.wasm" -o yaml > "$mutated"
+  "$root/target/debug/secret-injector" preview "$1" --settings "$2" --wasm "$root/policy.wasm" -o yaml > "$mutated"
   "$venv/bin/python" "$here/test_confidant.py" "$mutated"
   shift 2
 done

@@ -8,10 +8,8 @@ use std::{
     time::Duration,
 };
 
-use kubewarden_policy_sdk::{
-    metadata::ProtocolVersion, response::ValidationResponse, settings::SettingsValidationResponse,
-};
-use serde_json::{Value, json};
+use kubewarden_policy_sdk::{metadata::ProtocolVersion, settings::SettingsValidationResponse};
+use serde_json::Value;
 use wapc::WapcHost;
 use wasmtime_provider::{
     EpochDeadlines, ResourceLimits, WasmtimeEngineProviderBuilder, WasmtimeEngineProviderPre, wasmtime,
@@ -20,8 +18,11 @@ use wasmtime_provider::{
 use crate::{
     capabilities::{Host, HostCall, Journal, LogLine},
     console,
-    review::{AdmissionRequest, AdmissionResponse},
+    evaluation::ValidationResponse,
+    review::AdmissionRequest,
 };
+
+pub use crate::evaluation::Evaluation;
 
 /// How long a policy may take to start, and again to answer.
 ///
@@ -80,21 +81,6 @@ impl std::fmt::Debug for PolicyModule {
     }
 }
 
-/// The outcome of one evaluation.
-#[derive(Debug, Clone)]
-pub struct Evaluation {
-    /// What the API server gets.
-    pub response: AdmissionResponse,
-    /// The object as the policy returned it, if it did.
-    pub mutated_object: Option<Value>,
-    /// The guest's failure, if `response` is the host's own rejection for it.
-    pub failure: Option<String>,
-    /// The calls to the host, in order.
-    pub calls: Vec<HostCall>,
-    /// What the policy logged.
-    pub log: Vec<LogLine>,
-}
-
 impl PolicyModule {
     /// Compiles a file.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, HostError> {
@@ -128,13 +114,7 @@ impl PolicyModule {
     pub fn validate(&self, host: &Host, request: &AdmissionRequest, settings: &Value) -> Evaluation {
         match self.instantiate(host) {
             Ok(instance) => instance.validate(request, settings),
-            Err(error) => Evaluation {
-                response: AdmissionResponse::internal_server_error(&request.uid, &error.to_string()),
-                mutated_object: None,
-                failure: Some(error.to_string()),
-                calls: Vec::new(),
-                log: Vec::new(),
-            },
+            Err(error) => Evaluation::failed(request, &error.to_string()),
         }
     }
 
@@ -230,28 +210,17 @@ impl Instance {
         let answer = validate_payload(request, settings)
             .and_then(|payload| self.call("validate", &payload))
             .and_then(|answer| Ok(serde_json::from_slice::<ValidationResponse>(&answer)?));
-        let (calls, log) = self.journal.take();
-        match answer {
-            Ok(answer) => {
-                if let (Some(before), Some(after)) = (object, &answer.mutated_object) {
-                    crate::mutated::keep(before, after);
-                }
-                Evaluation {
-                    response: AdmissionResponse::from_policy(&request.uid, object, &answer),
-                    mutated_object: answer.mutated_object,
-                    failure: None,
-                    calls,
-                    log,
-                }
-            }
-            Err(error) => Evaluation {
-                response: AdmissionResponse::internal_server_error(&request.uid, &error.to_string()),
-                mutated_object: None,
-                failure: Some(error.to_string()),
-                calls,
-                log,
-            },
+        if let (Some(before), Ok(answer)) = (object, &answer)
+            && let Some(after) = &answer.mutated_object
+        {
+            crate::mutated::keep(before, after);
         }
+        Evaluation::from_answer(
+            request,
+            object,
+            answer.map_err(|error| error.to_string()),
+            &self.journal,
+        )
     }
 
     /// The calls to the host, and the lines logged, since the last time this was asked or a request was validated.
@@ -262,7 +231,7 @@ impl Instance {
 
 /// The payload of `validate`, made as the policy server makes it: the request goes through a JSON tree.
 pub fn validate_payload(request: &AdmissionRequest, settings: &Value) -> Result<Vec<u8>, HostError> {
-    Ok(serde_json::to_vec(&json!({"request": request, "settings": settings}))?)
+    Ok(crate::evaluation::validate_payload(request, settings)?)
 }
 
 /// The one engine of the process: its epoch is what deadlines are counted in.

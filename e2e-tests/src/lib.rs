@@ -4,12 +4,8 @@
 //! shipped:
 //!
 //! - [`host`] compiles a module once and makes a fresh instance for each evaluation;
-//! - [`capabilities`] answers what the policy asks of its host, and refuses what it was not granted;
-//! - [`cluster`] is a Kubernetes cluster in a YAML file, with RBAC;
-//! - [`session`] records and replays those answers in kwctl's format;
-//! - [`review`] goes from a Pod manifest to an `AdmissionReview`, and from the policy's answer to a JSON patch;
-//! - [`render`], [`settings`] and [`requests`] are what the `preview` tool is made of;
-//! - [`flyte_config`] turns the configuration of Flyte's webhook into the policy's settings;
+//! - [`capabilities`], [`cluster`], [`session`] and [`review`] are the tool's, from the crate `secret-injector-cli`: what a policy
+//!   asks of its host, a cluster in a YAML file, recorded answers, requests and responses;
 //! - [`resolver`] says what a container of the admitted Pod finds: its variables, its command and its files;
 //! - [`bench`] makes tables of what Criterion measured;
 //! - [`modules`] says where the modules under test are, and builds the baselines.
@@ -31,22 +27,16 @@
 #![warn(missing_docs)]
 
 pub mod bench;
-pub mod capabilities;
-pub mod cluster;
 mod console;
-pub mod field_mask;
-pub mod flyte_config;
 pub mod host;
 pub mod modules;
 pub mod mutated;
-pub mod rbac;
-pub mod render;
-pub mod requests;
 pub mod resolver;
-pub mod review;
-pub mod session;
-pub mod settings;
-pub mod yaml;
+
+pub use secret_injector_cli::{
+    capabilities, cluster, evaluation, field_mask, flyte_config, rbac, render, requests, review, session, settings,
+    wasm, yaml,
+};
 
 #[cfg(feature = "jemalloc")]
 #[global_allocator]

@@ -120,7 +120,7 @@ impl Vector {
             (FlyteVersion::V1, Some(manager)) => _ = config.insert("secretManagerType".to_owned(), json!(manager)),
             (FlyteVersion::V2, _) => _ = config.insert("secretManagerTypes".to_owned(), json!(behind_global)),
         }
-        let conversion = flyte_config::convert(&Value::Object(config), Some(self.version())).unwrap();
+        let conversion = flyte_config::convert(&Value::Object(config), self.version()).unwrap();
         let mut settings = conversion.settings;
         settings["statusAnnotation"] = json!(false);
         settings["initContainers"] = json!("last");

@@ -6,6 +6,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use e2e_tests::{
     capabilities::{Answer, Grants, Host, HostRequest, LogLine},
     cluster::Cluster,
+    evaluation::ValidationResponse,
     host::{DEADLINE, HostError, PolicyModule},
     modules::{self, Baseline},
     rbac::{service_account_groups, service_account_user},
@@ -15,11 +16,8 @@ use e2e_tests::{
     session::{Recorder, Replay},
     yaml,
 };
-use kubewarden_policy_sdk::{
-    host_capabilities::kubernetes::{ResourceAttributes, SubjectAccessReview},
-    metadata::ProtocolVersion,
-    response::ValidationResponse,
-};
+use kubewarden_policy_sdk::host_capabilities::kubernetes::{ResourceAttributes, SubjectAccessReview};
+use kubewarden_policy_sdk::metadata::ProtocolVersion;
 use serde_json::{Value, json};
 
 const CLUSTER: &str = r#"

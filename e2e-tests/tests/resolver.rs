@@ -1,4 +1,4 @@
-//! What a container of a Pod finds: the resolver case by case (`resolver.yaml`), and `preview resolve`.
+//! What a container of a Pod finds: the resolver case by case (`resolver.yaml`), and the program `resolve`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -181,7 +181,7 @@ fn walk(mount: &Mount, place: &Path, files: &mut BTreeMap<PathBuf, (PathBuf, boo
 }
 
 #[test]
-fn preview_resolves_what_preview_admits() {
+fn what_the_tool_admits_is_resolved() {
     let directory = Directory::new();
     let cluster = directory.0.join("cluster.yaml");
     fs::write(&cluster, CLUSTER).expect("a cluster");
@@ -199,12 +199,16 @@ fn preview_resolves_what_preview_admits() {
     });
     let policy = modules::policy();
     let policy = policy.to_str().expect("UTF-8");
-    let admitted = preview(&["-", "--policy", policy, "--output", "yaml"], &pod.to_string());
+    let admitted = run(
+        TOOL,
+        &["preview", "-", "--wasm", policy, "--output", "yaml"],
+        &pod.to_string(),
+    );
     let admitted = admitted.expect("admitted");
     let root = directory.0.to_str().expect("UTF-8");
     let (cluster, none) = (cluster.to_str().expect("UTF-8"), "--container=none");
-    let resolve = ["resolve", "-", "--root", root, "--cluster", cluster];
-    let resolved = preview(&[&resolve[..], &["--container", "app"]].concat(), &admitted).expect("resolved");
+    let resolve = ["-", "--root", root, "--cluster", cluster];
+    let resolved = run(RESOLVE, &[&resolve[..], &["--container", "app"]].concat(), &admitted).expect("resolved");
     let resolved: Value = serde_json::from_str(&resolved).expect("JSON");
     assert_eq!(resolved["env"]["PASSWORD"], "p$(HOST)$$");
     assert_eq!(resolved["env"]["_UNION_DB_PASSWORD"], "p$(HOST)$$");
@@ -217,13 +221,16 @@ fn preview_resolves_what_preview_admits() {
         .expect("below");
     assert_eq!(fs::read(place.join(below)).expect("a file"), b"p$(HOST)$$");
 
-    let error = preview(&[&resolve[..], &[none]].concat(), &admitted).expect_err("no such container");
+    let error = run(RESOLVE, &[&resolve[..], &[none]].concat(), &admitted).expect_err("no such container");
     assert_eq!(error, "error: the Pod has no container \"none\"\n");
 }
 
-/// What the tool prints, or complains of.
-fn preview(arguments: &[&str], input: &str) -> Result<String, String> {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_preview"))
+const TOOL: &str = env!("CARGO_BIN_EXE_tool");
+const RESOLVE: &str = env!("CARGO_BIN_EXE_resolve");
+
+/// What a program prints, or complains of.
+fn run(program: &str, arguments: &[&str], input: &str) -> Result<String, String> {
+    let mut child = Command::new(program)
         .args(arguments)
         .current_dir(modules::repository())
         .stdin(Stdio::piped())

@@ -1,4 +1,4 @@
-//! The commands of the documentation: those for the preview tool are run as they are written, those for make name targets,
+//! The commands of the documentation: those of the tool `secret-injector` are run as they are written, those for make name targets,
 //! and those for a cluster name files that are there.
 
 use std::collections::BTreeSet;
@@ -6,14 +6,17 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use e2e_tests::modules;
 
 use super::markdown::{Document, blocks, code};
 
 /// Files of the reader, and what stands for them where the documentation's commands are run.
-const READERS: [(&str, &str); 6] = [
-    ("flyte-config.yaml", "e2e-tests/golden/defaults_v2.json"),
+const READERS: [(&str, &str); 8] = [
+    ("flyte-config.yaml", "cli/tests/flyte-config.yaml"),
+    ("policy.yaml", "deploy/base/policy.yaml"),
+    ("deployment.yaml", "cli/tests/deployment.yaml"),
     ("pod.yaml", "e2e-tests/examples/flyte-files/pod.yaml"),
     ("secrets.yaml", "e2e-tests/examples/flyte-files/cluster.yaml"),
     ("settings.yaml", "e2e-tests/examples/flyte-files/settings.yaml"),
@@ -21,17 +24,21 @@ const READERS: [(&str, &str); 6] = [
     ("new.wasm", "policy.wasm"),
 ];
 
-const PREVIEW: &str = "target/debug/preview";
+const TOOL: &str = "secret-injector";
 
 #[test]
-fn commands_of_the_preview_tool_run() {
+fn commands_of_the_tool_run() {
     let mut run = 0;
     for document in documents() {
         let here = reader(&document.path);
-        for command in commands(&document).iter().filter(|command| command.contains(PREVIEW)) {
+        for command in commands(&document).iter().filter(|command| uses_tool(command)) {
             let output = Command::new("bash")
                 .args(["-euo", "pipefail", "-c", command])
                 .current_dir(&here)
+                .env(
+                    "PATH",
+                    format!("{}:{}", here.join("bin").display(), std::env::var("PATH").unwrap()),
+                )
                 .output()
                 .unwrap();
             assert!(
@@ -46,6 +53,35 @@ fn commands_of_the_preview_tool_run() {
         fs::remove_dir_all(here).unwrap();
     }
     assert!(run >= 6, "only {run} commands were found");
+}
+
+/// Behind a comment `<!-- output of: COMMAND -->` stands what the command prints.
+#[test]
+fn outputs_that_are_shown_are_those_of_the_tool() {
+    let mut compared = 0;
+    for document in documents() {
+        let here = reader(&document.path);
+        for part in document.text.split("<!-- output of: ").skip(1) {
+            let (command, rest) = part.split_once(" -->\n").unwrap();
+            let shown = rest.split_once('\n').unwrap().1.split("```").next().unwrap();
+            let mut arguments = command.split_whitespace();
+            assert_eq!(arguments.next(), Some(TOOL), "{command}");
+            let output = Command::new(here.join("bin").join(TOOL))
+                .args(arguments)
+                .current_dir(&here)
+                .output()
+                .unwrap();
+            assert_eq!(
+                String::from_utf8(output.stdout).unwrap(),
+                shown,
+                "{}: {command}",
+                document.path.display()
+            );
+            compared += 1;
+        }
+        fs::remove_dir_all(here).unwrap();
+    }
+    assert!(compared >= 2, "{compared}");
 }
 
 #[test]
@@ -134,15 +170,18 @@ fn documents() -> Vec<Document> {
 /// A directory that looks like the repository, with the reader's files in it.
 fn reader(document: &Path) -> PathBuf {
     let name = document.to_string_lossy().replace('/', "-");
-    let here = std::env::temp_dir().join(format!("docs-{}-{name}", std::process::id()));
+    // Tests run at the same time, each in a directory of its own.
+    static NUMBER: AtomicUsize = AtomicUsize::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let here = std::env::temp_dir().join(format!("docs-{}-{number}-{name}", std::process::id()));
     _ = fs::remove_dir_all(&here);
-    fs::create_dir_all(here.join("target/debug")).unwrap();
+    fs::create_dir_all(here.join("bin")).unwrap();
     let root = modules::repository();
     for entry in ["docs", "deploy", "e2e-tests", "metadata.yml"] {
         symlink(root.join(entry), here.join(entry)).unwrap();
     }
     symlink(modules::policy(), here.join("policy.wasm")).unwrap();
-    symlink(env!("CARGO_BIN_EXE_preview"), here.join(PREVIEW)).unwrap();
+    symlink(env!("CARGO_BIN_EXE_tool"), here.join("bin").join(TOOL)).unwrap();
     for (name, source) in READERS {
         let source = if source == "policy.wasm" {
             modules::policy()
@@ -152,6 +191,12 @@ fn reader(document: &Path) -> PathBuf {
         fs::copy(source, here.join(name)).unwrap();
     }
     here
+}
+
+/// Whether a command, or one in its pipe, is the tool. A command that asks a real cluster is not run.
+fn uses_tool(command: &str) -> bool {
+    let mut programs = command.split('|').filter_map(|part| part.split_whitespace().next());
+    programs.any(|program| program == TOOL) && !command.contains("--kubeconfig") && !command.contains("kubectl ")
 }
 
 /// What stands behind `$ ` in blocks for the console.

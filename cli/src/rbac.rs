@@ -1,7 +1,15 @@
 //! Kubernetes RBAC over the Roles and bindings of a cluster file.
 
-use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, RoleRef, Subject};
+mod objects;
+
+use std::collections::BTreeMap;
+
 use kubewarden_policy_sdk::host_capabilities::kubernetes::{ResourceAttributes, SubjectAccessReview};
+use serde::Serialize;
+
+pub use objects::{Binding, PolicyRule, Role, RoleRef, Subject};
+
+use crate::selector::LabelSelector;
 
 /// Everything that RBAC decides by.
 #[derive(Debug, Default)]
@@ -9,11 +17,21 @@ pub struct Rbac {
     /// All Roles.
     pub roles: Vec<Role>,
     /// All ClusterRoles.
-    pub cluster_roles: Vec<ClusterRole>,
+    pub cluster_roles: Vec<Role>,
     /// All RoleBindings.
-    pub role_bindings: Vec<RoleBinding>,
+    pub role_bindings: Vec<Binding>,
     /// All ClusterRoleBindings.
-    pub cluster_role_bindings: Vec<ClusterRoleBinding>,
+    pub cluster_role_bindings: Vec<Binding>,
+}
+
+/// `authorization.k8s.io/v1` SubjectAccessReviewStatus.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct AccessReviewStatus {
+    /// Whether the user may do it.
+    pub allowed: bool,
+    /// Which binding allows it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// Why RBAC allows a request.
@@ -29,15 +47,22 @@ impl Rbac {
             .or_else(|| self.by_role_binding(&user, wanted))
     }
 
+    /// Returns true if a binding names the service account.
+    pub(crate) fn binds(&self, namespace: &str, name: &str) -> bool {
+        let is = |binding: &Binding, subject: &Subject| {
+            let own = subject.namespace.as_deref().or(binding.metadata.namespace.as_deref());
+            subject.kind == "ServiceAccount" && subject.name == name && own == Some(namespace)
+        };
+        let mut bindings = self.role_bindings.iter().chain(&self.cluster_role_bindings);
+        bindings.any(|binding| binding.subjects.iter().flatten().any(|subject| is(binding, subject)))
+    }
+
     fn by_cluster_role_binding(&self, user: &User, wanted: &ResourceAttributes) -> Option<Reason> {
         let binding = self.cluster_role_bindings.iter().find(|binding| {
             user.is_any_of(binding.subjects.as_deref(), None)
-                && self
-                    .rules(&binding.role_ref, None)
-                    .iter()
-                    .any(|rule| covers(rule, wanted))
+                && self.rules(&binding.role_ref, None).any(|rule| covers(rule, wanted))
         })?;
-        let name = binding.metadata.name.as_deref().unwrap_or_default();
+        let name = binding.metadata.name.as_str();
         Some(reason("ClusterRoleBinding", name, &binding.role_ref, user))
     }
 
@@ -48,33 +73,45 @@ impl Rbac {
                 && user.is_any_of(binding.subjects.as_deref(), Some(namespace))
                 && self
                     .rules(&binding.role_ref, Some(namespace))
-                    .iter()
                     .any(|rule| covers(rule, wanted))
         })?;
-        let name = binding.metadata.name.as_deref().unwrap_or_default();
-        let name = format!("{name}/{namespace}");
+        let name = format!("{}/{namespace}", binding.metadata.name);
         Some(reason("RoleBinding", &name, &binding.role_ref, user))
     }
 
     /// The rules of the role that a binding refers to. A Role is looked for in the binding's own namespace only.
-    fn rules(&self, role: &RoleRef, namespace: Option<&str>) -> &[PolicyRule] {
-        let named = |name: &Option<String>| name.as_deref() == Some(role.name.as_str());
-        let rules = match role.kind.as_str() {
-            "ClusterRole" => self
-                .cluster_roles
-                .iter()
-                .find(|candidate| named(&candidate.metadata.name))
-                .and_then(|found| found.rules.as_deref()),
-            "Role" => self
-                .roles
-                .iter()
-                .find(|candidate| {
-                    named(&candidate.metadata.name) && candidate.metadata.namespace.as_deref() == namespace
-                })
-                .and_then(|found| found.rules.as_deref()),
-            _ => None,
+    fn rules<'a>(&'a self, role: &'a RoleRef, namespace: Option<&'a str>) -> impl Iterator<Item = &'a PolicyRule> {
+        let of_kind: &[Role] = match role.kind.as_str() {
+            "ClusterRole" => &self.cluster_roles,
+            "Role" => &self.roles,
+            _ => &[],
         };
-        rules.unwrap_or_default()
+        let found = of_kind.iter().find(move |candidate| {
+            candidate.metadata.name == role.name
+                && (role.kind == "ClusterRole" || candidate.metadata.namespace.as_deref() == namespace)
+        });
+        let aggregated = found
+            .and_then(|found| found.aggregation_rule.as_ref())
+            .map(|rule| self.aggregated(&rule.cluster_role_selectors));
+        let own = match aggregated {
+            // The controller replaces the role's own rules.
+            Some(_) => None,
+            None => found.and_then(|found| found.rules.as_ref()),
+        };
+        own.into_iter().flatten().chain(aggregated.into_iter().flatten())
+    }
+
+    /// The rules of the ClusterRoles whose labels one of the selectors selects.
+    fn aggregated<'a>(&'a self, selectors: &[LabelSelector]) -> Vec<&'a PolicyRule> {
+        let none = BTreeMap::new();
+        self.cluster_roles
+            .iter()
+            .filter(|role| {
+                let labels = role.metadata.labels.as_ref().unwrap_or(&none);
+                selectors.iter().any(|selector| selector.matches(labels))
+            })
+            .flat_map(|role| role.rules.iter().flatten())
+            .collect()
     }
 }
 
@@ -128,7 +165,7 @@ pub fn service_account_groups(namespace: &str) -> Vec<String> {
 
 fn covers(rule: &PolicyRule, wanted: &ResourceAttributes) -> bool {
     let group = wanted.group.as_deref().unwrap_or_default();
-    has(Some(&rule.verbs), &wanted.verb)
+    has(rule.verbs.as_ref(), &wanted.verb)
         && has(rule.api_groups.as_ref(), group)
         && covers_resource(rule, wanted)
         && covers_name(rule, wanted.name.as_deref().unwrap_or_default())
@@ -158,4 +195,48 @@ fn reason(kind: &str, name: &str, role: &RoleRef, user: &User) -> Reason {
         "RBAC: allowed by {kind} \"{name}\" of {} \"{}\" to User \"{}\"",
         role.kind, role.name, user.name
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::cluster::Cluster;
+
+    use super::*;
+
+    #[test]
+    fn aggregated_cluster_roles_have_the_rules_of_others() {
+        let cluster = Cluster::from_yaml(
+            r#"{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRole, metadata: {name: all},
+ aggregationRule: {clusterRoleSelectors: [{matchLabels: {to: all}}]},
+ rules: [{apiGroups: [""], resources: [secrets], verbs: [delete]}]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: part, labels: {to: all}}
+rules: [{apiGroups: [""], resources: [secrets], verbs: [get]}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: b, namespace: team-a}
+roleRef: {kind: ClusterRole, name: all}
+subjects: [{kind: User, name: alice}]
+"#,
+        )
+        .unwrap();
+        let may = |verb: &str| {
+            let review = SubjectAccessReview {
+                user: "alice".to_owned(),
+                groups: None,
+                resource_attributes: ResourceAttributes {
+                    namespace: Some("team-a".to_owned()),
+                    resource: "secrets".to_owned(),
+                    verb: verb.to_owned(),
+                    ..ResourceAttributes::default()
+                },
+            };
+            cluster.can_i(&review).allowed
+        };
+        assert!(may("get"));
+        assert!(!may("delete"), "the controller replaces the rules of its own");
+    }
 }

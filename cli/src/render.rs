@@ -33,6 +33,21 @@ enum Style {
 }
 
 impl Color {
+    /// Returns a word that announces a failure.
+    pub fn error(self, text: &str) -> String {
+        self.paint(Style::Red, text)
+    }
+
+    /// Returns a word that announces a warning.
+    pub fn warning(self, text: &str) -> String {
+        self.paint(Style::Yellow, text)
+    }
+
+    /// Returns a heading.
+    pub fn heading(self, text: &str) -> String {
+        self.paint(Style::Bold, text)
+    }
+
     fn paint(self, style: Style, text: impl fmt::Display) -> String {
         if self == Self::Off {
             return text.to_string();

@@ -19,15 +19,16 @@
 use std::{fs, io, path::Path, path::PathBuf};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use k8s_openapi::api::authorization::v1::SubjectAccessReviewStatus;
 use kubewarden_policy_sdk::host_capabilities::kubernetes::SubjectAccessReview;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
 use crate::{
     capabilities::{Answer, HostRequest},
+    failure::Failure,
     field_mask::FieldMask,
-    rbac::Rbac,
+    rbac::{AccessReviewStatus, Rbac},
+    source::Source,
     yaml::{self, YamlError},
 };
 
@@ -109,21 +110,47 @@ impl Cluster {
         Self::from_yaml(&text)
     }
 
+    /// The cluster of several files.
+    ///
+    /// # Errors
+    /// [`Failure`], which names the file.
+    pub fn from_files(paths: &[PathBuf]) -> Result<Self, Failure> {
+        let mut cluster = Self::default();
+        for source in Source::read_all(paths)? {
+            cluster
+                .add_text(&source.text)
+                .map_err(|error| Failure::at(&source.name, error))?;
+        }
+        Ok(cluster)
+    }
+
     /// The cluster of a text.
     pub fn from_yaml(text: &str) -> Result<Self, ClusterError> {
         let mut cluster = Self::default();
-        for (index, document) in yaml::documents(text)?.iter().enumerate() {
-            let document = yaml::to_json(document)?;
-            match document.get("kind").and_then(Value::as_str) {
-                Some("List") => {
-                    for item in document["items"].as_array().into_iter().flatten() {
-                        cluster.add(index + 1, item.clone())?;
+        cluster.add_text(text)?;
+        Ok(cluster)
+    }
+
+    fn add_text(&mut self, text: &str) -> Result<(), ClusterError> {
+        for document in yaml::located(text)? {
+            let number = document.number;
+            let object = yaml::to_json(&document.value)?;
+            match object.get("kind").and_then(Value::as_str) {
+                Some(kind) if kind.ends_with("List") && object["items"].is_array() => {
+                    for item in object["items"].as_array().into_iter().flatten() {
+                        self.add(number, item.clone())?;
                     }
                 }
-                _ => cluster.add(index + 1, document)?,
+                _ => self.add(number, object)?,
             }
         }
-        Ok(cluster)
+        Ok(())
+    }
+
+    /// Returns all objects of a kind.
+    pub fn objects_of(&self, api_version: &str, kind: &str) -> impl Iterator<Item = &Value> {
+        let wanted = move |object: &&Value| object["apiVersion"] == api_version && object["kind"] == kind;
+        self.objects.iter().filter(wanted)
     }
 
     fn add(&mut self, number: usize, mut object: Value) -> Result<(), ClusterError> {
@@ -169,13 +196,17 @@ impl Cluster {
         })
     }
 
+    /// Returns the roles and their bindings.
+    pub(crate) fn rbac(&self) -> &Rbac {
+        &self.rbac
+    }
+
     /// What a SubjectAccessReview says.
-    pub fn can_i(&self, review: &SubjectAccessReview) -> SubjectAccessReviewStatus {
+    pub fn can_i(&self, review: &SubjectAccessReview) -> AccessReviewStatus {
         let reason = self.rbac.allows(review);
-        SubjectAccessReviewStatus {
+        AccessReviewStatus {
             allowed: reason.is_some(),
             reason: reason.map(|reason| reason.0),
-            ..Default::default()
         }
     }
 
@@ -227,8 +258,9 @@ impl Answer for Cluster {
     }
 }
 
-/// The policy server holds type and metadata apart from the rest of an object, and prunes the rest only.
-fn prune(object: &mut Value, mask: &FieldMask) {
+/// Removes what a policy did not ask for. The policy server holds type and metadata apart from the rest of an object, and prunes
+/// the rest only.
+pub(crate) fn prune(object: &mut Value, mask: &FieldMask) {
     let apart = ["apiVersion", "kind", "metadata"].map(|field| (field, object[field].take()));
     mask.prune(object);
     for (field, value) in apart {

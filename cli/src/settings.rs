@@ -64,16 +64,22 @@ pub fn from_text(text: &str) -> Result<Value, SettingsError> {
     }
     match documents.as_slice() {
         [] => Ok(json!({})),
-        [policy] if is_policy(policy) => match &policy["spec"]["settings"] {
-            Value::Null => Ok(json!({})),
-            settings => Ok(settings.clone()),
-        },
+        [policy] if is_policy(policy) => Ok(of_policy(policy)),
         [settings] => Ok(settings.clone()),
         several => Err(SettingsError::Count(several.len())),
     }
 }
 
-fn is_policy(document: &Value) -> bool {
+/// Returns the settings of a policy's object.
+pub(crate) fn of_policy(policy: &Value) -> Value {
+    match &policy["spec"]["settings"] {
+        Value::Null => json!({}),
+        settings => settings.clone(),
+    }
+}
+
+/// Returns true if an object is a ClusterAdmissionPolicy or an AdmissionPolicy.
+pub(crate) fn is_policy(document: &Value) -> bool {
     let api_version = document["apiVersion"].as_str().unwrap_or_default();
     let kind = document["kind"].as_str().unwrap_or_default();
     api_version.starts_with("policies.kubewarden.io/") && kind.ends_with("AdmissionPolicy")

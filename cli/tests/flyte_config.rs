@@ -1,21 +1,21 @@
-//! What `preview settings-from-flyte` makes of a Flyte webhook's configuration, and that the real module takes it.
+//! What `secret-injector from-flyte` makes of a Flyte webhook's configuration, and that the module takes it.
 //!
 //! The cases are YAML documents in `tests/flyte_config.yaml`, each with
 //!
 //! - `case`: what it shows;
-//! - `version`: 1 or 2, Flyte's; it is guessed when absent;
-//! - `flyte`: the configuration, or `file`, one in this crate's directory;
+//! - `version`: 1 or 2, Flyte's, as `--flyte-version` says it;
+//! - `global`: true for `--global-secrets`;
+//! - `files`: the files, each a YAML value, or `file`, one in the repository;
 //! - `settings`: the policy's settings that come out, or `error`, a part of the message;
-//! - `notes`: parts of the notes, in the form `field: text`, of which there must be as many as given.
+//! - `notes`: parts of the notes, in the form `field: text`, of which there must be as many as given;
+//! - `policy`: parts of what `-o policy` prints.
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
-use e2e_tests::capabilities::Host;
-use e2e_tests::flyte_config::{self, FlyteVersion};
-use e2e_tests::host::PolicyModule;
-use e2e_tests::{modules, settings, yaml};
+use secret_injector_cli::capabilities::Host;
+use secret_injector_cli::flyte_config::{self, Conversion, FlyteConfigError, FlyteVersion, Found};
+use secret_injector_cli::{module, settings, yaml};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -25,12 +25,16 @@ struct Case {
     case: String,
     version: Option<u8>,
     #[serde(default)]
-    flyte: Value,
+    global: bool,
+    #[serde(default)]
+    files: Vec<Value>,
     file: Option<String>,
     settings: Option<Value>,
     error: Option<String>,
     #[serde(default)]
     notes: Vec<String>,
+    #[serde(default)]
+    policy: Vec<String>,
 }
 
 fn directory() -> &'static Path {
@@ -48,20 +52,28 @@ fn cases() -> Vec<Case> {
     cases
 }
 
+fn converted(case: &Case) -> Result<Conversion, FlyteConfigError> {
+    let mut found = Found::default();
+    if let Some(file) = &case.file {
+        found.add(&fs::read_to_string(directory().join("..").join(file)).unwrap())?;
+    }
+    for file in &case.files {
+        found.add(&yaml::to_text(file, None).unwrap())?;
+    }
+    let version = case.version.map(|version| match version {
+        1 => FlyteVersion::V1,
+        _ => FlyteVersion::V2,
+    });
+    let (config, version) = found.finish(version)?;
+    Ok(flyte_config::convert(&Value::Object(config.clone()), version)?.lean(&config, case.global))
+}
+
 #[test]
 fn configurations_become_settings_that_the_policy_takes() {
-    let policy = PolicyModule::from_file(modules::policy()).expect("run make policy.wasm first");
+    let policy = module::load(None).expect("run make policy.wasm first");
     for case in cases() {
         let name = &case.case;
-        let text = match &case.file {
-            Some(file) => fs::read_to_string(directory().join(file)).unwrap(),
-            None => yaml::to_text(&case.flyte, None).unwrap(),
-        };
-        let version = case.version.map(|version| match version {
-            1 => FlyteVersion::V1,
-            _ => FlyteVersion::V2,
-        });
-        let conversion = match flyte_config::from_text(&text, version) {
+        let conversion = match converted(&case) {
             Ok(conversion) => conversion,
             Err(error) => {
                 let expected = case.error.unwrap_or_else(|| panic!("{name}: {error}"));
@@ -85,35 +97,14 @@ fn configurations_become_settings_that_the_policy_takes() {
             );
         }
         assert_eq!(notes.len(), case.notes.len(), "{name}: {notes:#?}");
+        let deployed = flyte_config::policy(&conversion).unwrap();
+        for part in &case.policy {
+            assert!(deployed.contains(part.as_str()), "{name}: no {part:?} in\n{deployed}");
+        }
+        assert_eq!(settings::from_text(&deployed).unwrap(), conversion.settings, "{name}");
         let validity = policy
             .validate_settings(&Host::isolated(), &conversion.settings)
             .unwrap();
         assert!(validity.valid, "{name}: {:?}", validity.message);
     }
-}
-
-#[test]
-fn the_tool_prints_settings_with_the_notes_as_comments() {
-    let config = directory().join("golden/defaults_v1.json");
-    let run = |arguments: &[&str]| {
-        let output = Command::new(env!("CARGO_BIN_EXE_preview"))
-            .arg("settings-from-flyte")
-            .arg(&config)
-            .args(arguments)
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap()
-    };
-    let text = run(&["--flyte-version", "1"]);
-    assert!(text.starts_with("# - secrets: "), "{text}");
-    assert!(text.contains("\n# - webhook.certDir: "), "{text}");
-    assert!(
-        text.contains("\nenvPrefix: _FSEC_\nmanagers:\n- type: global\n"),
-        "{text}"
-    );
-    assert!(
-        run(&[]).contains("\nenvPrefix: _UNION_\n"),
-        "Flyte 2 unless told otherwise"
-    );
 }

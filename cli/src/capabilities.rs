@@ -4,8 +4,7 @@
 
 use std::{
     collections::BTreeSet,
-    fmt, fs, io,
-    path::{Path, PathBuf},
+    fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -13,7 +12,7 @@ use kubewarden_policy_sdk::host_capabilities::kubernetes::{CanIRequest, GetResou
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::yaml::{self, YamlError};
+pub use crate::grants::{ContextAwareResource, Grants, GrantsError};
 
 /// A request to the host, as kwctl's session files have it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,156 +80,24 @@ pub trait Answer: Send + Sync {
     fn answer(&self, request: &HostRequest) -> Result<String, String>;
 }
 
+/// What stands in front of the reason why nobody answers a question.
+const UNANSWERED: &str = "secret-injector has no answer: ";
+
+/// Returns the error of a question that cannot be answered here, so that what the policy makes of it says nothing.
+pub fn unanswered(reason: &str) -> String {
+    format!("{UNANSWERED}{reason}")
+}
+
+/// Returns why a question was not answered, if it was not.
+pub fn reason_unanswered(answer: &Result<String, String>) -> Option<&str> {
+    let (_, reason) = answer.as_ref().err()?.split_once(UNANSWERED)?;
+    Some(reason)
+}
+
 impl<T: Answer + ?Sized> Answer for Arc<T> {
     fn answer(&self, request: &HostRequest) -> Result<String, String> {
         (**self).answer(request)
     }
-}
-
-/// Why grants cannot be read.
-#[derive(Debug, thiserror::Error)]
-pub enum GrantsError {
-    /// The file cannot be read.
-    #[error("cannot read {}: {source}", path.display())]
-    Read {
-        /// Which one.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-    /// The file is not YAML.
-    #[error("the metadata is {0}")]
-    Yaml(#[from] YamlError),
-    /// `contextAwareResources` or `hostCapabilities` are not as Kubewarden has them.
-    #[error("the metadata's grants: {0}")]
-    Form(#[from] serde_json::Error),
-    /// Kubewarden takes `*` only alone, or behind a slash at the end.
-    #[error("the host capability {0:?} is no path such as \"kubernetes/get_resource\", \"kubernetes/*\" or \"*\"")]
-    Pattern(String),
-}
-
-/// A kind of object that a policy may read.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ContextAwareResource {
-    /// `v1`, or group and version.
-    pub api_version: String,
-    /// In PascalCase.
-    pub kind: String,
-}
-
-/// What an operator grants a policy. The default grants nothing.
-#[derive(Debug, Clone, Default)]
-pub struct Grants {
-    resources: BTreeSet<ContextAwareResource>,
-    capabilities: BTreeSet<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Granted {
-    #[serde(default)]
-    context_aware_resources: Option<Vec<ContextAwareResource>>,
-    #[serde(default)]
-    host_capabilities: Option<Vec<String>>,
-}
-
-impl Grants {
-    /// Nothing at all.
-    pub fn none() -> Self {
-        Self::default()
-    }
-
-    /// All that this policy asks for with any settings.
-    pub fn all_of_the_policy() -> Result<Self, GrantsError> {
-        Self::new([("v1", "Secret")], ["kubernetes/get_resource", "kubernetes/can_i"])
-    }
-
-    /// The kinds, as `(apiVersion, kind)`, and the host capabilities given.
-    pub fn new<'a>(
-        resources: impl IntoIterator<Item = (&'a str, &'a str)>,
-        capabilities: impl IntoIterator<Item = &'a str>,
-    ) -> Result<Self, GrantsError> {
-        let resources = resources.into_iter().map(|(api_version, kind)| ContextAwareResource {
-            api_version: api_version.to_owned(),
-            kind: kind.to_owned(),
-        });
-        let capabilities = capabilities.into_iter().map(capability).collect::<Result<_, _>>()?;
-        Ok(Self {
-            resources: resources.collect(),
-            capabilities,
-        })
-    }
-
-    /// What a `metadata.yml`, or a ClusterAdmissionPolicy, asks for.
-    pub fn from_metadata_file(path: impl AsRef<Path>) -> Result<Self, GrantsError> {
-        let path = path.as_ref();
-        let text = fs::read_to_string(path).map_err(|source| GrantsError::Read {
-            path: path.to_owned(),
-            source,
-        })?;
-        Self::from_metadata(&text)
-    }
-
-    /// What the text of a `metadata.yml`, or of a ClusterAdmissionPolicy, asks for.
-    pub fn from_metadata(text: &str) -> Result<Self, GrantsError> {
-        let Some(document) = yaml::documents(text)?.into_iter().next() else {
-            return Ok(Self::none());
-        };
-        let metadata = yaml::to_json(&document)?;
-        let granted = Granted::deserialize(metadata.get("spec").unwrap_or(&metadata))?;
-        let capabilities = granted.host_capabilities.unwrap_or_default();
-        Ok(Self {
-            resources: granted
-                .context_aware_resources
-                .unwrap_or_default()
-                .into_iter()
-                .collect(),
-            capabilities: capabilities
-                .iter()
-                .map(|path| capability(path))
-                .collect::<Result<_, _>>()?,
-        })
-    }
-
-    fn allows_capability(&self, path: &str) -> bool {
-        self.capabilities.iter().any(|granted| match granted.strip_suffix('*') {
-            Some(prefix) => path.starts_with(prefix),
-            None => granted == path,
-        })
-    }
-
-    fn check(&self, request: &HostRequest) -> Result<(), CallError> {
-        let path = format!("kubernetes/{}", request.operation());
-        if !self.allows_capability(&path) {
-            return Err(CallError::Capability(path));
-        }
-        match request {
-            HostRequest::KubernetesGetResource { api_version, kind, .. } => {
-                let wanted = ContextAwareResource {
-                    api_version: api_version.clone(),
-                    kind: kind.clone(),
-                };
-                match self.resources.contains(&wanted) {
-                    true => Ok(()),
-                    false => Err(CallError::Resource(wanted)),
-                }
-            }
-            HostRequest::KubernetesCanI { .. } => Ok(()),
-        }
-    }
-}
-
-fn capability(pattern: &str) -> Result<String, GrantsError> {
-    let pattern = pattern.trim();
-    let fixed = match pattern {
-        "*" => "",
-        _ => pattern.strip_suffix("/*").unwrap_or(pattern),
-    };
-    if pattern.is_empty() || fixed.contains('*') {
-        return Err(GrantsError::Pattern(pattern.to_owned()));
-    }
-    Ok(pattern.to_owned())
 }
 
 /// Why the host does not answer a policy.
@@ -295,20 +162,22 @@ impl fmt::Display for LogLine {
 
 /// What one instance of a policy did to its host.
 #[derive(Debug, Default)]
-pub(crate) struct Journal {
+pub struct Journal {
     calls: Mutex<Vec<HostCall>>,
     log: Mutex<Vec<LogLine>>,
 }
 
 impl Journal {
-    pub(crate) fn take(&self) -> (Vec<HostCall>, Vec<LogLine>) {
+    /// Returns what was written down since the last time.
+    pub fn take(&self) -> (Vec<HostCall>, Vec<LogLine>) {
         (
             std::mem::take(&mut *lock(&self.calls)),
             std::mem::take(&mut *lock(&self.log)),
         )
     }
 
-    pub(crate) fn console(&self, lines: Vec<String>) {
+    /// Writes lines down that the policy wrote to waPC's console.
+    pub fn console(&self, lines: Vec<String>) {
         lock(&self.log).extend(lines.into_iter().map(LogLine::Console));
     }
 }
@@ -348,7 +217,10 @@ impl Host {
     }
 
     /// Answers one call, and writes it down.
-    pub(crate) fn call(
+    ///
+    /// # Errors
+    /// [`CallError`], whose text the policy gets.
+    pub fn call(
         &self,
         journal: &Journal,
         binding: &str,

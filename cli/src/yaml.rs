@@ -16,21 +16,94 @@ pub enum YamlError {
     Yaml(#[from] serde_norway::Error),
 }
 
-/// The documents of `text`, without the empty ones.
+/// A document, and where it is in its text.
+#[derive(Debug, Clone)]
+pub struct Document {
+    /// The document.
+    pub value: Yaml,
+    /// Its number in the text, counted from 1; empty documents are counted.
+    pub number: usize,
+    /// The number of its first line, counted from 1.
+    pub line: usize,
+}
+
+/// Returns the documents of `text`, without the empty ones.
+///
+/// # Errors
+/// [`YamlError`]
 pub fn documents(text: &str) -> Result<Vec<Yaml>, YamlError> {
-    // YAML readers take most of JSON, but not all of it: surrogate pairs in escapes are where they differ.
-    if text.trim_start().starts_with('{') {
-        return Ok(vec![serde_json::from_str(text)?]);
-    }
+    Ok(located(text)?.into_iter().map(|document| document.value).collect())
+}
+
+/// Returns the documents of `text` with their places, without the empty ones.
+///
+/// # Errors
+/// [`YamlError`]
+pub fn located(text: &str) -> Result<Vec<Document>, YamlError> {
+    // YAML readers take most of JSON, but not all of it: surrogate pairs in escapes are where they differ. YAML in flow style
+    // begins as JSON does.
+    let json = match text.trim_start().starts_with(['{', '[']) {
+        true => Some(json_documents(text)),
+        false => None,
+    };
+    let values = match json {
+        Some(Ok(values)) => values,
+        Some(Err(error)) => yaml_documents(text).map_err(|not_yaml| likelier(text, error, not_yaml))?,
+        None => yaml_documents(text)?,
+    };
+    let lines = first_lines(text);
+    let located = values.into_iter().enumerate().map(|(index, value)| Document {
+        value,
+        number: index + 1,
+        line: lines.get(index).copied().unwrap_or(1),
+    });
+    Ok(located.filter(|document| !document.value.is_null()).collect())
+}
+
+fn json_documents(text: &str) -> Result<Vec<Yaml>, serde_json::Error> {
+    serde_json::Deserializer::from_str(text).into_iter().collect()
+}
+
+fn yaml_documents(text: &str) -> Result<Vec<Yaml>, YamlError> {
     let mut documents = Vec::new();
     for document in serde_norway::Deserializer::from_str(text) {
         let mut value = Yaml::deserialize(document)?;
         value.apply_merge()?;
-        if !value.is_null() {
-            documents.push(value);
-        }
+        documents.push(value);
     }
     Ok(documents)
+}
+
+/// Returns the error of the notation that the author more likely meant: keys in quotes, or nothing behind the brace, are JSON.
+fn likelier(text: &str, json: serde_json::Error, yaml: YamlError) -> YamlError {
+    let first = text
+        .trim_start()
+        .chars()
+        .skip(1)
+        .find(|character| !character.is_whitespace());
+    match first {
+        Some('"' | '{' | '[') | None => json.into(),
+        Some(_) => yaml,
+    }
+}
+
+/// The numbers of the lines in which documents begin.
+fn first_lines(text: &str) -> Vec<usize> {
+    let mut lines = vec![1];
+    let mut empty = true;
+    for (index, line) in text.lines().enumerate() {
+        if line == "---" || line.starts_with("--- ") {
+            match (empty, lines.last_mut()) {
+                // The first document may begin with the separator.
+                (true, Some(first)) if *first == 1 => *first = index + 2,
+                _ => lines.push(index + 2),
+            }
+            empty = false;
+        } else if !line.trim().is_empty() && !line.starts_with(['#', '%']) {
+            empty = false;
+        }
+    }
+    lines
 }
 
 /// `value` as JSON.
@@ -128,6 +201,37 @@ mod tests {
             to_text(&value, model.first()).unwrap(),
             "spec:\n  b: 1\n  a: 2\n  list:\n  - name: one\n    value: v\n  - x: 1\n    name: two\nkind: Pod\nnew: true\n"
         );
+    }
+
+    #[test]
+    fn documents_have_their_places() {
+        for (text, places) in [
+            ("a: 1\n---\nb: 2\n", vec![(1, 1), (2, 3)]),
+            ("# about\n---\na: 1\n---\n---\nb: 2\n", vec![(1, 3), (3, 6)]),
+            ("{a: 1, b: [c]}\n---\n{d: 2}\n", vec![(1, 1), (2, 3)]),
+            ("{\"a\": 1}\n{\"b\": 2}", vec![(1, 1), (2, 1)]),
+            ("", vec![]),
+        ] {
+            let found: Vec<_> = located(text)
+                .unwrap()
+                .iter()
+                .map(|one| (one.number, one.line))
+                .collect();
+            assert_eq!(found, places, "{text}");
+        }
+    }
+
+    #[test]
+    fn errors_are_those_of_the_notation_that_was_meant() {
+        for (text, expected) in [
+            ("{", "not JSON"),
+            ("{\"a\": ]", "not JSON"),
+            ("{a: 1", "not YAML"),
+            ("a: [", "not YAML"),
+        ] {
+            let error = documents(text).unwrap_err().to_string();
+            assert!(error.starts_with(expected), "{text}: {error}");
+        }
     }
 
     #[test]

@@ -1,0 +1,152 @@
+//! What is legal in settings, and unwise.
+
+use std::fmt;
+
+use serde_json::{Value, json};
+
+use crate::admission_policy::AdmissionPolicy;
+
+/// A piece of advice on one setting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Advice {
+    /// The setting, such as `managers[0] (global).authorize`.
+    pub setting: String,
+    /// What it leads to, and what to do.
+    pub text: String,
+}
+
+impl fmt::Display for Advice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.setting, self.text)
+    }
+}
+
+/// Returns the advice on settings that are valid, and on the policy that has them.
+pub fn on(settings: &Value, policy: Option<&AdmissionPolicy>) -> Vec<Advice> {
+    let mut advice = Advices::default();
+    let managers = managers(settings);
+    let open = settings["access"].is_null();
+    if open {
+        advice.add(
+            "access",
+            "is absent: every Pod may have every secret that the managers can serve; list who may have which secrets",
+        );
+    }
+    if settings["onUnserved"] == "warn" {
+        advice.add(
+            "onUnserved",
+            "is warn: a Pod whose secret is not found starts without it; set reject when the roll-out is over",
+        );
+    }
+    for (index, manager) in managers.iter().enumerate() {
+        on_manager(index, manager, managers.len(), &mut advice);
+    }
+    if let Some(policy) = policy {
+        on_policy(policy, &managers, open, &mut advice);
+    }
+    advice.0
+}
+
+#[derive(Default)]
+struct Advices(Vec<Advice>);
+
+impl Advices {
+    fn add(&mut self, setting: impl Into<String>, text: impl Into<String>) {
+        self.0.push(Advice {
+            setting: setting.into(),
+            text: text.into(),
+        });
+    }
+}
+
+/// The managers as the policy has them: the default where there are none.
+fn managers(settings: &Value) -> Vec<Value> {
+    let listed = settings["managers"].as_array().cloned();
+    listed.unwrap_or_else(|| vec![json!({"type": "kubernetes"})])
+}
+
+fn on_manager(index: usize, manager: &Value, count: usize, advice: &mut Advices) {
+    let kind = manager["type"].as_str().unwrap_or_default();
+    let setting = |name: &str| match name {
+        "" => format!("managers[{index}] ({kind})"),
+        name => format!("managers[{index}] ({kind}).{name}"),
+    };
+    if manager["authorize"] == "none" {
+        advice.add(
+            setting("authorize"),
+            "is none: RBAC is not asked, so every Pod that access lets through has the secrets of the manager's namespace",
+        );
+    }
+    if kind == "global" || manager["literal"] == true {
+        let name = if kind == "global" { "" } else { "literal" };
+        advice.add(
+            setting(name),
+            "puts values into the Pod, where everybody can read them who may read the Pod, and so can the audit log and etcd; \
+             a manager that refers to a Secret in the Pod's namespace does not",
+        );
+    }
+    if kind == "flyte" {
+        if manager["organization"] == "any" {
+            advice.add(
+                setting("organization"),
+                "is any: a Pod may say that it is of every organization; name yours",
+            );
+        }
+        on_pod_namespace(manager, &setting("podNamespace"), advice);
+    }
+    let looks = matches!(kind, "global" | "flyte") || manager["verify"] == true;
+    if !looks && manager["match"].is_null() && index + 1 < count {
+        advice.add(
+            setting(""),
+            "has no match, and does not look whether a secret exists: the managers behind it get only the requests whose form it \
+             cannot serve; give it a match",
+        );
+    }
+}
+
+fn on_pod_namespace(manager: &Value, setting: &str, advice: &mut Advices) {
+    let Some(value) = manager.get("podNamespace") else {
+        return;
+    };
+    if value.is_null() {
+        advice.add(
+            setting,
+            "is null, which kubectl apply, Argo CD and merge patches leave out before it reaches the cluster: write a namespace, or any",
+        );
+    } else if value == "any" {
+        advice.add(
+            setting,
+            "is any: the Pod's labels alone say whose secrets it gets, and whoever creates a Pod writes them; name the namespace, or a \
+             template such as {project}-{domain}",
+        );
+    }
+}
+
+fn on_policy(policy: &AdmissionPolicy, managers: &[Value], open: bool, advice: &mut Advices) {
+    let authorized = |manager: &Value| {
+        matches!(manager["type"].as_str(), Some("global" | "flyte")) && manager["authorize"] != "none"
+    };
+    if open
+        && !managers.iter().all(authorized)
+        && let Some(label) = policy.namespace_label()
+    {
+        advice.add(
+            "spec.namespaceSelector",
+            format!(
+                "is the only guard: whoever may write the label {label} of a namespace opens the secrets to its Pods; set access too"
+            ),
+        );
+    }
+    let asks = managers
+        .iter()
+        .any(|manager| matches!(manager["type"].as_str(), Some("global" | "flyte")) || manager["verify"] == true);
+    if asks && !policy.reads_secrets() {
+        advice.add(
+            "spec.contextAwareResources",
+            "has no Secret of v1, which these managers read: every Pod that asks them is rejected with the code 503",
+        );
+    }
+    for (setting, text) in policy.weaknesses() {
+        advice.add(setting, text);
+    }
+}

@@ -1,0 +1,74 @@
+//! `from-flyte`: what takes the place of the configuration of Flyte's webhook.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Args, ValueEnum};
+use serde_json::Value;
+
+use super::Console;
+use crate::{
+    failure::Failure,
+    flyte_config::{self, FlyteVersion, Found},
+    source::Source,
+};
+
+/// Turns the configuration of Flyte's webhook into the policy's settings
+///
+/// Comments in front of the settings say what they do not say, where somebody has to decide.
+#[derive(Debug, Args)]
+pub(super) struct FromFlyte {
+    /// Flyte's configuration in YAML or JSON: its files, which are merged in their order, the ConfigMap that holds them, or the values
+    /// of Flyte's Helm chart; `-` is standard input
+    #[arg(default_value = "-", value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Whose configuration it is [default: what it tells by its sections]
+    #[arg(long, value_enum, value_name = "VERSION")]
+    flyte_version: Option<Version>,
+    /// There are secrets in the variables or files of Flyte's webhook (FLYTE_SECRET_GROUP_KEY, /etc/secrets)
+    #[arg(long)]
+    global_secrets: bool,
+    /// What to print
+    #[arg(short, long, value_enum, default_value_t = Output::Settings)]
+    output: Output,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Version {
+    /// Flyte 1
+    #[value(name = "1")]
+    One,
+    /// Flyte 2
+    #[value(name = "2")]
+    Two,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Output {
+    /// The policy's settings
+    Settings,
+    /// The ClusterAdmissionPolicy with the settings, and the RoleBindings that they need, to be applied after the overlay
+    Policy,
+}
+
+impl FromFlyte {
+    pub(super) fn run(&self, console: &Console) -> Result<ExitCode, Failure> {
+        let mut found = Found::default();
+        for source in Source::read_all(&self.files)? {
+            found
+                .add(&source.text)
+                .map_err(|error| Failure::at(&source.name, error))?;
+        }
+        let version = self.flyte_version.map(|version| match version {
+            Version::One => FlyteVersion::V1,
+            Version::Two => FlyteVersion::V2,
+        });
+        let (config, version) = found.finish(version)?;
+        let conversion = flyte_config::convert(&Value::Object(config.clone()), version)?;
+        let conversion = conversion.lean(&config, self.global_secrets);
+        console.print(&match self.output {
+            Output::Settings => conversion.to_yaml()?,
+            Output::Policy => flyte_config::policy(&conversion)?,
+        })?;
+        Ok(ExitCode::SUCCESS)
+    }
+}

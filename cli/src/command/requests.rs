@@ -1,0 +1,67 @@
+//! `encode` and `decode`: Flyte's annotations and readable requests.
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::Args;
+use serde_json::json;
+
+use super::Console;
+use crate::{
+    failure::Failure,
+    input::{Input, Reading},
+    requests,
+    source::Source,
+    yaml,
+};
+
+/// Turns readable requests into Flyte's label and annotations
+#[derive(Debug, Args)]
+pub(super) struct Encode {
+    /// A list of requests in YAML or JSON, with the fields group, groupVersion, key, mountRequirement and envVar; `-` is standard input
+    #[arg(default_value = "-")]
+    requests: PathBuf,
+}
+
+impl Encode {
+    pub(super) fn run(&self, console: &Console) -> Result<ExitCode, Failure> {
+        let source = Source::read(&self.requests)?;
+        let read = requests::from_text(&source.text).map_err(|error| Failure::at(&source.name, error))?;
+        if read.is_empty() {
+            return Err(Failure::at(&source.name, "found no request"));
+        }
+        console.print(&requests::manifest(&read))?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Turns Flyte's annotations into readable requests
+#[derive(Debug, Args)]
+pub(super) struct Decode {
+    /// Files with Pods or Pod templates, `-` for standard input, or the values of annotations
+    #[arg(required = true)]
+    inputs: Vec<String>,
+}
+
+impl Decode {
+    pub(super) fn run(&self, console: &Console) -> Result<ExitCode, Failure> {
+        let mut decoded = Vec::new();
+        for input in &self.inputs {
+            if input != "-" && !Path::new(input).exists() {
+                decoded.push(requests::decode(input, input)?);
+                continue;
+            }
+            for subject in Input::read(&[PathBuf::from(input)], &Reading::default())?.subjects {
+                let pod = subject.review.request.object.unwrap_or_default();
+                for (key, value) in requests::annotations(&pod) {
+                    let request = requests::decode(&key, &value);
+                    decoded.push(request.map_err(|error| Failure::at(format!("{input}, {}", subject.name), error))?);
+                }
+            }
+        }
+        console.print(&yaml::to_text(&json!(decoded), None)?)?;
+        Ok(ExitCode::SUCCESS)
+    }
+}

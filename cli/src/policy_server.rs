@@ -1,0 +1,85 @@
+//! The policy server's own rights: what it may not read, the policy cannot read.
+
+use kubewarden_policy_sdk::host_capabilities::kubernetes::{ResourceAttributes, SubjectAccessReview};
+
+use crate::{
+    capabilities::{Answer, HostRequest},
+    cluster::Cluster,
+    rbac::{service_account_groups, service_account_user},
+};
+
+/// Where Kubewarden runs its policy servers.
+const NAMESPACE: &str = "kubewarden";
+
+/// A cluster, asked by a policy server.
+#[derive(Debug)]
+pub struct PolicyServer {
+    cluster: Cluster,
+    service_account: String,
+}
+
+impl PolicyServer {
+    /// Lets the policy server that runs as `service_account` ask the cluster.
+    pub fn new(cluster: Cluster, service_account: &str) -> Self {
+        Self {
+            cluster,
+            service_account: service_account.to_owned(),
+        }
+    }
+
+    /// Returns what to tell where the cluster's files say nothing of the policy server.
+    pub fn unchecked(&self) -> Option<String> {
+        let known = self.cluster.rbac().binds(NAMESPACE, &self.service_account);
+        (!known).then(|| {
+            format!(
+                "whether the policy server may read these Secrets was not checked: no RoleBinding of the service account \
+                 {NAMESPACE}/{} is in the files of --cluster",
+                self.service_account
+            )
+        })
+    }
+
+    /// Returns the API server's refusal to read a Secret, if it would refuse.
+    fn refusal(&self, namespace: &str, name: &str) -> Option<String> {
+        if !self.cluster.rbac().binds(NAMESPACE, &self.service_account) {
+            return None;
+        }
+        let user = service_account_user(NAMESPACE, &self.service_account);
+        let review = SubjectAccessReview {
+            groups: Some(service_account_groups(NAMESPACE)),
+            resource_attributes: ResourceAttributes {
+                group: Some(String::new()),
+                name: Some(name.to_owned()),
+                namespace: Some(namespace.to_owned()),
+                resource: "secrets".to_owned(),
+                subresource: None,
+                verb: "get".to_owned(),
+                version: Some("v1".to_owned()),
+            },
+            user: user.clone(),
+        };
+        (!self.cluster.can_i(&review).allowed).then(|| {
+            format!(
+                "ApiError: secrets {name:?} is forbidden: User {user:?} cannot get resource \"secrets\" in API group \"\" in the \
+                 namespace {namespace:?}"
+            )
+        })
+    }
+}
+
+impl Answer for PolicyServer {
+    fn answer(&self, request: &HostRequest) -> Result<String, String> {
+        if let HostRequest::KubernetesGetResource {
+            kind,
+            name,
+            namespace: Some(namespace),
+            ..
+        } = request
+            && kind == "Secret"
+            && let Some(refusal) = self.refusal(namespace, name)
+        {
+            return Err(refusal);
+        }
+        self.cluster.answer(request)
+    }
+}
