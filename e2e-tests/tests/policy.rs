@@ -277,7 +277,7 @@ const COPIES: &str = r#"
 - manager: {type: aws}
   pairs: [[[a, b], [a, c]], [[a, b], [b]], [[a], [a, {group: tls, key: ca.crt, mountRequirement: FILE}]]]
 - manager: {type: aws, client: cli}
-  pairs: [[[a, b], [a, c]], [[{key: a, mountRequirement: ENV_VAR, envVar: A}], [{key: b, mountRequirement: ENV_VAR, envVar: B}]], [[{key: a, mountRequirement: ENV_VAR, envVar: A}, b], [c]]]
+  pairs: [[[a, b], [a, c]], [[{key: a, mountRequirement: ENV_VAR, envVar: A}], [{key: b, mountRequirement: ENV_VAR, envVar: B}]], [[b], [{key: a, mountRequirement: ENV_VAR, envVar: A}, b]]]
 - manager: {type: gcp}
   pairs: [[[a, b], [a, c]], [[{key: a, containers: [app]}, b], [a]]]
 - manager: {type: azure}

@@ -15,6 +15,9 @@ use crate::managers::{ContainerName, FetchContainer};
 use crate::order::sort_and_dedup;
 use crate::settings::Settings;
 
+/// What is longer, in bytes, in one of our commands is a script.
+const SHORTEST_SCRIPT: usize = 100;
+
 /// Takes out the init containers of an earlier injection, and with them the mounts and variables that show what they
 /// write. `candidates` are the positions of init containers that look like ours, `running` of those that run what ours
 /// are to run. Returns whether there was anything.
@@ -143,11 +146,26 @@ fn mounted(container: &Node<'_>, volumes: &[String], room: &mut Room) -> Result<
 /// variables; the values may be others.
 fn is_ours(name: &str, existing: &Value, plan: &Plan) -> bool {
     plan.containers.iter().any(|ours| {
-        let is = |field: &str| existing.get(field) == ours.spec.get(field);
+        let is_script = ours.spec.get("command").is_some();
         ours.name.is_given_to(name)
-            && is("command")
-            && (ours.spec.get("command").is_some() || is("image") && has_variables(existing, ours))
+            && has_command_of(existing, ours)
+            && (is_script || existing.get("image") == ours.spec.get("image") && has_variables(existing, ours))
     })
+}
+
+/// Returns whether a container has the command of one of ours. A script may begin with what writes variables, or lack it.
+pub(super) fn has_command_of(existing: &Value, ours: &FetchContainer) -> bool {
+    let (existing, ours) = (existing.get("command"), ours.spec.get("command"));
+    let (Some(Value::Array(existing)), Some(Value::Array(ours))) = (existing, ours) else {
+        return existing == ours;
+    };
+    let same = |existing: &Value, ours: &Value| match (existing.as_str(), ours.as_str()) {
+        (Some(existing), Some(ours)) if existing.len().min(ours.len()) > SHORTEST_SCRIPT => {
+            existing.ends_with(ours) || ours.ends_with(existing)
+        }
+        _ => existing == ours,
+    };
+    existing.len() == ours.len() && existing.iter().zip(ours).all(|(existing, ours)| same(existing, ours))
 }
 
 fn has_variables(existing: &Value, ours: &FetchContainer) -> bool {

@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 
+use super::earlier::has_command_of;
 use super::plan::Plan;
 use super::same::runs_the_same;
 use super::volumes::another;
@@ -26,8 +27,8 @@ impl Plan {
             let existing = container.to_value();
             fitting.any(|ours| {
                 // A script is ours whatever image runs it; without one, the image alone tells.
-                let is = |field: &str| existing.get(field) == ours.spec.get(field);
-                is("command") && (ours.spec.get("command").is_some() || is("image"))
+                has_command_of(&existing, ours)
+                    && (ours.spec.get("command").is_some() || existing.get("image") == ours.spec.get("image"))
             })
         };
         pod.spec_items(INIT_CONTAINERS)

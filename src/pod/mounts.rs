@@ -149,8 +149,23 @@ fn missing<'m, 'a>(
 ) -> Result<bool, Obstacle<'m, 'a>> {
     let ours = path::clean(&mount.path);
     let (mut there, mut below) = (false, None);
-    for (path, own) in existing {
-        if *path == ours {
+    let mut parent: Option<&PlacedMount<'_, '_>> = None;
+    for placed in existing {
+        let (path, own) = placed;
+        // Most are elsewhere: one look tells.
+        let (inner, outer) = if path.len() < ours.len() {
+            (&ours, path)
+        } else {
+            (path, &ours)
+        };
+        if !inner.starts_with(outer.as_ref()) {
+            continue;
+        }
+        if path::is_below(&ours, path) {
+            if parent.is_none_or(|(nearest, _)| nearest.len() < path.len()) {
+                parent = Some(placed);
+            }
+        } else if *path == ours {
             if !same_mount(&own.to_value(), &mount_node(mount, volume).to_value()) {
                 return Err(Obstacle::InTheWay(own));
             }
@@ -159,18 +174,12 @@ fn missing<'m, 'a>(
             below = Some(*own);
         }
     }
-    let parent = parent_of(existing, &ours).filter(|own| !is_planned(own, planned));
+    let parent = parent.filter(|(path, _)| !planned.iter().any(|mount| path::clean(&mount.path) == *path));
     match (parent, below) {
-        (Some(own), _) if !kinds.takes_mounts(own, mount.is_file) => Err(Obstacle::ReadOnly(own)),
+        (Some((_, own)), _) if !kinds.takes_mounts(own, mount.is_file) => Err(Obstacle::ReadOnly(own)),
         (_, Some(own)) if !there => Err(Obstacle::InTheWay(own)),
         _ => Ok(!there),
     }
-}
-
-/// Returns whether a mount is one of ours, which the Pod has already.
-fn is_planned(own: &Node<'_>, planned: &[&Mount]) -> bool {
-    let path = path::clean(own.text("mountPath").unwrap_or_default());
-    planned.iter().any(|mount| path::clean(&mount.path) == path)
 }
 
 /// A mount of a container, and its path as the container runtime understands it.
