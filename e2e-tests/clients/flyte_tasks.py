@@ -141,22 +141,25 @@ async def kubernetes_files_for_an_image() -> None:
     assert (MOUNT / "9d473c979ea0fcb4f569ba91f02f0b3d" / "openai-api-key").read_text() == "sk-$(HOME)"
 
 
-AWS = {"my-db:password": "from Amazon"}
+# The group and the key together are the secret's ARN.
+ARN = "arn:aws:secretsmanager:eu-west-1:1:secret"
+AWS = {f"{ARN}:password": "from Amazon"}
 
 
-@using({"type": "aws", "client": "cli"}, secrets=[flyte.Secret("password", group="my-db", mount=MOUNT)], managers=AWS)
+@using({"type": "aws", "client": "cli"}, secrets=[flyte.Secret("password", group=ARN, mount=MOUNT)], managers=AWS)
 async def aws_file() -> None:
-    assert (MOUNT / "my-db" / "password").read_text() == "from Amazon"
+    assert (MOUNT / ARN / "password").read_text() == "from Amazon"
 
 
-@using({"type": "aws", "client": "cli"}, secrets=[flyte.Secret("password", group="my-db")], managers=AWS, envFiles=True)
+@using(
+    {"type": "aws", "client": "cli"},
+    secrets=[flyte.Secret("password", group=ARN, as_env_var="MY_DB_PASSWORD")],
+    managers=AWS,
+    envFiles=True,
+)
 async def aws_variable() -> None:
     assert os.environ["MY_DB_PASSWORD"] == "from Amazon"
     assert not MOUNT.exists()
-
-
-# The group and the key together are the secret's ARN.
-ARN = "arn:aws:secretsmanager:eu-west-1:1:secret"
 
 
 @using(

@@ -221,26 +221,27 @@ def gcp_variable() -> None:
     assert not os.path.exists(secrets().get_secrets_file("Db", group_version="latest"))
 
 
-@using({"type": "aws", "client": "cli"}, managers={"db:password": "from Amazon", "db:user stage=old": "before"})
+# The group and the key together are the secret's ARN.
+ARN = "arn:aws:secretsmanager:eu-west-1:1:secret"
+
+
+@using({"type": "aws", "client": "cli"}, managers={f"{ARN}:db": "from Amazon", f"{ARN}:user stage=old": "before"})
 @task(
     secret_requests=[
-        Secret(group="db", key="password", mount_requirement=FILE),
-        Secret(group="db", group_version="old", key="user"),
+        Secret(group=ARN, key="db", mount_requirement=FILE),
+        Secret(group=ARN, group_version="old", key="user"),
     ]
 )
 def aws_files() -> None:
-    assert secrets().get("db", "password") == "from Amazon"
-    assert secrets().get("db", "user", group_version="old") == "before"
+    assert secrets().get(ARN, "db") == "from Amazon"
+    assert secrets().get(ARN, "user", group_version="old") == "before"
 
 
-@using({"type": "aws", "client": "cli"}, managers={"db:user stage=old": "before"}, envFiles=True)
-@task(secret_requests=[Secret(group="db", group_version="old", key="user", mount_requirement=ENV_VAR)])
+# An ARN cannot be in a variable's name.
+@using({"type": "aws", "client": "cli"}, managers={f"{ARN}:user stage=old": "before"}, envFiles=True)
+@task(secret_requests=[Secret(group=ARN, group_version="old", key="user", mount_requirement=ENV_VAR, env_var="DB_USER")])
 def aws_variable() -> None:
-    assert secrets().get("db", "user", group_version="old") == "before"
-
-
-# The group and the key together are the secret's ARN.
-ARN = "arn:aws:secretsmanager:eu-west-1:1:secret"
+    assert os.environ["DB_USER"] == "before"
 
 
 @using({"type": "aws"}, managers={f"{ARN}:db-AbCdEf": "from Amazon", f"{ARN}:api-GhIjKl": "also from Amazon"})

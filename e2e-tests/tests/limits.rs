@@ -128,6 +128,19 @@ fn requests(count: usize) -> Value {
     Value::Array((0..count).map(request).collect())
 }
 
+/// `requests` as the settings' manager takes them: the AWS CLI is asked for an ARN, with a name for it in the variables.
+fn requests_of(settings: &str, mut requests: Value) -> Value {
+    if settings.contains(r#""client":"cli""#) {
+        for request in requests.as_array_mut().into_iter().flatten() {
+            let name = format!("{}-{}", request["group"], request["key"]).replace('"', "");
+            request["envVar"] = json!(format!("V_{name}"));
+            request["group"] = json!("arn:aws:secretsmanager:eu-west-1:1:secret");
+            request["key"] = json!(name);
+        }
+    }
+    requests
+}
+
 /// The managers that need nothing but the request.
 const SETTINGS: [&str; 5] = [
     r#"{"managers":[{"type":"kubernetes"}]}"#,
@@ -206,7 +219,7 @@ fn memory_is_bounded() {
 fn a_thousand_containers() {
     let policy = Policy::new();
     for settings in SETTINGS {
-        let pod = policy.mutated(&pod_of(1000, &requests(2)), settings);
+        let pod = policy.mutated(&pod_of(1000, &requests_of(settings, requests(2))), settings);
         assert_eq!(
             pod["spec"]["containers"].as_array().map(Vec::len),
             Some(1000),
@@ -219,7 +232,7 @@ fn a_thousand_containers() {
 fn five_hundred_requests() {
     let policy = Policy::new();
     for settings in SETTINGS {
-        let pod = policy.mutated(&pod_of(3, &requests(500)), settings);
+        let pod = policy.mutated(&pod_of(3, &requests_of(settings, requests(500))), settings);
         let status = pod["metadata"]["annotations"]["secret-injector/status"]
             .as_str()
             .expect("a status");
@@ -232,7 +245,7 @@ fn five_hundred_requests() {
 fn a_thousand_containers_with_five_hundred_requests() {
     let policy = Policy::new();
     for settings in SETTINGS {
-        let (code, message) = policy.rejected(&pod_of(1000, &requests(500)), settings);
+        let (code, message) = policy.rejected(&pod_of(1000, &requests_of(settings, requests(500))), settings);
         assert_eq!(code, 422, "{settings}: {message}");
         assert!(message.contains("MiB"), "{settings}: {message}");
     }
@@ -246,8 +259,8 @@ fn as_many_requests_as_fit() {
         for groups in [1, 30, usize::MAX] {
             let request = |number: usize| json!({"group": format!("g{}", number % groups), "key": format!("{number}"), "mountRequirement": mount});
             let of = |count: usize| json!((0..count).map(request).collect::<Vec<_>>());
-            let thousand = pod_of(1, &of(1_000));
             for settings in EVERY_MANAGER {
+                let thousand = pod_of(1, &requests_of(settings, of(1_000)));
                 policy.answer(&payload(&thousand, settings));
             }
             let size = request(20_000).to_string().len() + 9;
@@ -344,7 +357,7 @@ fn every_container_its_own_secrets() {
         item["containers"] = json!(chosen(number));
     }
     for settings in SETTINGS {
-        policy.answer(&payload(&pod_of(200, &items), settings));
+        policy.answer(&payload(&pod_of(200, &requests_of(settings, items.clone())), settings));
     }
 }
 
@@ -690,6 +703,9 @@ fn choose(policy: &Policy, containers: usize, secrets: usize, chosen: impl Fn(us
         };
     }
     for settings in EVERY_MANAGER {
-        policy.answer(&payload(&pod_of(containers, &items), settings));
+        policy.answer(&payload(
+            &pod_of(containers, &requests_of(settings, items.clone())),
+            settings,
+        ));
     }
 }

@@ -106,7 +106,7 @@ impl Manager for Aws {
                     .to_owned(),
             ));
         }
-        let parts = fetching::path_parts(&[group, key])?;
+        let parts = path_parts(&[group, key])?;
         let mut injection = fetching::injection(request, context, &parts, vec![secret.clone()], source)?;
         if !is_arn {
             injection.warnings.push(format!(
@@ -204,6 +204,22 @@ fn cli_injection(
         source.push_str(version);
     }
     texts.push(&request.key);
-    let parts = fetching::path_parts(&texts)?;
+    let parts = path_parts(&texts)?;
     fetching::injection(request, context, &parts, vec![secret, version.to_owned()], source)
+}
+
+/// The file names in `texts`, each of which may hold several with `/` between them, as a secret's full name does.
+///
+/// # Errors
+/// [`Miss::NotHere`] when one of `texts` holds none.
+fn path_parts<'t>(texts: &[&'t str]) -> Result<Vec<&'t str>, Miss> {
+    let mut parts = Vec::new();
+    for text in texts {
+        let before = parts.len();
+        parts.extend(text.split('/').filter(|part| !matches!(*part, "" | ".")));
+        if parts.len() == before {
+            return Err(Miss::NotHere(format!("{text:?} has nothing that can be a file's name")));
+        }
+    }
+    Ok(parts)
 }

@@ -235,22 +235,6 @@ fn variable_names(request: &SecretRequest, settings: &Settings) -> Result<Vec<St
     Ok(found)
 }
 
-/// The file names in `texts`, each of which may hold several with `/` between them, as a secret's full name does.
-///
-/// # Errors
-/// [`Miss::NotHere`] when one of `texts` holds none.
-pub fn path_parts<'t>(texts: &[&'t str]) -> Result<Vec<&'t str>, Miss> {
-    let mut parts = Vec::new();
-    for text in texts {
-        let before = parts.len();
-        parts.extend(text.split('/').filter(|part| !matches!(*part, "" | ".")));
-        if parts.len() == before {
-            return Err(Miss::NotHere(format!("{text:?} has nothing that can be a file's name")));
-        }
-    }
-    Ok(parts)
-}
-
 /// Whether `version` can be one, and nothing else: where the client puts it behind the secret's name, a longer text could
 /// name another secret.
 ///
