@@ -401,7 +401,7 @@ fn the_policy_server_needs_rights_of_its_own() {
             "elsewhere",
             format!("{SHARED}\n{}", binding.replace("NS", "other")),
             1,
-            "secrets \"db\" is forbidden",
+            "may not get Secrets in the namespace \"shared\". This would allow it",
         ),
     ] {
         let files = Files::new(name, &[("settings.yaml", GLOBAL), ("cluster.yaml", &cluster)]);
