@@ -105,7 +105,8 @@ fn add_mounts(
             }
             let mounts = container.list_mut("volumeMounts")?;
             for mount in &addition.injection.mounts {
-                room.compare(mounts.len())?;
+                // Each is cleaned, and looked at as the mount itself, as one above it and as one below it.
+                room.compare(mounts.len().saturating_mul(3))?;
                 if let Some(added) = missing(&name, mounts, mount, kinds, addition, room)? {
                     room.take(MOUNT_BYTES.saturating_add(text(mount, "mountPath").len()))?;
                     mounts.push(added);
