@@ -64,7 +64,7 @@ impl Flyte {
             return Err(fields.invalid("namespace", "is not a namespace's name"));
         }
         let literal = fields.take("literal")?.unwrap_or(false);
-        let binding = Binding::from_fields(fields, literal.then_some(namespace.as_str()))?;
+        let binding = Binding::from_fields(fields)?;
         // Whoever may run Pods in a namespace may mount its Secrets, and the binding of the labels keeps out whoever may
         // not. `serviceAccount` would deny the Pods that Flyte starts: their service accounts have no RBAC for Secrets.
         let authorize = common::Authorize::from_fields(fields, common::Authorize::None)?;
