@@ -590,6 +590,17 @@ fn check_warns_of_what_is_legal_and_unwise() {
             ],
         ),
         (
+            "{access: [], managers: [{type: flyte, literal: true}]}".to_owned(),
+            vec![
+                "managers[0] (flyte).literal puts values into the Pod",
+                "managers[0] (flyte).organization is absent, and podNamespace does not name it",
+            ],
+        ),
+        (
+            "{access: [], managers: [{type: flyte, podNamespace: \"{organization}-{project}-{domain}\"}]}".to_owned(),
+            vec![],
+        ),
+        (
             base.replace("mode: protect", "mode: monitor")
                 .replace("failurePolicy: Fail", "failurePolicy: Ignore")
                 .replace("key: kubernetes.io/metadata.name", "key: secrets"),
