@@ -177,6 +177,14 @@ fn check_resources(given: &Map<String, Value>) -> Result<(), Mistake> {
         let limit = amounts("limits")
             .and_then(|limits| limits.get(name))
             .filter(|limit| !limit.is_null());
+        let is_shared = matches!(name.as_str(), "cpu" | "memory" | "ephemeral-storage");
+        if !is_shared && limit.map(amount) != Some(amount(request)) {
+            return Err(Mistake::new(format!(
+                "needs the same amount in limits.{name}: this resource is not shared"
+            ))
+            .below(name)
+            .below("requests"));
+        }
         if let Some(limit) = limit
             && amount(request) > amount(limit)
         {

@@ -262,6 +262,10 @@ const TAKEN_PATHS: &[(&str, &str)] = &[
     ("/etc/resolv.conf", "which the container runtime mounts"),
     ("/dev/termination-log", "which the kubelet mounts"),
     ("/dev/shm", "which the container runtime mounts"),
+    (
+        "/etc/secret-injector-ca",
+        "where the setting caBundle mounts certificates",
+    ),
     ("/proc", "which the container runtime mounts"),
     ("/sys", "which the container runtime mounts"),
 ];

@@ -626,6 +626,31 @@ fn check_warns_of_what_is_legal_and_unwise() {
 }
 
 #[test]
+fn settings_from_flyte_are_settings_that_the_policy_takes() {
+    for (webhook, place) in [
+        (
+            "{secretEnvVarPrefix: \"\", secretManagerTypes: [K8s]}",
+            "envPrefix is empty",
+        ),
+        (
+            "{secretManagerTypes: [Vault], vaultSecretManager: {role: \"\"}}",
+            "managers[0] (vault).role is empty",
+        ),
+        (
+            "{secretManagerTypes: [GCP], gcpSecretManager: {resources: {requests: {cpu: 2}, limits: {cpu: 1}}}}",
+            "managers[0] (gcp).resources.requests.cpu is above limits.cpu",
+        ),
+    ] {
+        let run = run(
+            &["from-flyte", "-", "--flyte-version", "2"],
+            &format!("webhook: {webhook}"),
+        );
+        assert_eq!((run.status, run.out.as_str()), (2, ""), "{run:?}");
+        assert!(run.err.contains(place), "{run:?}");
+    }
+}
+
+#[test]
 fn colors_are_for_terminals() {
     let colored = run(&["preview", "-", "--color", "always"], &pod("p"));
     assert!(colored.out.contains("\u{1b}[32m+"), "{}", colored.out);

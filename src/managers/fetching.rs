@@ -57,6 +57,10 @@ impl ContainerSettings {
             let amounts = tree([("cpu", cpu.into()), ("memory", memory.into())]);
             tree([("limits", amounts.clone()), ("requests", amounts)])
         });
+        if resources.get("claims").is_some_and(|claims| !claims.is_null()) {
+            let problem = "names a claim of the Pod, and Pods need not have it; leave it out";
+            return Err(fields.invalid("resources.claims", problem));
+        }
         let security_context = object(fields, "securityContext", "SecurityContext")?.unwrap_or_else(restricted);
         Ok(Self {
             image,

@@ -52,7 +52,7 @@ impl Vault {
     /// What an operator has to change.
     pub fn from_fields(fields: &mut Fields<'_>) -> Result<Self, SettingsError> {
         let role = fields.take::<String>("role")?.unwrap_or_else(|| "flyte".to_owned());
-        if role.is_empty() {
+        if role.trim().is_empty() {
             return Err(fields.invalid("role", NO_ROLE));
         }
         let engine = match fields.take::<Value>("kvVersion")? {
@@ -152,11 +152,14 @@ fn own_annotations(fields: &mut Fields<'_>) -> Result<Vec<(String, String)>, Set
 
 /// Returns why the settings may not give the annotation `name` this value to all Pods.
 fn unwanted(name: &str, value: &str) -> Option<&'static str> {
-    if name == ROLE && value.is_empty() {
+    if name == ROLE && value.trim().is_empty() {
         return Some("which is no role: the agent cannot log in without one");
     }
     match annotations::effect(name)? {
         Effect::MustBeTrue => (value != "true").then_some("with which no secret arrives: leave it out"),
+        _ if annotations::is_unreadable(name, value) => {
+            Some("which the injector cannot read, so that it rejects Pods: write \"true\" or \"false\"")
+        }
         Effect::Status | Effect::Excludes => Some("with which no secret arrives: leave it out"),
         Effect::Moves => Some("but the policy's setting mountPath says where files appear: leave it out"),
         Effect::Narrows => Some("but containers have other names in each Pod, which may have it itself: leave it out"),

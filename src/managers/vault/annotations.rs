@@ -46,6 +46,35 @@ pub(super) const SECRET_VOLUME_PATH_OF: &str = "secret-volume-path-";
 /// Whether the agent fails where the template of the secret whose name follows has a field that is not there.
 pub(super) const ERROR_ON_MISSING_KEY: &str = "error-on-missing-key-";
 
+/// The annotations that hold a boolean. The injector rejects a Pod where it cannot read one.
+const BOOLEAN: [&str; 14] = [
+    AGENT_INJECT,
+    AGENT_INJECT_TOKEN,
+    AGENT_CACHE_ENABLE,
+    AGENT_ENABLE_QUIT,
+    AGENT_PRE_POPULATE,
+    AGENT_PRE_POPULATE_ONLY,
+    "agent-cache-exit-on-err",
+    "agent-init-first",
+    "agent-revoke-on-shutdown",
+    "agent-run-as-same-user",
+    "agent-set-security-context",
+    "agent-share-process-namespace",
+    "preserve-secret-case",
+    "tls-skip-verify",
+];
+
+/// The spellings of a boolean that the injector reads, as Go's
+/// [`strconv.ParseBool`](https://pkg.go.dev/strconv#ParseBool) does.
+const BOOLEANS: [&str; 12] = [
+    "1", "t", "T", "true", "TRUE", "True", "0", "f", "F", "false", "FALSE", "False",
+];
+
+/// Returns whether the annotation `name` holds a boolean that the injector cannot read.
+pub(super) fn is_unreadable(name: &str, value: &str) -> bool {
+    BOOLEAN.contains(&name) && !BOOLEANS.contains(&value)
+}
+
 /// What an annotation of the Pod's own does to the secrets that the policy asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Effect {
