@@ -14,6 +14,7 @@ pub mod injection;
 pub mod json;
 pub mod managers;
 pub mod names;
+pub mod options;
 pub mod order;
 pub mod patterns;
 pub mod pod;
