@@ -6,22 +6,22 @@
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
-pub mod access;
+mod access;
 pub mod admission;
 pub mod cluster;
-pub mod digest;
-pub mod injection;
-pub mod json;
-pub mod managers;
+mod digest;
+mod injection;
+mod json;
+mod managers;
 pub mod names;
-pub mod options;
-pub mod order;
-pub mod patterns;
-pub mod pod;
-pub mod quantity;
+mod options;
+mod order;
+mod patterns;
+mod pod;
+mod quantity;
 pub mod requests;
-pub mod schema;
-pub mod settings;
+mod schema;
+mod settings;
 
 use kubewarden_policy_sdk::protocol_version_guest;
 use kubewarden_policy_sdk::settings::SettingsValidationResponse;

@@ -1,5 +1,5 @@
 //! Any other system, as an operator describes it: annotations, labels, variables, volumes, mounts and init containers in
-//! which [placeholders](super::placeholders) stand for the request.
+//! which [placeholders] stand for the request.
 //!
 //! | Placeholder | Is |
 //! |---|---|
