@@ -6,8 +6,8 @@
 
 #![forbid(unsafe_code)]
 
+use crate::json::fields::{Fields, SettingsError};
 use crate::names::Glob;
-use crate::settings::fields::{Fields, SettingsError};
 
 /// What a pattern is matched with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,8 +7,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::json::fields::{Fields, SettingsError};
 use crate::quantity;
-use crate::settings::fields::{Fields, SettingsError};
 
 /// The types, each as `Name { field:Type … }`. A `!` marks a field that has to be there; `[]` stands for a list, `{}`
 /// for a map. The primitive types are `Text`, `Integer`, `Boolean`, `Quantity`, `IntOrText` and `Any`; `A|B` is the text

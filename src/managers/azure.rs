@@ -7,11 +7,12 @@
 
 #![forbid(unsafe_code)]
 
-use crate::injection::Injection;
+use crate::injection::{Fetch, FetchContainer, Fetched, Fetcher, Injection};
+use crate::json::fields::{Fields, SettingsError};
+use crate::managers::context::Context;
 use crate::managers::fetching::{self, ContainerSettings};
-use crate::managers::{Context, Fetch, FetchContainer, Manager, Miss};
+use crate::managers::manager::{Manager, Miss};
 use crate::requests::SecretRequest;
-use crate::settings::fields::{Fields, SettingsError};
 
 const SCRIPT: &str = include_str!("scripts/azure.sh");
 
@@ -40,7 +41,7 @@ impl Manager for Azure {
         (request.group.trim_end_matches('/'), "")
     }
 
-    fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection, Miss> {
+    fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection<'_>, Miss> {
         let (url, version) = (request.group.trim_end_matches('/'), request.group_version.as_str());
         if url.is_empty() {
             return Err(Miss::NotHere(
@@ -61,7 +62,7 @@ impl Manager for Azure {
             source.push_str(version);
         }
         let arguments = vec![url.to_owned(), version.to_owned()];
-        let mut injection = fetching::injection(request, context, &parts, arguments, source)?;
+        let mut injection = fetching::injection(request, context, &parts, Fetched::new(self, arguments), source)?;
         if !url.contains('/') {
             injection.warnings.push(format!(
                 "{} asks for {url:?}, which is not a secret's URL, so that az will not find it and the Pod will not start; \
@@ -71,7 +72,9 @@ impl Manager for Azure {
         }
         Ok(injection)
     }
+}
 
+impl Fetcher for Azure {
     fn fetch(&self, fetch: &Fetch<'_>) -> Vec<FetchContainer> {
         vec![fetching::scripted(
             fetch,

@@ -3,9 +3,9 @@
 #![forbid(unsafe_code)]
 
 use crate::injection::{EnvValue, Injection};
-use crate::managers::Miss;
+use crate::managers::manager::Miss;
+use crate::options::Options;
 use crate::requests::{Containers, SecretRequest};
-use crate::settings::Settings;
 
 /// The variables that a loader, a shell or a language's runtime takes code, options or places of code from.
 const STARTUP: &[&str] = &[
@@ -97,13 +97,13 @@ fn is_startup(name: &str) -> bool {
 ///
 /// # Errors
 /// [`Miss::NotHere`] that names the variable and the way out.
-pub fn check(request: &SecretRequest, injection: Injection, settings: &Settings) -> Result<Injection, Miss> {
+pub fn check<'m>(request: &SecretRequest, injection: Injection<'m>, options: &Options) -> Result<Injection<'m>, Miss> {
     if matches!(request.containers, Containers::Named(_)) {
         return Ok(injection);
     }
     let chosen = |name: &str, value: &EnvValue| {
         // An entry of a template has the name that the settings give it, unless that is made of the request.
-        !matches!(value, EnvValue::Template(_)) || name == request.env_var || is_default_name(name, request, settings)
+        !matches!(value, EnvValue::Template(_)) || name == request.env_var || is_default_name(name, request, options)
     };
     let startup = injection
         .env
@@ -120,7 +120,7 @@ pub fn check(request: &SecretRequest, injection: Injection, settings: &Settings)
 }
 
 /// Returns whether `name` is that of the variable that Flyte's clients look for.
-fn is_default_name(name: &str, request: &SecretRequest, settings: &Settings) -> bool {
-    let default = format!("{}{}_{}", settings.env_prefix, request.group, request.key);
+fn is_default_name(name: &str, request: &SecretRequest, options: &Options) -> bool {
+    let default = format!("{}{}_{}", options.env_prefix, request.group, request.key);
     name.eq_ignore_ascii_case(&default)
 }

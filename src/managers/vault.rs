@@ -12,25 +12,25 @@
 
 mod annotations;
 mod checks;
-mod orders;
+pub mod orders;
 mod template;
 
 use serde_json::Value;
 
-pub use orders::AgentOrders;
-
 use annotations::{
     AGENT_INJECT, AGENT_INJECT_FILE, AGENT_INJECT_SECRET, AGENT_INJECT_STATUS, AGENT_INJECT_TEMPLATE,
-    AGENT_PRE_POPULATE, AGENT_PRE_POPULATE_ONLY, ERROR_ON_MISSING_KEY, Effect, PREFIX, ROLE, SECRET_VOLUME_PATH,
-    SECRET_VOLUME_PATH_OF,
+    AGENT_PRE_POPULATE, AGENT_PRE_POPULATE_ONLY, ERROR_ON_MISSING_KEY, Effect, INJECTED, PREFIX, ROLE,
+    SECRET_VOLUME_PATH, SECRET_VOLUME_PATH_OF,
 };
 use checks::{check_agent, check_deciding, check_ours, containers_warning, patch_warnings};
 use template::{Engine, Source};
 
 use crate::injection::{AgentMounts, Annotation, FileOrigin, Injection, RelativePath, SecretFile};
-use crate::managers::{Context, Manager, Miss, common};
+use crate::json::fields::{Fields, SettingsError};
+use crate::managers::common;
+use crate::managers::context::Context;
+use crate::managers::manager::{Manager, Miss};
 use crate::requests::{MountRequirement, SecretRequest};
-use crate::settings::fields::{Fields, SettingsError};
 
 /// The manager `vault`.
 #[derive(Debug)]
@@ -97,7 +97,7 @@ impl Vault {
         ];
         if !orders.asks() {
             // For the whole Pod, and so for what it asks of the agent itself.
-            all.push(annotation(SECRET_VOLUME_PATH, &context.settings.mount_path, false));
+            all.push(annotation(SECRET_VOLUME_PATH, &context.options.mount_path, false));
             all.push(annotation(AGENT_PRE_POPULATE_ONLY, "true", self.enforce));
         }
         if orders
@@ -179,7 +179,7 @@ impl Manager for Vault {
         }
     }
 
-    fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection, Miss> {
+    fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection<'_>, Miss> {
         let (source, path) = self.locate(request)?;
         let mut annotations = self.common_annotations(context);
         if self.enforce {
@@ -189,7 +189,7 @@ impl Manager for Vault {
             source,
             key: &request.key,
             path: &path,
-            directory: &context.settings.mount_path,
+            directory: &context.options.mount_path,
         };
         let id = file.identity();
         let own = file.annotations(&id);
@@ -203,7 +203,7 @@ impl Manager for Vault {
         }
         let version = source.version.map(|version| format!(", version {version}"));
         Ok(Injection {
-            env: common::file_variables(request, context.settings, &path)?,
+            env: common::file_variables(request, context.options, &path)?,
             annotations,
             source: format!(
                 "Vault {}, key {}{}",
@@ -288,9 +288,6 @@ impl AgentFile<'_> {
         Ok(replaced)
     }
 }
-
-/// The status of a Pod which the injector has been through.
-const INJECTED: &str = "injected";
 
 /// What is wrong with an empty role.
 const NO_ROLE: &str = "is empty: the agent cannot log in without a role of Vault's";

@@ -8,16 +8,19 @@
 
 use std::collections::BTreeSet;
 
+use super::document::{Addition, CONTAINER_LISTS, INIT_CONTAINERS, Pod};
 use super::earlier::take_out;
+use super::error::PodError;
 use super::kinds::Kinds;
 use super::mounts::{mount_clash, parent_of, read_only_parent, with_paths};
 use super::order::check_order;
 use super::plan::Plan;
+use super::room::Room;
 use super::system::check_system;
-use super::{Addition, CONTAINER_LISTS, INIT_CONTAINERS, Pod, PodError, Room, path, template};
+use super::{path, template};
 use crate::injection::{AgentMounts, EnvValue, EnvVar, FileOrigin, SecretFile};
 use crate::json::Node;
-use crate::settings::Settings;
+use crate::options::Options;
 
 /// What [`super::env`] needs to know of the files.
 #[derive(Default)]
@@ -55,7 +58,7 @@ impl Files {
 pub(super) fn add(
     pod: &mut Pod<'_>,
     additions: &[Addition<'_>],
-    settings: &Settings,
+    options: &Options,
     room: &mut Room,
     warnings: &mut Vec<String>,
 ) -> Result<Files, PodError> {
@@ -63,15 +66,19 @@ pub(super) fn add(
         let injection = &addition.injection;
         !injection.volumes.is_empty() || !injection.mounts.is_empty() || !injection.init_containers.is_empty()
     });
-    if !templates && additions.iter().all(|addition| addition.injection.file.is_none()) {
+    if !templates
+        && additions
+            .iter()
+            .all(|addition| addition.injection.file.is_none() && addition.injection.env_file.is_none())
+    {
         return Ok(Files::default());
     }
     pod.open_volumes()?;
-    let (plan, ours) = plan_for(pod, additions, settings, room, warnings)?;
-    check_order(pod, additions, settings, &ours, warnings)?;
+    let (plan, ours) = plan_for(pod, additions, options, room, warnings)?;
+    check_order(pod, additions, options, &ours, warnings)?;
     let names = plan.add_volumes(pod, &ours, room)?;
-    plan.add_mounts(pod, additions, settings, &names, &ours, room)?;
-    let ours = plan.add_containers(pod, settings, &names, ours, room)?;
+    plan.add_mounts(pod, additions, options, &names, &ours, room)?;
+    let ours = plan.add_containers(pod, options, &names, ours, room)?;
     let env_files = plan
         .env_files
         .into_iter()
@@ -82,11 +89,11 @@ pub(super) fn add(
         pod,
         additions,
         &mut files.ours,
-        settings.init_containers.stand_first(),
+        options.init_containers.stand_first(),
         room,
     )?;
     if let Some(agent) = plan.agent {
-        keep_free(pod, &settings.mount_path, additions.get(agent))?;
+        keep_free(pod, &options.mount_path, additions.get(agent))?;
     }
     Ok(files)
 }
@@ -96,12 +103,12 @@ pub(super) fn add(
 fn plan_for(
     pod: &mut Pod<'_>,
     additions: &[Addition<'_>],
-    settings: &Settings,
+    options: &Options,
     room: &mut Room,
     warnings: &mut Vec<String>,
 ) -> Result<(Plan, Vec<usize>), PodError> {
     let templates = template::recognised(pod, additions);
-    let plan = Plan::new(pod, additions, settings, &templates)?;
+    let plan = Plan::new(pod, additions, options, &templates)?;
     if plan.containers.is_empty() {
         return Ok((plan, templates));
     }
@@ -111,14 +118,14 @@ fn plan_for(
         return Ok((plan, templates));
     }
     let ours = [templates.as_slice(), &candidates].concat();
-    let plan = Plan::new(pod, additions, settings, &ours)?;
+    let plan = Plan::new(pod, additions, options, &ours)?;
     room.compare(candidates.len().saturating_mul(plan.containers.len()))?;
     let running = plan.running(pod, &candidates);
     let taken_out = take_out(
         pod,
         &plan,
         (&candidates, &running),
-        (additions, settings),
+        (additions, options),
         room,
         warnings,
     )?;
@@ -131,7 +138,7 @@ fn plan_for(
         // One of the Pod's own looks like ours and fetches something else.
         [templates, running].concat()
     };
-    Ok((Plan::new(pod, additions, settings, &ours)?, ours))
+    Ok((Plan::new(pod, additions, options, &ours)?, ours))
 }
 
 /// Fails where a container mounts something at `path`, where the agent of `addition` is going to mount a volume. The Vault

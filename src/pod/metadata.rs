@@ -5,7 +5,9 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use super::{Addition, Pod, PodError, Room, STATUS_ANNOTATION, described, length, object};
+use super::document::{Addition, Pod, STATUS_ANNOTATION, described, length, object};
+use super::error::PodError;
+use super::room::Room;
 use crate::injection::{Annotation, Injection};
 use crate::json::{Node, WrongType};
 

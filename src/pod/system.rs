@@ -4,8 +4,8 @@
 
 use serde_json::Value;
 
-use super::{Addition, Pod, PodError, described};
-use crate::injection::FileOrigin;
+use super::document::{Addition, Pod, described};
+use super::error::PodError;
 use crate::json::Node;
 
 /// The labels of a node that hold its operating system.
@@ -16,10 +16,7 @@ pub(super) fn check_system(pod: &Pod<'_>, additions: &[Addition<'_>]) -> Result<
     let Some(place) = windows(pod) else {
         return Ok(());
     };
-    let fetched = additions.iter().find(|addition| {
-        let file = addition.injection.file.as_ref();
-        file.is_some_and(|file| matches!(file.origin, FileOrigin::Fetched { .. }))
-    });
+    let fetched = additions.iter().find(|addition| addition.injection.fetched().is_some());
     Err(PodError::Windows {
         request: fetched.map_or_else(String::new, |addition| described(addition.request)),
         place,

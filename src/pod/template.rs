@@ -7,10 +7,14 @@
 
 use serde_json::Value;
 
+use super::document::{Addition, CONTAINER_LISTS, Pod, described, read};
+use super::error::PodError;
 use super::kinds::Kinds;
+use super::mounts::MOUNT_BYTES;
 use super::mounts::{mount_clash, parent_of, read_only_parent, with_paths};
+use super::path;
+use super::room::Room;
 use super::same::{runs_the_same, same, same_mount};
-use super::{Addition, CONTAINER_LISTS, MOUNT_BYTES, Pod, PodError, Room, described, path, read};
 use crate::json::Node;
 
 /// The init containers of templates that the Pod has already, by their positions.

@@ -3,7 +3,6 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, ValueEnum};
-use secret_injector_policy::settings::Settings;
 use serde_json::Value;
 
 use super::Console;
@@ -67,7 +66,7 @@ impl FromFlyte {
         let conversion = flyte_config::convert(&Value::Object(config.clone()), version)?;
         let conversion = conversion.lean(&config, self.global_secrets);
         // Flyte takes some values with which no secret arrives.
-        Settings::parse(&conversion.settings.to_string()).map_err(|error| {
+        secret_injector_policy::check_settings(&conversion.settings.to_string()).map_err(|error| {
             Failure::new(format!(
                 "the policy does not accept what Flyte's configuration says: {error}; change it there, and try again"
             ))

@@ -2,10 +2,10 @@
 
 #![forbid(unsafe_code)]
 
-use crate::managers::Miss;
+use crate::json::fields::{Fields, SettingsError};
 use crate::managers::flyte::labels::{DOMAIN, Labels, ORGANIZATION, PROJECT};
+use crate::managers::manager::Miss;
 use crate::names;
-use crate::settings::fields::{Fields, SettingsError};
 
 /// The word with which a setting lets a Pod say what it likes.
 const ANY: &str = "any";

@@ -14,6 +14,8 @@ pub(super) const PREFIX: &str = "vault.hashicorp.com/";
 pub(super) const AGENT_INJECT: &str = "agent-inject";
 /// Says `injected` where the injector has done its work.
 pub(super) const AGENT_INJECT_STATUS: &str = "agent-inject-status";
+/// The status of a Pod which the injector has been through.
+pub(super) const INJECTED: &str = "injected";
 /// The containers in which the agent's volumes are mounted, separated by commas. Init containers are no part of it.
 pub(super) const AGENT_INJECT_CONTAINERS: &str = "agent-inject-containers";
 /// Whether the agent's token is written into the Pod-wide directory.

@@ -2,13 +2,13 @@
 
 #![forbid(unsafe_code)]
 
-use super::INJECTED;
 use super::annotations::{
     AGENT_CONFIGMAP, AGENT_INJECT_CONTAINERS, AGENT_INJECT_STATUS, ANNOTATIONS, ERROR_ON_MISSING_KEY, Effect, FAMILIES,
-    OfOurs, PREFIX,
+    INJECTED, OfOurs, PREFIX,
 };
 use crate::injection::Annotation;
-use crate::managers::{Context, Miss};
+use crate::managers::context::Context;
+use crate::managers::manager::Miss;
 use crate::requests::{Containers, SecretRequest};
 
 /// Rejects a Pod whose own orders to the agent decide where secrets come from, where the settings do not replace them.
