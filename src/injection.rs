@@ -46,21 +46,16 @@ pub struct Injection<'m> {
 /// An annotation that a secret manager reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Annotation {
-    /// The annotation's key.
     pub key: String,
-    /// Its value.
     pub value: String,
     /// Whether the request cannot be served without this very value. Then it replaces the Pod's own, with a warning;
     /// otherwise the Pod's own stays.
     pub required: bool,
 }
 
-/// A variable of a container.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EnvVar {
-    /// The variable's name.
     pub name: String,
-    /// What it holds.
     pub value: EnvValue,
 }
 
@@ -73,9 +68,7 @@ pub enum EnvValue {
     Literal(String),
     /// A key of a Secret in the Pod's namespace.
     SecretKey {
-        /// The Secret's name.
         secret: String,
-        /// The key in its data.
         key: String,
         /// Whether the container starts without it.
         optional: bool,
@@ -119,7 +112,6 @@ impl<'m> Injection<'m> {
 /// A file of variables with one secret, which an init container writes and no container mounts.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EnvFile<'m> {
-    /// The secret.
     pub fetched: Fetched<'m>,
     /// The name that the value has in the file.
     pub key: String,
@@ -152,9 +144,7 @@ pub enum FileOrigin<'m> {
     Secret {
         /// The volume's name, when it is free.
         volume: String,
-        /// The Secret's name.
         secret: String,
-        /// The key in its data.
         key: String,
         /// Whether the container starts without it.
         optional: bool,
@@ -163,7 +153,6 @@ pub enum FileOrigin<'m> {
     Csi {
         /// The volume's name, when it is free.
         volume: String,
-        /// The volume's `csi` field.
         source: Value,
     },
     /// An init container of the manager that serves the request writes it into a memory volume.
@@ -218,7 +207,6 @@ impl RelativePath {
         Ok(Self(path))
     }
 
-    /// The whole path.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -43,11 +43,9 @@ pub fn reads_label(key: &str) -> bool {
 
 /// What one request came to.
 pub struct Served<'m> {
-    /// The manager that serves it.
     pub manager: &'m Entry,
     /// The manager's position in the settings' list.
     pub position: usize,
-    /// What it adds.
     pub injection: Injection<'m>,
 }
 

@@ -20,7 +20,6 @@ const TYPES: &str = include_str!("schema/types.txt");
 pub struct Mistake {
     /// Where it is, below the object, such as `valueFrom.secretKeyRef.nmae`; empty for the object itself.
     pub place: String,
-    /// What is wrong there.
     pub problem: String,
 }
 

@@ -104,3 +104,38 @@ pub enum ContainerName {
     /// This, a dash and a number.
     Numbered(&'static str),
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A fetcher that looks like every other one. It has a field, as values without a size may share an address.
+    struct Client(u8);
+
+    impl Fetcher for Client {
+        fn fetch(&self, _fetch: &Fetch<'_>) -> Vec<FetchContainer> {
+            Vec::new()
+        }
+
+        fn files_volume(&self) -> &'static str {
+            "secrets"
+        }
+    }
+
+    #[test]
+    fn fetchers_are_compared_by_identity() {
+        let (one, other) = (Client(0), Client(0));
+        assert_eq!(one.0, other.0);
+        let fetched = |client, argument: &str| Fetched::new(client, vec![argument.to_owned()]);
+        assert_eq!(fetched(&one, "a"), fetched(&one, "a"));
+        assert_ne!(fetched(&one, "a"), fetched(&one, "b"));
+        assert_ne!(fetched(&one, "a"), fetched(&other, "a"));
+    }
+
+    #[test]
+    fn arguments_stay_out_of_debug_output() {
+        let client = Client(0);
+        let fetched = Fetched::new(&client, vec!["s3cr3t".to_owned()]);
+        assert_eq!(format!("{fetched:?}"), "Fetched");
+    }
+}

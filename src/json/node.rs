@@ -232,9 +232,7 @@ fn write_text(text: &Cow<'_, str>, writer: &mut Writer) {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the field {field:?} is not {expected}")]
 pub struct WrongType {
-    /// The field's name.
     pub field: &'static str,
-    /// What it should be.
     pub expected: &'static str,
 }
 

@@ -24,9 +24,7 @@ pub enum Authorize {
 
 /// Who is to be allowed.
 struct Subject<'s> {
-    /// The user of Kubernetes.
     user: &'s str,
-    /// The groups of that user.
     groups: &'s [&'s str],
     /// The subject of a RoleBinding.
     binding: String,

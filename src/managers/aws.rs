@@ -34,7 +34,6 @@ enum Client {
     Cli,
 }
 
-/// The manager `aws`.
 #[derive(Debug)]
 pub struct Aws {
     client: Client,

@@ -18,7 +18,6 @@ const SCRIPT: &str = include_str!("scripts/azure.sh");
 
 const IMAGE: &str = "mcr.microsoft.com/azure-cli:cbl-mariner2.0";
 
-/// The manager `azure`.
 #[derive(Debug)]
 pub struct Azure {
     container: ContainerSettings,

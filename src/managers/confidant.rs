@@ -22,7 +22,6 @@ use crate::requests::SecretRequest;
 /// `env` where the path is that of a file of variables.
 const SCRIPT: &str = include_str!("scripts/confidant.py");
 
-/// The manager `confidant`.
 #[derive(Debug)]
 pub struct Confidant {
     /// Confidant's address.

@@ -18,7 +18,6 @@ pub struct Context<'a> {
     pub suggests: bool,
     /// The namespace of the admission request.
     pub namespace: &'a str,
-    /// The Pod's service account.
     pub service_account: &'a str,
     /// Who asked for the Pod.
     pub user: User<'a>,
@@ -36,9 +35,7 @@ pub struct Context<'a> {
 /// Who made the admission request.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct User<'a> {
-    /// The user's name.
     pub name: &'a str,
-    /// The user's groups.
     pub groups: &'a [&'a str],
 }
 

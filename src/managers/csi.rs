@@ -25,7 +25,6 @@ use crate::requests::{MountRequirement, SecretRequest};
 /// `secrets-store-gke.csi.k8s.io`.
 const DRIVER: &str = "secrets-store.csi.k8s.io";
 
-/// The manager `csi`.
 #[derive(Debug)]
 pub struct Csi {
     /// The CSI driver's name.

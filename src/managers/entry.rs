@@ -11,9 +11,7 @@ use crate::managers::{aws, azure, confidant, csi, flyte, gcp, global, kubernetes
 pub struct Entry {
     /// What messages call it: its type, or a template's name.
     pub name: String,
-    /// What it is asked for.
     pub matches: Match,
-    /// The manager itself.
     pub manager: Box<dyn Manager>,
 }
 

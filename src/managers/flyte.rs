@@ -38,7 +38,6 @@ const IMAGE: &str = "public.ecr.aws/docker/library/busybox:1.37.0";
 /// The volume's name where it is free.
 const VOLUME: &str = "embedded-secret-vol";
 
-/// The manager `flyte`.
 #[derive(Debug)]
 pub struct Flyte {
     /// Where Flyte keeps its Secrets: those of `literal`, and the originals of those for image pulls.

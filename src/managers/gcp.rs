@@ -17,7 +17,6 @@ const SCRIPT: &str = include_str!("scripts/gcp.sh");
 
 const IMAGE: &str = "gcr.io/google.com/cloudsdktool/cloud-sdk:alpine";
 
-/// The manager `gcp`.
 #[derive(Debug)]
 pub struct Gcp {
     container: ContainerSettings,

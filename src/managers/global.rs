@@ -15,7 +15,6 @@ use crate::managers::manager::{Manager, Miss};
 use crate::names;
 use crate::requests::{MountRequirement, SecretRequest};
 
-/// The manager `global`.
 #[derive(Debug)]
 pub struct Global {
     /// The namespace that holds the Secrets.

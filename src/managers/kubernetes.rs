@@ -16,7 +16,6 @@ use crate::managers::manager::{Manager, Miss};
 use crate::names;
 use crate::requests::{MountRequirement, SecretRequest, base32};
 
-/// The manager `kubernetes`.
 #[derive(Debug)]
 pub struct Kubernetes {
     /// Whether a container starts without a Secret or key that is not there.

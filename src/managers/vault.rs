@@ -32,7 +32,6 @@ use crate::managers::context::Context;
 use crate::managers::manager::{Manager, Miss};
 use crate::requests::{MountRequirement, SecretRequest};
 
-/// The manager `vault`.
 #[derive(Debug)]
 pub struct Vault {
     /// The role with which the agent logs in.

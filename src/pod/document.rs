@@ -56,13 +56,11 @@ pub struct Pod<'a>(pub(super) Node<'a>);
 
 /// One request and what it came to.
 pub struct Addition<'a> {
-    /// The request.
     pub request: &'a SecretRequest,
     /// What messages call the manager that serves it.
     pub manager: &'a str,
     /// The manager's position among all. Init containers stand in this order, and what two managers give is never the same.
     pub position: usize,
-    /// What is to be added.
     pub injection: Injection<'a>,
 }
 

@@ -2,18 +2,17 @@
 
 #![forbid(unsafe_code)]
 
-use std::collections::BTreeMap;
-
 use serde_json::Value;
 
 use super::document::{Addition, CONTAINER_LISTS, INIT_CONTAINERS, Pod, described};
 use super::error::PodError;
 use super::room::Room;
 use crate::injection::{
-    AgentMounts, EnvFile, Fetch, FetchContainer, FetchItem, FetchTarget, FetchVolume, Fetcher, FileOrigin, SecretFile,
+    AgentMounts, EnvFile, Fetch, FetchContainer, FetchItem, FetchTarget, FetchVolume, FileOrigin, SecretFile,
 };
 use crate::json::tree;
 use crate::options::Options;
+use crate::order::sort_and_dedup;
 
 /// How much a memory volume may hold: more than all Secrets that fit one Pod, which the API server limits to
 /// [1 MiB each](https://kubernetes.io/docs/concepts/configuration/secret/#restriction-data-size).
@@ -146,24 +145,28 @@ impl Plan {
             Some(_) => format!("{mount_path}-fetch"),
             None => mount_path.to_owned(),
         };
-        let mut by_manager: BTreeMap<usize, (&dyn Fetcher, Vec<FetchItem<'_>>)> = BTreeMap::new();
-        for (addition, targets) in additions.iter().zip(targets) {
-            if let Some(fetched) = addition.injection.fetched() {
-                let (_, items) = by_manager
-                    .entry(addition.position)
-                    .or_insert((fetched.fetcher, Vec::new()));
-                items.push(FetchItem {
+        let fetched = additions.iter().zip(targets).filter_map(|(addition, targets)| {
+            let fetched = addition.injection.fetched()?;
+            Some((addition.position, fetched, targets))
+        });
+        let mut managers: Vec<usize> = fetched.clone().map(|(position, _, _)| position).collect();
+        sort_and_dedup(&mut managers);
+        for manager in managers {
+            let own = || fetched.clone().filter(|(position, _, _)| *position == manager);
+            let Some((_, first, _)) = own().next() else {
+                continue;
+            };
+            let items: Vec<FetchItem<'_>> = own()
+                .map(|(_, fetched, targets)| FetchItem {
                     arguments: &fetched.arguments,
                     targets: targets.clone(),
-                });
-            }
-        }
-        for (fetcher, items) in by_manager.values() {
+                })
+                .collect();
             let fetch = Fetch {
-                items,
+                items: &items,
                 directory: &directory,
             };
-            for container in fetcher.fetch(&fetch) {
+            for container in first.fetcher.fetch(&fetch) {
                 for volume in &container.volumes {
                     self.volume(volume.name, volume.source.clone())?;
                 }

@@ -7,8 +7,7 @@ use super::error::PodError;
 use super::mounts::mount_parts;
 use super::plan::{Mount, Plan, memory, path_clash};
 use super::volumes::directory_volume;
-use crate::injection::FetchTarget;
-use crate::injection::{FileOrigin, SecretFile};
+use crate::injection::{FetchTarget, Fetcher, FileOrigin, SecretFile};
 use crate::options::Options;
 use crate::order::sort_by;
 
@@ -28,6 +27,8 @@ struct SetFiles<'f> {
     directories: Vec<(&'f str, Vec<OwnedFile<'f>>)>,
     /// Written by our init containers.
     fetched: Vec<OwnedFile<'f>>,
+    /// Writes the first of them, and names their volume.
+    fetcher: Option<&'f dyn Fetcher>,
     /// Written by agents.
     by_agents: Vec<OwnedFile<'f>>,
 }
@@ -37,7 +38,10 @@ impl<'f> SetFiles<'f> {
         let mut sorted = Self::default();
         for (index, file) in files {
             match &file.origin {
-                FileOrigin::Fetched { .. } => sorted.fetched.push((*index, file)),
+                FileOrigin::Fetched(fetched) => {
+                    sorted.fetcher.get_or_insert(fetched.fetcher);
+                    sorted.fetched.push((*index, file));
+                }
                 FileOrigin::Agent { .. } => sorted.by_agents.push((*index, file)),
                 FileOrigin::Secret { .. } | FileOrigin::Csi { .. } => {
                     let directory = file.volume_directory();
@@ -98,13 +102,10 @@ impl Plan {
         targets: &mut [Vec<FetchTarget>],
         mounts: &mut Vec<Mount>,
     ) -> Result<(), PodError> {
-        let Some((owner, first)) = files.fetched.first() else {
+        let (Some((owner, _)), Some(fetcher)) = (files.fetched.first(), files.fetcher) else {
             return Ok(());
         };
-        let FileOrigin::Fetched(fetched) = &first.origin else {
-            return Ok(());
-        };
-        let volume = self.volume(fetched.fetcher.files_volume(), memory())?;
+        let volume = self.volume(fetcher.files_volume(), memory())?;
         for (index, file) in &files.fetched {
             self.room.take(COPY_BYTES)?;
             let target = FetchTarget {

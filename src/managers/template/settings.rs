@@ -11,7 +11,6 @@ use crate::managers::common;
 use crate::managers::manager::Miss;
 use crate::managers::placeholders::{self, Values, all_but, expand, expand_all};
 
-/// The manager `template`.
 #[derive(Debug)]
 pub struct Template {
     pub(super) annotations: Vec<(String, String)>,
