@@ -3,13 +3,13 @@
 #![forbid(unsafe_code)]
 
 mod host;
-#[cfg(test)]
+#[cfg(any(test, feature = "memory-cluster"))]
 mod memory;
 mod model;
 mod questions;
 
 pub use host::HostCluster;
-#[cfg(test)]
+#[cfg(any(test, feature = "memory-cluster"))]
 pub use memory::MemoryCluster;
 pub use model::{Cluster, ClusterError, SecretData};
 pub use questions::Questions;

@@ -148,6 +148,11 @@ fn taken_path(path: &str) -> Option<(&'static str, &'static str)> {
         .copied()
 }
 
+/// Returns whether a mount at `path` would hide the service account's token, or be hidden by it.
+pub fn is_over_token(path: &str) -> bool {
+    taken_path(path.trim_end_matches('/')).is_some_and(|(taken, _)| taken.ends_with("/serviceaccount"))
+}
+
 /// Whether Kubernetes takes `path` as a mount's path and files below it can be named without surprises.
 fn is_mount_path(path: &str) -> bool {
     path.strip_prefix('/').is_some_and(|parts| {

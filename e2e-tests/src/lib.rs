@@ -7,7 +7,6 @@
 //! - [`capabilities`], [`cluster`], [`session`] and [`review`] are the tool's, from the crate `secret-injector-cli`: what a policy
 //!   asks of its host, a cluster in a YAML file, recorded answers, requests and responses;
 //! - [`resolver`] says what a container of the admitted Pod finds: its variables, its command and its files;
-//! - [`memory_cluster`] is a cluster for the policy's own code, outside of the module;
 //! - [`bench`] makes tables of what Criterion measured;
 //! - [`modules`] says where the modules under test are, and builds the baselines.
 //!
@@ -30,7 +29,6 @@
 pub mod bench;
 mod console;
 pub mod host;
-pub mod memory_cluster;
 pub mod modules;
 pub mod mutated;
 pub mod resolver;

@@ -10,9 +10,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use e2e_tests::memory_cluster::MemoryCluster;
 use e2e_tests::mutated;
 use secret_injector_policy::admission;
+use secret_injector_policy::cluster::MemoryCluster;
 use serde_json::{Value, json};
 
 /// Names that a shell, a client or the kubelet could take for something else.

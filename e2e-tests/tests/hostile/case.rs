@@ -4,7 +4,7 @@
 //! collide often.
 
 use arbitrary::{Result, Unstructured};
-use e2e_tests::memory_cluster::MemoryCluster;
+use secret_injector_policy::cluster::MemoryCluster;
 use secret_injector_policy::requests::{FLYTE_PREFIX, JSON_ANNOTATION, base32};
 use serde_json::{Map, Value, json};
 

@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::json::fields::{Fields, SettingsError};
 use crate::managers::placeholders::{Values, expand, expand_all};
 use crate::names;
+use crate::options;
 use crate::schema::{self, Mistake};
 
 /// The lists of Kubernetes objects: the setting, and the type of its items.
@@ -167,6 +168,10 @@ fn check_mount(item: &Value) -> Result<(), Mistake> {
     let path = text_in(item, "mountPath");
     if path.is_empty() || path.contains(':') {
         return wrong("mountPath", "has to be a path without ':'".to_owned());
+    }
+    if options::is_over_token(path) {
+        let problem = "would lie in the way of the service account's token: choose another directory";
+        return wrong("mountPath", problem.to_owned());
     }
     for field in ["subPath", "subPathExpr"] {
         let path = text_in(item, field);
