@@ -6,8 +6,7 @@
 
 #![forbid(unsafe_code)]
 
-use std::collections::BTreeSet;
-
+use super::agents::{check_hidden, is_of_the_agent, served};
 use super::earlier::take_out;
 use super::kinds::Kinds;
 use super::mounts::{mount_clash, parent_of, read_only_parent, with_paths};
@@ -15,7 +14,7 @@ use super::order::check_order;
 use super::plan::Plan;
 use super::system::check_system;
 use super::{Addition, CONTAINER_LISTS, INIT_CONTAINERS, Pod, PodError, Room, path, template};
-use crate::injection::{AgentMounts, EnvValue, EnvVar, FileOrigin, SecretFile};
+use crate::injection::{EnvValue, EnvVar};
 use crate::json::Node;
 use crate::settings::Settings;
 
@@ -66,6 +65,7 @@ pub(super) fn add(
     if !templates && additions.iter().all(|addition| addition.injection.file.is_none()) {
         return Ok(Files::default());
     }
+    check_system(pod, additions)?;
     pod.open_volumes()?;
     let (plan, ours) = plan_for(pod, additions, settings, room, warnings)?;
     check_order(pod, additions, settings, &ours, warnings)?;
@@ -88,6 +88,8 @@ pub(super) fn add(
     if let Some(agent) = plan.agent {
         keep_free(pod, &settings.mount_path, additions.get(agent))?;
     }
+    let agent = (plan.agent, files.ours.as_slice());
+    check_hidden(pod, additions, &settings.mount_path, agent, room)?;
     Ok(files)
 }
 
@@ -105,7 +107,6 @@ fn plan_for(
     if plan.containers.is_empty() {
         return Ok((plan, templates));
     }
-    check_system(pod, additions)?;
     let candidates = plan.recognised(pod);
     if candidates.is_empty() {
         return Ok((plan, templates));
@@ -134,24 +135,13 @@ fn plan_for(
     Ok((Plan::new(pod, additions, settings, &ours)?, ours))
 }
 
-/// Fails where a container mounts something at `path`, where the agent of `addition` is going to mount a volume. The Vault
-/// Agent injector's own may be there, where it was called before
-/// ([container_env.go](https://github.com/hashicorp/vault-k8s/tree/main/agent-inject/agent)).
+/// Fails where a container mounts something at `path`, where the agent of `addition` is going to mount a volume. The
+/// agent's own volume may be there already.
 fn keep_free(pod: &Pod<'_>, path: &str, addition: Option<&Addition<'_>>) -> Result<(), PodError> {
     let in_the_way = |own: &&Node<'_>| {
-        own.text("mountPath").map(path::clean).as_deref() == Some(&*path::clean(path))
-            && !own.text("name").is_some_and(|name| name.starts_with("vault-secrets"))
+        own.text("mountPath").map(path::clean).as_deref() == Some(&*path::clean(path)) && !is_of_the_agent(own)
     };
-    let served: Option<BTreeSet<&str>> = match addition.and_then(|addition| addition.injection.file.as_ref()) {
-        Some(SecretFile {
-            origin: FileOrigin::Agent {
-                mounts: AgentMounts::In(names),
-                ..
-            },
-            ..
-        }) => Some(names.split(',').collect()),
-        _ => None,
-    };
+    let served = served(addition);
     let kinds = Kinds::of(pod);
     for list in CONTAINER_LISTS {
         for container in pod.spec_items(list) {

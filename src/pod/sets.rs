@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::mounts::{Mount, mount_parts};
-use super::plan::{Plan, path_clash};
+use super::plan::{Plan, is_mounted_by_agent, path_clash};
 use super::volumes::{directory_volume, memory};
 use super::{Addition, PodError};
 use crate::injection::{FileOrigin, SecretFile};
@@ -126,9 +126,30 @@ impl Plan {
                 owner: *owner,
             });
         } else {
+            self.check_parts(&files.fetched, &files.by_agents, settings, additions)?;
             // A mount inside of a read-only volume fails where its directory is not there, and an agent's files may
             // be in a volume at the same path: each part of the memory volume is mounted beside the others instead.
             mount_parts(&files.fetched, volume, &settings.mount_path, mounts);
+        }
+        Ok(())
+    }
+
+    /// Fails where a part of the memory volume would be mounted over the directory of an agent's file.
+    fn check_parts(
+        &mut self,
+        fetched: &[OwnedFile<'_>],
+        by_agents: &[OwnedFile<'_>],
+        settings: &Settings,
+        additions: &[Addition<'_>],
+    ) -> Result<(), PodError> {
+        self.room.compare(fetched.len().saturating_mul(by_agents.len()))?;
+        for (owner, file) in fetched {
+            let part = file.path.first();
+            let is_over = |(_, other): &&OwnedFile<'_>| is_mounted_by_agent(other) && other.path.first() == part;
+            if let Some((other, _)) = by_agents.iter().find(is_over) {
+                let path = format!("{}/{part}", settings.mount_path);
+                return Err(path_clash(&path, *owner, *other, additions));
+            }
         }
         Ok(())
     }
