@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use crate::injection::{FileOrigin, Injection};
 use crate::json::Writer;
-use crate::managers::common::CLIENT_VARIABLES;
+use crate::managers::common;
 use crate::pod::Addition;
 use crate::requests::SecretRequest;
 use crate::settings::Settings;
@@ -80,9 +80,9 @@ pub(super) fn summary(additions: &[Addition<'_>], settings: &Settings, detail: D
         writer.text(&secret_name(addition.request));
         writer.field("manager");
         writer.text(manager.map_or("", |entry| &entry.name));
-        if secret_variables(injection).next().is_some() {
+        if secret_variables(injection, settings).next().is_some() {
             writer.field("env");
-            writer.texts(secret_variables(injection));
+            writer.texts(secret_variables(injection, settings));
         }
         if let Some(path) = visible_file(injection, settings) {
             writer.field("file");
@@ -98,13 +98,14 @@ pub(super) fn summary(additions: &[Addition<'_>], settings: &Settings, detail: D
     writer.into_string()
 }
 
-/// The variables that hold the secret or its path, without those that are the same for every secret.
-fn secret_variables(injection: &Injection) -> impl Iterator<Item = &str> {
+/// Returns the variables that hold the secret or its path, without those that tell Flyte's clients where secrets are: they
+/// are the same for every secret. One of those that a request names for its secret holds something else.
+fn secret_variables<'i>(injection: &'i Injection, settings: &Settings) -> impl Iterator<Item = &'i str> {
     injection
         .env
         .iter()
+        .filter(|variable| !common::is_for_clients(variable, settings))
         .map(|variable| variable.name.as_str())
-        .filter(|name| !CLIENT_VARIABLES.contains(name))
 }
 
 fn visible_file(injection: &Injection, settings: &Settings) -> Option<String> {
