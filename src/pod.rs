@@ -6,6 +6,7 @@
 
 mod agents;
 mod earlier;
+mod earlier_secrets;
 mod env;
 mod error;
 mod files;
@@ -208,6 +209,7 @@ impl<'a> Pod<'a> {
             .collect();
         let mut room = Room::new();
         let files = files::add(self, additions, settings, &mut room, &mut warnings)?;
+        earlier_secrets::warn_of_left(self, files.ours(), &mut warnings)?;
         env::add(self, additions, &files, &mut room, &mut warnings)?;
         self.add_metadata(additions, &mut room, &mut warnings)?;
         self.add_pull_secrets(additions, &mut room)?;

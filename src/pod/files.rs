@@ -8,6 +8,7 @@
 
 use super::agents::{check_hidden, is_of_the_agent, served};
 use super::earlier::take_out;
+use super::earlier_secrets::take_out_secrets;
 use super::kinds::Kinds;
 use super::mounts::{mount_clash, parent_of, read_only_parent, with_paths};
 use super::order::check_order;
@@ -31,6 +32,11 @@ impl Files {
     /// Whether the container is one of those that fetch secrets for the Pod's own.
     pub(super) fn is_ours(&self, list: &str, index: usize) -> bool {
         list == INIT_CONTAINERS && self.ours.contains(&index)
+    }
+
+    /// Returns the positions of our init containers.
+    pub(super) fn ours(&self) -> &[usize] {
+        &self.ours
     }
 
     /// The variable, its file filled in.
@@ -69,6 +75,7 @@ pub(super) fn add(
     pod.open_volumes()?;
     let (plan, ours) = plan_for(pod, additions, settings, room, warnings)?;
     check_order(pod, additions, settings, &ours, warnings)?;
+    take_out_secrets(pod, &plan, additions, &ours, room, warnings)?;
     let names = plan.add_volumes(pod, &ours, room)?;
     plan.add_mounts(pod, additions, settings, &names, &ours, room)?;
     let ours = plan.add_containers(pod, settings, &names, ours, room)?;
