@@ -2,8 +2,10 @@
 
 #![forbid(unsafe_code)]
 
+mod agents;
 mod document;
 mod earlier;
+mod earlier_secrets;
 mod env;
 mod error;
 mod files;
@@ -46,6 +48,7 @@ impl Pod<'_> {
             .collect();
         let mut room = Room::new();
         let files = files::add(self, additions, options, &mut room, &mut warnings)?;
+        earlier_secrets::warn_of_left(self, files.ours(), &mut warnings)?;
         env::add(self, additions, &files, &mut room, &mut warnings)?;
         self.add_metadata(additions, &mut room, &mut warnings)?;
         self.add_pull_secrets(additions, &mut room)?;

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use crate::injection::Injection;
 use crate::json::Writer;
-use crate::managers::common::CLIENT_VARIABLES;
+use crate::managers::common;
 use crate::options::Options;
 use crate::pod::Addition;
 use crate::requests::SecretRequest;
@@ -79,9 +79,9 @@ pub(super) fn summary(additions: &[Addition<'_>], options: &Options, detail: Det
         writer.text(&secret_name(addition.request));
         writer.field("manager");
         writer.text(addition.manager);
-        if secret_variables(injection).next().is_some() {
+        if secret_variables(injection, options).next().is_some() {
             writer.field("env");
-            writer.texts(secret_variables(injection));
+            writer.texts(secret_variables(injection, options));
         }
         if let Some(path) = visible_file(injection, options) {
             writer.field("file");
@@ -97,13 +97,14 @@ pub(super) fn summary(additions: &[Addition<'_>], options: &Options, detail: Det
     writer.into_string()
 }
 
-/// The variables that hold the secret or its path, without those that are the same for every secret.
-fn secret_variables<'i>(injection: &'i Injection<'_>) -> impl Iterator<Item = &'i str> {
+/// Returns the variables that hold the secret or its path, without those that tell Flyte's clients where secrets are: they
+/// are the same for every secret. One of those that a request names for its secret holds something else.
+fn secret_variables<'i>(injection: &'i Injection<'_>, options: &Options) -> impl Iterator<Item = &'i str> {
     injection
         .env
         .iter()
+        .filter(|variable| !common::is_for_clients(variable, options))
         .map(|variable| variable.name.as_str())
-        .filter(|name| !CLIENT_VARIABLES.contains(name))
 }
 
 fn visible_file(injection: &Injection<'_>, options: &Options) -> Option<String> {

@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use crate::digest;
-use crate::injection::{EnvVar, RelativePath};
+use crate::injection::{EnvValue, EnvVar, RelativePath};
 use crate::managers::manager::Miss;
 use crate::names;
 use crate::options::Options;
@@ -122,6 +122,17 @@ pub fn identity(parts: &[&str]) -> String {
 /// The variable that tells Flyte's clients the prefix.
 pub fn prefix_variable(options: &Options) -> EnvVar {
     EnvVar::literal(ENV_PREFIX, options.env_prefix.as_str())
+}
+
+/// Returns whether a variable tells Flyte's clients where secrets are, and holds nothing of a secret's own.
+pub fn is_for_clients(variable: &EnvVar, options: &Options) -> bool {
+    let expected = match variable.name.as_str() {
+        DEFAULT_DIR => options.mount_path.as_str(),
+        FILE_PREFIX => "",
+        ENV_PREFIX => options.env_prefix.as_str(),
+        _ => return false,
+    };
+    matches!(&variable.value, EnvValue::Literal(value) if value == expected)
 }
 
 /// Whether a manager may write the annotation `key`: none in the domains of the requests, where the status stands too.

@@ -22,7 +22,9 @@ use annotations::{
     AGENT_PRE_POPULATE, AGENT_PRE_POPULATE_ONLY, ERROR_ON_MISSING_KEY, Effect, INJECTED, PREFIX, ROLE,
     SECRET_VOLUME_PATH, SECRET_VOLUME_PATH_OF,
 };
-use checks::{check_agent, check_deciding, check_ours, containers_warning, patch_warnings};
+use checks::{
+    check_agent, check_deciding, check_ours, containers_warning, early_containers_warning, patch_warnings, role_warning,
+};
 use template::{Engine, Source};
 
 use crate::injection::{AgentMounts, Annotation, FileOrigin, Injection, RelativePath, SecretFile};
@@ -194,9 +196,11 @@ impl Manager for Vault {
         let own = file.annotations(&id);
         check_agent(&own, context)?;
         check_ours(&own, &id, context)?;
+        let mut warnings: Vec<String> = containers_warning(request, context)?.into_iter().collect();
+        warnings.extend(early_containers_warning(request, &annotations, context)?);
+        warnings.extend(role_warning(&annotations, context));
         annotations.extend(file.replaced(&id, context)?);
         annotations.extend(own);
-        let mut warnings: Vec<String> = containers_warning(request, context)?.into_iter().collect();
         if !self.enforce {
             warnings.extend(patch_warnings(context));
         }

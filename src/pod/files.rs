@@ -6,10 +6,10 @@
 
 #![forbid(unsafe_code)]
 
-use std::collections::BTreeSet;
-
+use super::agents::{check_hidden, is_of_the_agent, served};
 use super::document::{Addition, CONTAINER_LISTS, INIT_CONTAINERS, Pod};
 use super::earlier::take_out;
+use super::earlier_secrets::take_out_secrets;
 use super::error::PodError;
 use super::kinds::Kinds;
 use super::mounts::{mount_clash, parent_of, read_only_parent, with_paths};
@@ -18,7 +18,7 @@ use super::plan::Plan;
 use super::room::Room;
 use super::system::check_system;
 use super::{path, template};
-use crate::injection::{AgentMounts, EnvValue, EnvVar, FileOrigin, SecretFile};
+use crate::injection::{EnvValue, EnvVar};
 use crate::json::Node;
 use crate::options::Options;
 
@@ -35,6 +35,11 @@ impl Files {
     /// Whether the container is one of those that fetch secrets for the Pod's own.
     pub(super) fn is_ours(&self, list: &str, index: usize) -> bool {
         list == INIT_CONTAINERS && self.ours.contains(&index)
+    }
+
+    /// Returns the positions of our init containers.
+    pub(super) fn ours(&self) -> &[usize] {
+        &self.ours
     }
 
     /// The variable, its file filled in.
@@ -73,9 +78,11 @@ pub(super) fn add(
     {
         return Ok(Files::default());
     }
+    check_system(pod, additions)?;
     pod.open_volumes()?;
     let (plan, ours) = plan_for(pod, additions, options, room, warnings)?;
     check_order(pod, additions, options, &ours, warnings)?;
+    take_out_secrets(pod, &plan, additions, &ours, room, warnings)?;
     let names = plan.add_volumes(pod, &ours, room)?;
     plan.add_mounts(pod, additions, options, &names, &ours, room)?;
     let ours = plan.add_containers(pod, options, &names, ours, room)?;
@@ -95,6 +102,8 @@ pub(super) fn add(
     if let Some(agent) = plan.agent {
         keep_free(pod, &options.mount_path, additions.get(agent))?;
     }
+    let agent = (plan.agent, files.ours.as_slice());
+    check_hidden(pod, additions, &options.mount_path, agent, room)?;
     Ok(files)
 }
 
@@ -112,7 +121,6 @@ fn plan_for(
     if plan.containers.is_empty() {
         return Ok((plan, templates));
     }
-    check_system(pod, additions)?;
     let candidates = plan.recognised(pod);
     if candidates.is_empty() {
         return Ok((plan, templates));
@@ -141,24 +149,13 @@ fn plan_for(
     Ok((Plan::new(pod, additions, options, &ours)?, ours))
 }
 
-/// Fails where a container mounts something at `path`, where the agent of `addition` is going to mount a volume. The Vault
-/// Agent injector's own may be there, where it was called before
-/// ([container_env.go](https://github.com/hashicorp/vault-k8s/tree/main/agent-inject/agent)).
+/// Fails where a container mounts something at `path`, where the agent of `addition` is going to mount a volume. The
+/// agent's own volume may be there already.
 fn keep_free(pod: &Pod<'_>, path: &str, addition: Option<&Addition<'_>>) -> Result<(), PodError> {
     let in_the_way = |own: &&Node<'_>| {
-        own.text("mountPath").map(path::clean).as_deref() == Some(&*path::clean(path))
-            && !own.text("name").is_some_and(|name| name.starts_with("vault-secrets"))
+        own.text("mountPath").map(path::clean).as_deref() == Some(&*path::clean(path)) && !is_of_the_agent(own)
     };
-    let served: Option<BTreeSet<&str>> = match addition.and_then(|addition| addition.injection.file.as_ref()) {
-        Some(SecretFile {
-            origin: FileOrigin::Agent {
-                mounts: AgentMounts::In(names),
-                ..
-            },
-            ..
-        }) => Some(names.split(',').collect()),
-        _ => None,
-    };
+    let served = served(addition);
     let kinds = Kinds::of(pod);
     for list in CONTAINER_LISTS {
         for container in pod.spec_items(list) {

@@ -5,7 +5,7 @@
 use super::document::Addition;
 use super::error::PodError;
 use super::mounts::mount_parts;
-use super::plan::{Mount, Plan, memory, path_clash};
+use super::plan::{Mount, Plan, is_mounted_by_agent, memory, path_clash};
 use super::volumes::directory_volume;
 use crate::injection::{FetchTarget, Fetcher, FileOrigin, SecretFile};
 use crate::options::Options;
@@ -86,7 +86,7 @@ impl Plan {
         self.room.take(bytes.sum())?;
         let files = SetFiles::new(&without_copies(files, additions, options)?);
         let mut mounts = Vec::new();
-        self.mount_fetched(&files, options, targets, &mut mounts)?;
+        self.mount_fetched(&files, (additions, options), targets, &mut mounts)?;
         self.mount_directories(&files, additions, options, &mut mounts)?;
         if let Some((_, set_mounts)) = self.sets.get_mut(number) {
             *set_mounts = mounts;
@@ -98,7 +98,7 @@ impl Plan {
     fn mount_fetched(
         &mut self,
         files: &SetFiles<'_>,
-        options: &Options,
+        (additions, options): (&[Addition<'_>], &Options),
         targets: &mut [Vec<FetchTarget>],
         mounts: &mut Vec<Mount>,
     ) -> Result<(), PodError> {
@@ -126,9 +126,30 @@ impl Plan {
                 owner: *owner,
             });
         } else {
+            self.check_parts(&files.fetched, &files.by_agents, options, additions)?;
             // A mount inside of a read-only volume fails where its directory is not there, and an agent's files may
             // be in a volume at the same path: each part of the memory volume is mounted beside the others instead.
             mount_parts(&files.fetched, volume, &options.mount_path, mounts);
+        }
+        Ok(())
+    }
+
+    /// Fails where a part of the memory volume would be mounted over the directory of an agent's file.
+    fn check_parts(
+        &mut self,
+        fetched: &[OwnedFile<'_>],
+        by_agents: &[OwnedFile<'_>],
+        options: &Options,
+        additions: &[Addition<'_>],
+    ) -> Result<(), PodError> {
+        self.room.compare(fetched.len().saturating_mul(by_agents.len()))?;
+        for (owner, file) in fetched {
+            let part = file.path.first();
+            let is_over = |(_, other): &&OwnedFile<'_>| is_mounted_by_agent(other) && other.path.first() == part;
+            if let Some((other, _)) = by_agents.iter().find(is_over) {
+                let path = format!("{}/{part}", options.mount_path);
+                return Err(path_clash(&path, *owner, *other, additions));
+            }
         }
         Ok(())
     }

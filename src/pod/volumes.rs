@@ -71,7 +71,7 @@ fn written_by_others(pod: &Pod<'_>, ours: &[usize]) -> Vec<String> {
 }
 
 /// Returns whether a volume of the Pod, whose name is right, has the same source.
-fn has_source(existing: &Value, source: &Value) -> bool {
+pub(super) fn has_source(existing: &Value, source: &Value) -> bool {
     let mut source = source.clone();
     if let (Value::Object(source), Some(name)) = (&mut source, existing.get("name")) {
         source.insert("name".to_owned(), name.clone());
@@ -159,7 +159,7 @@ pub(super) fn another(number: u32, name: &str) -> Result<u32, PodError> {
 }
 
 /// A name of at most 63 characters: itself, or one that stands for it.
-fn shortened(name: &str) -> String {
+pub(super) fn shortened(name: &str) -> String {
     if name.len() <= DNS_LABEL_LENGTH {
         name.to_owned()
     } else {

@@ -12,6 +12,8 @@ pub(super) const PREFIX: &str = "vault.hashicorp.com/";
 
 /// Turns the injector on for the Pod.
 pub(super) const AGENT_INJECT: &str = "agent-inject";
+/// Whether the agent's init container stands before those of the Pod, not behind them.
+pub(super) const AGENT_INIT_FIRST: &str = "agent-init-first";
 /// Says `injected` where the injector has done its work.
 pub(super) const AGENT_INJECT_STATUS: &str = "agent-inject-status";
 /// The status of a Pod which the injector has been through.
@@ -123,7 +125,7 @@ pub(super) const ANNOTATIONS: &[(&str, Effect)] = &[
     (AGENT_ENABLE_QUIT, Effect::Stays),
     ("agent-extra-secret", Effect::Decides),
     ("agent-image", Effect::Decides),
-    ("agent-init-first", Effect::Stays),
+    (AGENT_INIT_FIRST, Effect::Stays),
     ("agent-init-json-patch", Effect::Patches),
     (AGENT_INJECT, Effect::MustBeTrue),
     (AGENT_INJECT_CONTAINERS, Effect::Narrows),
