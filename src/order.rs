@@ -27,6 +27,19 @@ pub fn sort_and_dedup<T: Ord>(items: &mut Vec<T>) {
     items.dedup();
 }
 
+/// Returns `items` sorted, each once. Such a list takes a fraction of the module that a `BTreeSet` takes, whose `collect`
+/// brings the standard library's sort along.
+pub fn sorted_set<T: Ord>(items: impl IntoIterator<Item = T>) -> Vec<T> {
+    let mut items: Vec<T> = items.into_iter().collect();
+    sort_and_dedup(&mut items);
+    items
+}
+
+/// Returns whether a [`sorted_set`] has `name`.
+pub fn has(set: &[&str], name: &str) -> bool {
+    set.binary_search(&name).is_ok()
+}
+
 /// The numbers below `length` in the order of `compare`; those that it finds equal in their own.
 pub fn positions(length: usize, compare: &dyn Fn(usize, usize) -> Ordering) -> Vec<usize> {
     let mut order: Vec<usize> = (0..length).collect();

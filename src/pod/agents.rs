@@ -2,9 +2,6 @@
 
 #![forbid(unsafe_code)]
 
-use std::borrow::Cow;
-use std::collections::BTreeSet;
-
 use super::document::{Addition, CONTAINER_LISTS, INIT_CONTAINERS, Pod};
 use super::error::PodError;
 use super::mounts::{mount_clash, with_paths};
@@ -12,6 +9,8 @@ use super::path;
 use super::room::Room;
 use crate::injection::{AgentMounts, FileOrigin, SecretFile};
 use crate::json::Node;
+use crate::order::{has, sorted_set};
+use std::borrow::Cow;
 
 /// A file that an agent writes.
 struct AgentFile<'a> {
@@ -25,7 +24,7 @@ struct AgentFile<'a> {
 }
 
 /// Returns the containers that an agent serves beside the init containers, all of which it serves; `None` for all.
-pub(super) fn served<'a>(addition: Option<&'a Addition<'_>>) -> Option<BTreeSet<&'a str>> {
+pub(super) fn served<'a>(addition: Option<&'a Addition<'_>>) -> Option<Vec<&'a str>> {
     match addition.and_then(|addition| addition.injection.file.as_ref()) {
         Some(SecretFile {
             origin: FileOrigin::Agent {
@@ -33,7 +32,7 @@ pub(super) fn served<'a>(addition: Option<&'a Addition<'_>>) -> Option<BTreeSet<
                 ..
             },
             ..
-        }) => Some(names.split(',').collect()),
+        }) => Some(sorted_set(names.split(','))),
         _ => None,
     }
 }
@@ -71,7 +70,7 @@ pub(super) fn check_hidden(
                 continue;
             }
             let name = container.text("name").unwrap_or_default();
-            let is_served = is_init || served.as_ref().is_none_or(|served| served.contains(name));
+            let is_served = is_init || served.as_ref().is_none_or(|served| has(served, name));
             room.compare(mounts.len().saturating_mul(files.len()))?;
             for file in &files {
                 if !file.addition.reaches(name) || file.is_mounted_by_agent && !is_served {

@@ -2,8 +2,6 @@
 
 #![forbid(unsafe_code)]
 
-use std::collections::BTreeSet;
-
 use serde_json::Value;
 
 use super::document::{Addition, CONTAINER_LISTS, INIT_CONTAINERS, Pod, read};
@@ -15,6 +13,7 @@ use super::room::Room;
 use super::same::{same, same_mount};
 use super::volumes::{has_source, shortened};
 use crate::json::{Node, tree};
+use crate::order::{has, sorted_set};
 
 /// The names of the init containers that this policy and Flyte add; a number may follow.
 const INIT_CONTAINER_NAMES: [&str; 5] = [
@@ -75,7 +74,8 @@ pub(super) fn take_out_secrets(
     }
     pod.spec_list("volumes")?.retain(|volume| {
         let name = volume.text("name").unwrap_or_default();
-        !replaced.contains(name) || used.contains(name)
+        let is_in = |names: &[String]| names.binary_search_by(|known| known.as_str().cmp(name)).is_ok();
+        !is_in(&replaced) || is_in(&used)
     });
     warnings.extend(replaced.iter().map(|name| {
         format!(
@@ -94,9 +94,9 @@ fn replace_mounts(
     additions: &[Addition<'_>],
     (old, ours): (&[OldVolume], &[usize]),
     room: &mut Room,
-) -> Result<(BTreeSet<String>, BTreeSet<String>), PodError> {
-    let mut used: BTreeSet<String> = BTreeSet::new();
-    let mut replaced: BTreeSet<String> = BTreeSet::new();
+) -> Result<(Vec<String>, Vec<String>), PodError> {
+    let mut used: Vec<String> = Vec::new();
+    let mut replaced: Vec<String> = Vec::new();
     for list in CONTAINER_LISTS {
         if pod.spec_items(list).is_empty() {
             continue;
@@ -118,12 +118,12 @@ fn replace_mounts(
                 let mut planned = planned.iter().filter_map(|mount| plan.volumes.get(mount.volume));
                 let is_replaced = planned.any(|planned| volume.is_replaced_by(planned));
                 let names = if is_replaced { &mut replaced } else { &mut used };
-                names.insert(volume.name().to_owned());
+                names.push(volume.name().to_owned());
                 !is_replaced
             });
         }
     }
-    Ok((replaced, used))
+    Ok((sorted_set(replaced), sorted_set(used)))
 }
 
 /// Returns the Pod's volumes that show, under a name of ours, the Secret that a planned volume shows.
@@ -218,7 +218,7 @@ pub(super) fn warn_of_left(pod: &mut Pod<'_>, ours: &[usize], warnings: &mut Vec
         source.get("medium").and_then(Value::as_str) == Some("Memory")
     };
     let volumes = pod.spec_items("volumes").iter().filter(is_memory);
-    let memory: BTreeSet<&str> = volumes.filter_map(|volume| volume.text("name")).collect();
+    let memory = sorted_set(volumes.filter_map(|volume| volume.text("name")));
     for container in left
         .iter()
         .filter_map(|index| pod.spec_items(INIT_CONTAINERS).get(*index))
@@ -227,7 +227,7 @@ pub(super) fn warn_of_left(pod: &mut Pod<'_>, ours: &[usize], warnings: &mut Vec
             .into_iter()
             .find_map(|(_, mount)| {
                 let is_writable = mount.get("readOnly").map(Node::to_value) != Some(Value::Bool(true));
-                mount.text("name").filter(|name| is_writable && memory.contains(name))
+                mount.text("name").filter(|name| is_writable && has(&memory, name))
             });
         if let Some(volume) = written {
             warnings.push(format!(

@@ -21,6 +21,7 @@ use super::{path, template};
 use crate::injection::{EnvValue, EnvVar};
 use crate::json::Node;
 use crate::options::Options;
+use crate::order::has;
 
 /// What [`super::env`] needs to know of the files.
 #[derive(Default)]
@@ -160,7 +161,7 @@ fn keep_free(pod: &Pod<'_>, path: &str, addition: Option<&Addition<'_>>) -> Resu
     for list in CONTAINER_LISTS {
         for container in pod.spec_items(list) {
             let name = container.text("name").unwrap_or_default();
-            let is_served = list == INIT_CONTAINERS || served.as_ref().is_none_or(|names| names.contains(name));
+            let is_served = list == INIT_CONTAINERS || served.as_ref().is_none_or(|names| has(names, name));
             if !is_served {
                 continue;
             }

@@ -2,12 +2,11 @@
 
 #![forbid(unsafe_code)]
 
-use std::collections::BTreeMap;
-
 use serde_json::Value;
 
 use super::document::Pod;
 use crate::json::Node;
+use crate::order::sort_by;
 
 /// What the kubelet fills from the API. It makes the directories in them that other mounts need
 /// ([nested_volumes.go](https://github.com/kubernetes/kubernetes/blob/master/pkg/volume/util/nested_volumes.go)), which
@@ -20,18 +19,23 @@ enum Kind {
     ReadOnly,
 }
 
-/// The volumes of a Pod that are read-only, by their names.
-pub(super) struct Kinds(BTreeMap<String, Kind>);
+/// The volumes of a Pod that are read-only, sorted by their names.
+pub(super) struct Kinds(Vec<(String, Kind)>);
 
 impl Kinds {
     /// Looks at the volumes of a Pod.
     pub(super) fn of(pod: &Pod<'_>) -> Self {
         let volumes = pod.spec_items("volumes").iter();
-        Self(
-            volumes
-                .filter_map(|volume| Some((volume.text("name")?.to_owned(), kind(volume)?)))
-                .collect(),
-        )
+        let mut kinds = volumes
+            .filter_map(|volume| Some((volume.text("name")?.to_owned(), kind(volume)?)))
+            .collect();
+        sort_by(&mut kinds, |(one, _), (other, _)| one.cmp(other));
+        Self(kinds)
+    }
+
+    fn kind_of(&self, name: &str) -> Option<&Kind> {
+        let position = self.0.binary_search_by(|(known, _)| known.as_str().cmp(name)).ok()?;
+        self.0.get(position).map(|(_, kind)| kind)
     }
 
     /// Returns whether something can be mounted below `mount`: a file, or a directory.
@@ -41,7 +45,7 @@ impl Kinds {
             let part = mount.get(field).map(Node::to_value);
             part.is_some_and(|part| part != Value::String(String::new()))
         });
-        match mount.text("name").and_then(|name| self.0.get(name)) {
+        match mount.text("name").and_then(|name| self.kind_of(name)) {
             Some(Kind::FilledByKubelet) => !shows_a_part && !is_file,
             Some(Kind::ReadOnly) => false,
             None => !read_only,

@@ -2,7 +2,6 @@
 
 #![forbid(unsafe_code)]
 
-use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use super::annotations::{
@@ -10,7 +9,7 @@ use super::annotations::{
     AGENT_INJECT_TEMPLATE, AGENT_INJECT_TEMPLATE_FILE, AGENT_INJECT_TOKEN, Effect, PREFIX, SECRET_VOLUME_PATH,
     SECRET_VOLUME_PATH_OF, effect, is_identity, is_true,
 };
-use crate::order::{sort_and_dedup, sort_by};
+use crate::order::{has, sort_and_dedup, sort_by, sorted_set};
 
 /// The directory of secrets where no annotation names one.
 const DEFAULT_DIRECTORY: &str = "/vault/secrets";
@@ -123,8 +122,8 @@ impl<'a> AgentOrders<'a> {
 
     fn served(&self, init_containers: Vec<&'a str>, containers: Vec<&'a str>) -> Containers<'a> {
         let list = self.get(AGENT_INJECT_CONTAINERS);
-        let named: Option<BTreeSet<&str>> = list.map(|list| list.split(',').collect());
-        let is_served = |name: &&str| named.as_ref().is_none_or(|named| named.contains(name));
+        let named: Option<Vec<&str>> = list.map(|list| sorted_set(list.split(',')));
+        let is_served = |name: &&str| named.as_ref().is_none_or(|named| has(named, name));
         let (mut with, mut without): (Vec<&str>, Vec<&str>) = containers.into_iter().partition(is_served);
         with.extend(init_containers);
         sort_and_dedup(&mut with);
