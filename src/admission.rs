@@ -274,6 +274,10 @@ fn admit<'a>(payload: &'a [u8], cluster: &dyn Cluster) -> Result<Option<Response
 /// What the requests came to: the additions, and the requests that nobody serves where the Pod may go without.
 type Outcome<'r> = (Vec<Addition<'r>>, Vec<&'r SecretRequest>);
 
+/// The most bytes of secrets that the additions may hold: as many as may be added to a Pod. Many requests may ask for the
+/// same large secret, and each addition has a copy of it.
+const MAX_SECRETS: usize = 4 * 1024 * 1024;
+
 /// Asks the managers for each of `requests`.
 fn serve<'r>(
     requests: &'r [SecretRequest],
@@ -283,9 +287,14 @@ fn serve<'r>(
 ) -> Result<Outcome<'r>, Rejection> {
     let mut additions = Vec::with_capacity(requests.len());
     let mut unserved = Vec::new();
+    let mut secrets = 0_usize;
     for request in requests {
         match managers::serve(request, context) {
             Ok(served) => {
+                secrets = secrets.saturating_add(served.injection.size_of_secrets());
+                if secrets > MAX_SECRETS {
+                    return Err(PodError::TooLarge.into());
+                }
                 additions.push(Addition {
                     request,
                     manager: served.manager,

@@ -37,6 +37,23 @@ pub struct Injection {
     pub warnings: Vec<String>,
 }
 
+impl Injection {
+    /// Returns how many bytes of secrets it holds.
+    pub fn size_of_secrets(&self) -> usize {
+        let literals = self.env.iter().map(|variable| match &variable.value {
+            EnvValue::Literal(text) => text.len(),
+            _ => 0,
+        });
+        let arguments = match self.file.as_ref().map(|file| &file.origin) {
+            Some(FileOrigin::Fetched { arguments, .. }) => arguments.as_slice(),
+            _ => &[],
+        };
+        literals
+            .chain(arguments.iter().map(String::len))
+            .fold(0, usize::saturating_add)
+    }
+}
+
 /// An annotation that a secret manager reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Annotation {
