@@ -74,7 +74,9 @@ impl Manager for Csi {
         let texts = std::iter::once(&self.class)
             .chain(&self.secret)
             .chain(&self.credentials);
-        texts.into_iter().find_map(|text| joins::ambiguity(text, request, ""))
+        texts
+            .into_iter()
+            .find_map(|text| joins::ambiguity(text, request, "", ""))
     }
 
     fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection, Miss> {

@@ -206,6 +206,20 @@ impl Template {
         Ok(())
     }
 
+    /// Returns what `{path}` stands for.
+    fn path_text(&self) -> &str {
+        self.path.as_deref().unwrap_or("{group}/{key}")
+    }
+
+    /// Returns all of its texts but `path`.
+    fn texts(&self) -> Vec<&str> {
+        let maps = self.annotations.iter().chain(&self.labels);
+        let lists = [&self.env, &self.volumes, &self.mounts, &self.init_containers];
+        let mut texts: Vec<&str> = maps.flat_map(|(key, value)| [key.as_str(), value]).collect();
+        lists.into_iter().flatten().for_each(|value| strings(value, &mut texts));
+        texts
+    }
+
     fn file(&self, request: &SecretRequest, values: &Values) -> Result<RelativePath, Miss> {
         let path = match &self.path {
             Some(path) => expand(path, values).map_err(wrong_text)?,
@@ -225,16 +239,10 @@ impl Manager for Template {
     }
 
     fn ambiguity(&self, request: &SecretRequest) -> Option<String> {
-        let maps = self.annotations.iter().chain(&self.labels);
-        let lists = [&self.env, &self.volumes, &self.mounts, &self.init_containers];
-        let mut texts: Vec<&str> = maps.flat_map(|(key, value)| [key.as_str(), value]).collect();
-        if self.uses("path") {
-            texts.extend(self.path.as_deref());
-        }
-        lists.into_iter().flatten().for_each(|value| strings(value, &mut texts));
-        texts
+        let path = self.path_text();
+        self.texts()
             .iter()
-            .find_map(|text| joins::ambiguity(text, request, &self.allowed))
+            .find_map(|text| joins::ambiguity(text, request, &self.allowed, path))
     }
 
     fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection, Miss> {
