@@ -66,6 +66,12 @@ pub trait Manager {
         access::name(group, key)
     }
 
+    /// Returns the name, as [`Self::access_name`], of a further secret that the request may lead to, where the manager
+    /// changes the case of letters.
+    fn other_access_name(&self, _request: &SecretRequest) -> Option<String> {
+        None
+    }
+
     /// The init containers that fetch the secrets of this manager's injections with a [`FileOrigin::Fetched`].
     ///
     /// [`FileOrigin::Fetched`]: crate::injection::FileOrigin::Fetched
@@ -220,6 +226,12 @@ impl Entry {
         self.manager.ambiguity(request)
     }
 
+    /// Returns the name of what `request` may lead to and the settings' `access` does not allow.
+    fn barred(&self, request: &SecretRequest, context: &Context<'_>) -> Option<String> {
+        let names = std::iter::once(self.manager.access_name(request)).chain(self.manager.other_access_name(request));
+        names.into_iter().find(|name| !context.may_ask_for(name))
+    }
+
     /// Reads one item of the settings' `managers`.
     ///
     /// # Errors
@@ -325,17 +337,16 @@ pub fn serve(request: &SecretRequest, context: &Context<'_>) -> Result<Served, U
     for (position, entry) in context.settings.managers.iter().enumerate() {
         let answer = match entry.matches.fits(request) {
             Ok(()) => {
-                let secret = entry.manager.access_name(request);
                 if let Some(reason) = entry.ambiguity(request, context) {
                     barred = true;
                     Err(Miss::NotHere(reason))
-                } else if context.may_ask_for(&secret) {
+                } else if let Some(secret) = entry.barred(request, context) {
+                    barred = true;
+                    Err(Miss::NotHere(access::refusal(request, &secret, context)))
+                } else {
                     asked = true;
                     let injection = entry.manager.inject(&entry.matches.narrowed(request), context);
                     injection.and_then(|injection| variables::check(request, injection, context.settings))
-                } else {
-                    barred = true;
-                    Err(Miss::NotHere(access::refusal(request, &secret, context)))
                 }
             }
             Err(reason) => Err(Miss::NotHere(reason.to_owned())),

@@ -26,6 +26,7 @@ mod objects;
 
 use serde_json::Value;
 
+use crate::access;
 use crate::injection::{AgentMounts, FileOrigin, Injection, RelativePath, SecretFile};
 use crate::managers::placeholders::{self, Values, all_but, expand, expand_all};
 use crate::managers::{Context, Manager, Miss, common, joins};
@@ -236,6 +237,12 @@ impl Manager for Template {
             if group { &request.group } else { "" },
             if key { &request.key } else { "" },
         )
+    }
+
+    fn other_access_name(&self, request: &SecretRequest) -> Option<String> {
+        // Without the setting, the path is in lower case, and may choose the secret as well as say where the file appears.
+        let lower = self.path.is_none() && self.uses("path");
+        lower.then(|| access::name(&request.group, &request.key).to_ascii_lowercase())
     }
 
     fn ambiguity(&self, request: &SecretRequest) -> Option<String> {
