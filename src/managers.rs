@@ -20,6 +20,7 @@ pub mod kubernetes;
 mod lookup;
 mod matching;
 pub mod network;
+mod owners;
 pub mod placeholders;
 mod routing;
 pub mod template;

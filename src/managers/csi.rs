@@ -10,6 +10,7 @@
 
 use crate::injection::{EnvValue, EnvVar, FileOrigin, Injection, SecretFile};
 use crate::json::tree;
+use crate::managers::owners::{self, Scope};
 use crate::managers::placeholders::{all_but, expand, expand_name, object_name, values};
 use crate::managers::{Context, Manager, Miss, common, joins};
 use crate::names;
@@ -46,10 +47,24 @@ impl Csi {
         }
         Ok(Self {
             driver,
-            class: object_name(fields, "secretProviderClass")?.unwrap_or_else(|| "{group}".to_owned()),
-            secret: object_name(fields, "secretName")?,
-            credentials: object_name(fields, "nodePublishSecretRef")?,
+            class: name_of_one_account(fields, "secretProviderClass")?.unwrap_or_else(|| "{group}".to_owned()),
+            secret: name_of_one_account(fields, "secretName")?,
+            credentials: name_of_one_account(fields, "nodePublishSecretRef")?,
         })
+    }
+}
+
+/// Reads the name of an object, which is in the Pod's namespace.
+fn name_of_one_account(fields: &mut Fields<'_>, name: &'static str) -> Result<Option<String>, SettingsError> {
+    let text = object_name(fields, name)?;
+    match &text {
+        Some(text) if owners::are_confused(text, Scope::Namespace, "", "") => Err(fields.invalid(
+            name,
+            "makes one name for Pods of different service accounts: the account \"a\" with the group \"b-c\" and the account \
+             \"a-b\" with \"c\"; no character of an object's name tells them apart, so leave out {serviceAccount}, or the \
+             other placeholders",
+        )),
+        _ => Ok(text),
     }
 }
 

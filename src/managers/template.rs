@@ -28,6 +28,7 @@ use serde_json::Value;
 
 use crate::access;
 use crate::injection::{AgentMounts, FileOrigin, Injection, RelativePath, SecretFile};
+use crate::managers::owners::{self, Scope};
 use crate::managers::placeholders::{self, Values, all_but, expand, expand_all};
 use crate::managers::{Context, Manager, Miss, common, joins};
 use crate::requests::SecretRequest;
@@ -116,6 +117,7 @@ impl Template {
         };
         template.find_placeholders();
         template.check(fields, &sample)?;
+        template.check_owners(fields)?;
         Ok(template)
     }
 
@@ -142,6 +144,23 @@ impl Template {
             ));
         }
         Ok(())
+    }
+
+    /// Checks that no two Pods of different namespaces or service accounts get the same text for different secrets.
+    fn check_owners(&self, fields: &Fields<'_>) -> Result<(), SettingsError> {
+        let confused = |text: &&str| owners::are_confused(text, Scope::Everywhere, &self.allowed, self.path_text());
+        match self.texts().into_iter().find(confused) {
+            None => Ok(()),
+            Some(text) => Err(SettingsError {
+                place: fields.place().to_owned(),
+                problem: format!(
+                    "makes one text for different Pods of {text:?}: as in {{namespace}}-{{group}}, which is \"a-b-c\" for the \
+                     namespace \"a\" with the group \"b-c\" and for the namespace \"a-b\" with \"c\". Put a character between \
+                     the placeholders that neither can hold, such as '#', or '/' where {{namespace}} or {{serviceAccount}} is \
+                     the first or the last one"
+                ),
+            }),
+        }
     }
 
     /// Finds out what the placeholders of the texts say about the requests that it serves.
