@@ -126,12 +126,11 @@ impl Template {
     }
 }
 
-/// Returns the name and the other fields that an entry of `env` has for a request.
-fn made_variable(
-    entry: &Value,
-    values: &Values,
-    request: &SecretRequest,
-) -> Result<Option<(String, Map<String, Value>)>, Miss> {
+/// A variable's name, and the other fields of its object.
+type Variable = (String, Map<String, Value>);
+
+/// Returns what an entry of `env` is for a request.
+fn made_variable(entry: &Value, values: &Values, request: &SecretRequest) -> Result<Option<Variable>, Miss> {
     let expanded = expand_all(entry, values).map_err(wrong_text)?;
     check_item(&expanded, ENV).map_err(|problem| Miss::NotHere(problem.sentence("variable")))?;
     let Value::Object(mut fields) = expanded else {
