@@ -121,8 +121,11 @@ impl<'s> PodRules<'s> {
     /// Says why a manager is not asked for a request that [`Self::allow`] does not let through, and what can be done about
     /// it. `secret` is what the manager would find, named as in rules.
     pub fn refusal(&self, request: &SecretRequest, secret: &str) -> String {
-        let what = if secret == name(&request.group, &request.key) {
+        let asked_for = name(&request.group, &request.key);
+        let what = if secret == asked_for {
             format!("the secret {secret:?}")
+        } else if secret == asked_for.to_ascii_lowercase() {
+            format!("the secret {secret:?} (in the settings of this manager, {{path}} is in lower case)")
         } else if secret == "/" {
             "what this manager gives to every request alike, whatever its group and key".to_owned()
         } else {

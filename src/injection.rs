@@ -43,6 +43,20 @@ pub struct Injection<'m> {
     pub warnings: Vec<String>,
 }
 
+impl Injection<'_> {
+    /// Returns how many bytes of secrets it holds.
+    pub fn size_of_secrets(&self) -> usize {
+        let literals = self.env.iter().map(|variable| match &variable.value {
+            EnvValue::Literal(text) => text.len(),
+            _ => 0,
+        });
+        let arguments = self.fetched().map_or(&[][..], |fetched| &fetched.arguments);
+        literals
+            .chain(arguments.iter().map(String::len))
+            .fold(0, usize::saturating_add)
+    }
+}
+
 /// An annotation that a secret manager reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Annotation {

@@ -23,6 +23,7 @@ mod lookup;
 mod manager;
 mod matching;
 pub mod network;
+mod owners;
 pub mod placeholders;
 mod routing;
 pub mod template;
@@ -141,10 +142,9 @@ fn gate(entry: &Entry, request: &SecretRequest, context: &Context<'_>) -> Gate {
     {
         return Gate::Barred(reason);
     }
-    let secret = entry.manager.access_name(request);
-    if context.rules.allow(&secret) {
-        Gate::Open
-    } else {
-        Gate::Barred(context.rules.refusal(request, &secret))
+    let names = std::iter::once(entry.manager.access_name(request)).chain(entry.manager.other_access_name(request));
+    match names.into_iter().find(|name| !context.rules.allow(name)) {
+        None => Gate::Open,
+        Some(secret) => Gate::Barred(context.rules.refusal(request, &secret)),
     }
 }

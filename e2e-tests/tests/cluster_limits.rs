@@ -328,3 +328,42 @@ fn long_names_and_many_rules() {
         );
     }
 }
+
+/// Copies of a large value for each request would take 2 GiB.
+#[test]
+fn literals_of_one_large_secret() {
+    let policy = policy();
+    let value = "v".repeat(1024 * 1024 - 64);
+    let id = "u__org__acme__domain__production__project__shop__key__pw";
+    let secret = |namespace: &str, name: &str, key: &str| json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": namespace}, "stringData": {key: value}});
+    let flyte_secret = md5::compute(id);
+    let host = host(&[
+        secret("shared", "db", "pw"),
+        secret("flyte", &format!("{flyte_secret:x}"), id),
+    ]);
+    let global = json!({"type": "global", "namespace": "shared", "authorize": "none"});
+    let flyte = json!({"type": "flyte", "literal": true, "podNamespace": "any", "organization": "any"});
+    for (manager, mount) in [(&global, "ENV_VAR"), (&flyte, "ENV_VAR"), (&flyte, "FILE")] {
+        let requests: Vec<Value> = (0..1000)
+            .map(|number| json!({"group": "db", "key": "pw", "mountRequirement": mount, "envVar": format!("V{number}"), "groupVersion": number.to_string()}))
+            .collect();
+        let (request, settings) = (asking(&requests), json!({"managers": [manager]}));
+        let evaluation = evaluate(&policy, &host, &request, &settings);
+        let (code, message) = message(&evaluation);
+        assert_eq!(code, 422, "{message}");
+        assert!(message.contains("more to it than Kubernetes can store"), "{message}");
+    }
+    let settings = json!({"managers": [global]});
+    let requests: Vec<Value> = (0..30)
+        .map(|number| json!({"group": "db", "key": "pw", "envVar": format!("V{number}")}))
+        .collect();
+    let payload = json!({"request": asking(&requests), "settings": settings}).to_string();
+    let memory = policy
+        .peak_memory(&host, "validate", payload.as_bytes())
+        .expect("an answer");
+    assert!(memory < 32 * 1024 * 1024, "{memory} bytes");
+    // One of them is no more than a Pod may have.
+    let one = [json!({"group": "db", "key": "pw", "mountRequirement": "ENV_VAR", "envVar": "V"})];
+    let evaluation = evaluate(&policy, &host, &asking(&one), &settings);
+    assert!(evaluation.response.allowed, "{evaluation:?}");
+}

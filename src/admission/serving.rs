@@ -11,9 +11,13 @@ use crate::access::PodRules;
 use crate::cluster::{Cluster, Questions};
 use crate::managers::vault::orders::AgentOrders;
 use crate::managers::{self, Context, Severity, Unserved};
-use crate::pod::Addition;
+use crate::pod::{Addition, PodError};
 use crate::requests::SecretRequest;
 use crate::settings::{OnUnserved, Settings};
+
+/// The most bytes of secrets that the additions may hold: as many as may be added to a Pod. Many requests may ask for the
+/// same large secret, and each addition has a copy of it.
+const MAX_SECRETS: usize = 4 * 1024 * 1024;
 
 /// What the requests came to.
 #[derive(Default)]
@@ -67,14 +71,21 @@ pub(super) fn serve<'r>(
         rules: &rules,
     };
     let mut outcome = Outcome::default();
+    let mut secrets = 0_usize;
     for request in requests {
         match managers::serve(&settings.managers, request, &context) {
-            Ok(served) => outcome.additions.push(Addition {
-                request,
-                manager: &served.manager.name,
-                position: served.position,
-                injection: served.injection,
-            }),
+            Ok(served) => {
+                secrets = secrets.saturating_add(served.injection.size_of_secrets());
+                if secrets > MAX_SECRETS {
+                    return Err(PodError::TooLarge.into());
+                }
+                outcome.additions.push(Addition {
+                    request,
+                    manager: &served.manager.name,
+                    position: served.position,
+                    injection: served.injection,
+                });
+            }
             Err(failure) => outcome.go_without(request, &failure, settings, &questions)?,
         }
     }

@@ -15,6 +15,7 @@ use crate::json::fields::{Fields, SettingsError};
 use crate::json::tree;
 use crate::managers::context::Context;
 use crate::managers::manager::{Manager, Miss};
+use crate::managers::owners::{self, Scope};
 use crate::managers::placeholders::{all_but, expand, expand_name, object_name, values};
 use crate::managers::{common, joins};
 use crate::names;
@@ -49,10 +50,24 @@ impl Csi {
         }
         Ok(Self {
             driver,
-            class: object_name(fields, "secretProviderClass")?.unwrap_or_else(|| "{group}".to_owned()),
-            secret: object_name(fields, "secretName")?,
-            credentials: object_name(fields, "nodePublishSecretRef")?,
+            class: name_of_one_account(fields, "secretProviderClass")?.unwrap_or_else(|| "{group}".to_owned()),
+            secret: name_of_one_account(fields, "secretName")?,
+            credentials: name_of_one_account(fields, "nodePublishSecretRef")?,
         })
+    }
+}
+
+/// Reads the name of an object, which is in the Pod's namespace.
+fn name_of_one_account(fields: &mut Fields<'_>, name: &'static str) -> Result<Option<String>, SettingsError> {
+    let text = object_name(fields, name)?;
+    match &text {
+        Some(text) if owners::are_confused(text, Scope::Namespace, "", "") => Err(fields.invalid(
+            name,
+            "makes one name for Pods of different service accounts: the account \"a\" with the group \"b-c\" and the account \
+             \"a-b\" with \"c\"; no character of an object's name tells them apart, so leave out {serviceAccount}, or the \
+             other placeholders",
+        )),
+        _ => Ok(text),
     }
 }
 
@@ -77,7 +92,9 @@ impl Manager for Csi {
         let texts = std::iter::once(&self.class)
             .chain(&self.secret)
             .chain(&self.credentials);
-        texts.into_iter().find_map(|text| joins::ambiguity(text, request, ""))
+        texts
+            .into_iter()
+            .find_map(|text| joins::ambiguity(text, request, "", ""))
     }
 
     fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection<'_>, Miss> {

@@ -15,7 +15,7 @@ use std::fmt::Write as _;
 
 use base64ct::{Base64, Encoding as _};
 
-use crate::cluster::ClusterError;
+use crate::cluster::{ClusterError, SecretData};
 use crate::injection::{
     EnvValue, EnvVar, Fetch, FetchContainer, Fetched, Fetcher, FileOrigin, Injection, RelativePath, SecretFile,
 };
@@ -99,19 +99,18 @@ impl Flyte {
             let secret = secret_name(&id);
             match context.cluster.secret(namespace, &secret, &[&id]) {
                 Ok(data) => {
-                    let Some(value) = data.get(&id) else {
+                    if data.get(&id).is_none() {
                         return Err(Miss::NotHere(format!(
                             "the {name}'s Secret {secret:?} in the namespace {namespace:?} has no key {id:?}, and wider \
                              scopes are not looked at then, as in Flyte: create the secret {key:?} again, or delete that \
                              Secret"
                         )));
-                    };
-                    let value = value.to_vec();
+                    }
                     return Ok(Found {
                         scope,
                         secret,
                         id,
-                        value,
+                        data,
                     });
                 }
                 Err(ClusterError::NotFound) => {}
@@ -260,16 +259,23 @@ struct Found<'l> {
     secret: String,
     /// The key in its data.
     id: String,
-    value: Vec<u8>,
+    /// The data in which the value is.
+    data: SecretData,
 }
 
 impl Found<'_> {
+    fn value(&self) -> &[u8] {
+        self.data.get(&self.id).unwrap_or_default()
+    }
+
     /// Returns what a variable is to hold.
     ///
     /// # Errors
     /// [`Miss::NotHere`] when no variable can hold the value.
     fn variable(self, key: &str, by_reference: bool) -> Result<EnvValue, Miss> {
-        let text = String::from_utf8(self.value).ok().filter(|text| !text.contains('\0'));
+        let text = std::str::from_utf8(self.value())
+            .ok()
+            .filter(|text| !text.contains('\0'));
         let Some(text) = text else {
             return Err(Miss::NotHere(format!(
                 "the value of the secret {key:?} is not text, so that no variable can hold it; ask for a file instead"
@@ -282,7 +288,7 @@ impl Found<'_> {
                 optional: false,
             }
         } else {
-            EnvValue::Literal(text)
+            EnvValue::Literal(text.to_owned())
         })
     }
 
@@ -296,7 +302,7 @@ impl Found<'_> {
                 optional: false,
             }
         } else {
-            FileOrigin::Fetched(Fetched::new(fetcher, vec![Base64::encode_string(&self.value)]))
+            FileOrigin::Fetched(Fetched::new(fetcher, vec![Base64::encode_string(self.value())]))
         }
     }
 }

@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+use crate::cluster::SecretData;
 use crate::injection::{EnvVar, Injection};
 use crate::json::fields::{Fields, SettingsError};
 use crate::managers::common;
@@ -43,14 +44,14 @@ impl Global {
 }
 
 impl Global {
-    /// The value, for a Pod that may have it. Who may not read a Secret is not told whether it exists, nor which keys it
-    /// has, unless he names an existing key: the next manager must not be tried in place of a refusal.
-    fn read(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Vec<u8>, Miss> {
+    /// Returns the data with the value, for a Pod that may have it. Without permission a caller must not learn whether a
+    /// Secret exists, so a request for an existing key is denied outright.
+    fn read(&self, request: &SecretRequest, context: &Context<'_>) -> Result<SecretData, Miss> {
         let (namespace, secret) = (self.namespace.as_str(), request.group.as_str());
         let found = common::look_up(request, namespace, secret, context)?;
         let allowed = || self.authorize.check(namespace, secret, context);
-        if let Found::Value(value) = found {
-            return allowed().map(|()| value);
+        if let Found::Value(data) = found {
+            return allowed().map(|()| data);
         }
         let suggestion = match found {
             Found::NoKey if allowed().is_ok() => common::suggestion(request, namespace, secret, context),
@@ -78,17 +79,15 @@ impl Manager for Global {
         }
         let name = common::variable_name(context.options, &request.group, &request.key)?;
         let further = common::further_variable(request)?;
-        let value = self.read(request, context)?;
-        let Some(value) = String::from_utf8(value).ok().filter(|value| !value.contains('\0')) else {
+        let data = self.read(request, context)?;
+        let value = data.get(&request.key).and_then(|value| std::str::from_utf8(value).ok());
+        let Some(value) = value.filter(|value| !value.contains('\0')) else {
             return Err(Miss::NotHere(format!(
                 "the value in the Secret {:?} in the namespace {:?} is not text, so that no variable can hold it",
                 request.group, self.namespace
             )));
         };
-        let mut env = vec![
-            common::prefix_variable(context.options),
-            EnvVar::literal(name, value.as_str()),
-        ];
+        let mut env = vec![common::prefix_variable(context.options), EnvVar::literal(name, value)];
         if let Some(name) = further {
             env.push(EnvVar::literal(name, value));
         }

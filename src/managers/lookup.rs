@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use crate::cluster::ClusterError;
+use crate::cluster::{ClusterError, SecretData};
 use crate::managers::context::Context;
 use crate::managers::manager::Miss;
 use crate::names;
@@ -13,8 +13,9 @@ const MAX_COMPARED: usize = 256;
 
 /// What a look at a Secret found.
 pub enum Found {
-    /// The value under the request's key.
-    Value(Vec<u8>),
+    /// The data in which the value is under the request's key, shared with all who look: a copy of a large value for each
+    /// request would take more memory and time than there is.
+    Value(SecretData),
     /// The Secret is there, the key is not.
     NoKey,
     /// The Secret is not there.
@@ -30,9 +31,8 @@ pub fn look_up(request: &SecretRequest, namespace: &str, secret: &str, context: 
         return Ok(Found::NoSecret);
     }
     match context.cluster.secret(namespace, secret, &[&request.key]) {
-        Ok(data) => Ok(data
-            .get(&request.key)
-            .map_or(Found::NoKey, |value| Found::Value(value.to_vec()))),
+        Ok(data) if data.get(&request.key).is_some() => Ok(Found::Value(data)),
+        Ok(_) => Ok(Found::NoKey),
         Err(ClusterError::NotFound) => Ok(Found::NoSecret),
         Err(error) => Err(Miss::Failed(format!(
             "the Secret {secret:?} in the namespace {namespace:?} could not be read: {error}"

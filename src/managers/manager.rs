@@ -33,6 +33,12 @@ pub trait Manager {
         let (group, key) = self.selects(request);
         access::name(group, key)
     }
+
+    /// Returns the name, as [`Self::access_name`], of a further secret that the request may lead to, where the manager
+    /// changes the case of letters.
+    fn other_access_name(&self, _request: &SecretRequest) -> Option<String> {
+        None
+    }
 }
 
 /// Why a manager does not serve a request. The texts are for the Pod's author and name no value of a secret.

@@ -59,6 +59,13 @@ pub fn all_but(name: &str) -> Values {
     others
 }
 
+/// Returns whether a valid `text` has a placeholder in it that stands for something that the request chooses. The others
+/// stand for facts of the cluster.
+pub fn is_of_request(text: &str) -> bool {
+    let facts = ["namespace", "serviceAccount", "mountPath"].map(|name| (name, String::new()));
+    expand(text, &facts).is_err()
+}
+
 /// `text` with the placeholders replaced.
 ///
 /// # Errors

@@ -25,6 +25,7 @@ mod expansion;
 mod objects;
 mod settings;
 
+use crate::access;
 use crate::injection::{AgentMounts, FileOrigin, Injection, RelativePath, SecretFile};
 use crate::managers::context::Context;
 use crate::managers::manager::{Manager, Miss};
@@ -32,7 +33,6 @@ use crate::managers::placeholders::{self, Values, expand};
 use crate::managers::{common, joins};
 use crate::requests::SecretRequest;
 use expansion::wrong_text;
-use objects::strings;
 use settings::relative;
 
 pub use settings::{Template, name};
@@ -76,17 +76,17 @@ impl Manager for Template {
         )
     }
 
+    fn other_access_name(&self, request: &SecretRequest) -> Option<String> {
+        // Without the setting, the path is in lower case, and may choose the secret as well as say where the file appears.
+        let lower = self.path.is_none() && self.uses("path");
+        lower.then(|| access::name(&request.group, &request.key).to_ascii_lowercase())
+    }
+
     fn ambiguity(&self, request: &SecretRequest) -> Option<String> {
-        let maps = self.annotations.iter().chain(&self.labels);
-        let lists = [&self.env, &self.volumes, &self.mounts, &self.init_containers];
-        let mut texts: Vec<&str> = maps.flat_map(|(key, value)| [key.as_str(), value]).collect();
-        if self.uses("path") {
-            texts.extend(self.path.as_deref());
-        }
-        lists.into_iter().flatten().for_each(|value| strings(value, &mut texts));
-        texts
+        let path = self.path_text();
+        self.texts()
             .iter()
-            .find_map(|text| joins::ambiguity(text, request, &self.allowed))
+            .find_map(|text| joins::ambiguity(text, request, &self.allowed, path))
     }
 
     fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection<'_>, Miss> {

@@ -2,8 +2,11 @@
 
 #![forbid(unsafe_code)]
 
+use serde_json::Value;
+
 use crate::injection::{EnvValue, Injection};
 use crate::managers::manager::Miss;
+use crate::managers::placeholders::is_of_request;
 use crate::options::Options;
 use crate::requests::{Containers, SecretRequest};
 
@@ -102,7 +105,8 @@ pub fn check<'m>(request: &SecretRequest, injection: Injection<'m>, options: &Op
         return Ok(injection);
     }
     let chosen = |name: &str, value: &EnvValue| {
-        // An entry of a template has the name that the settings give it, unless that is made of the request.
+        // An entry of a template has the name that the settings give it. Where they make it of the request, the template
+        // calls check_name.
         !matches!(value, EnvValue::Template(_)) || name == request.env_var || is_default_name(name, request, options)
     };
     let startup = injection
@@ -111,12 +115,63 @@ pub fn check<'m>(request: &SecretRequest, injection: Injection<'m>, options: &Op
         .find(|variable| is_startup(&variable.name) && chosen(&variable.name, &variable.value));
     match startup {
         None => Ok(injection),
-        Some(variable) => Err(Miss::NotHere(format!(
-            "the variable {:?} changes how programs start, so that it only goes into containers that the request names: list \
-             them in the field containers of secret-injector/requests, or choose another name",
-            variable.name
+        Some(variable) => Err(refusal(&variable.name)),
+    }
+}
+
+fn refusal(name: &str) -> Miss {
+    Miss::NotHere(format!(
+        "the variable {name:?} changes how programs start, so that it only goes into containers that the request names: list \
+         them in the field containers of secret-injector/requests, or choose another name"
+    ))
+}
+
+/// Checks the name of a template's variable: `text` in the settings, `name` for the request.
+///
+/// # Errors
+/// As [`check`], where the request chooses the name.
+pub fn check_name(text: &str, name: &str, request: &SecretRequest) -> Result<(), Miss> {
+    if is_startup(name) && is_of_request(text) && !matches!(request.containers, Containers::Named(_)) {
+        return Err(refusal(name));
+    }
+    Ok(())
+}
+
+/// Checks the variables of a template's init container: `template` in the settings, `container` for the request, which never
+/// names this container.
+///
+/// # Errors
+/// [`Miss::NotHere`] where the request chooses a name that changes how programs start, or the beginning of one.
+pub fn check_init_container(template: &Value, container: &Value) -> Result<(), Miss> {
+    let begins = |prefix: &str| {
+        let names = STARTUP.iter().chain(STARTUP_PREFIXES);
+        is_startup(prefix) || !prefix.is_empty() && names.into_iter().any(|name| name.starts_with(prefix))
+    };
+    let chosen = made_names(template, container, "env", "name").find(|name| is_startup(name));
+    match chosen.or_else(|| made_names(template, container, "envFrom", "prefix").find(|prefix| begins(prefix))) {
+        None => Ok(()),
+        Some(name) => Err(Miss::NotHere(format!(
+            "with this request, the settings' init container {:?} would get a variable whose name is or begins with {name:?}, \
+             which changes how programs start: choose another name, or ask the cluster's operator to write the name of that \
+             variable without placeholders of the request",
+            container.get("name").and_then(Value::as_str).unwrap_or_default()
         ))),
     }
+}
+
+/// Returns the field `field` of the items of `list` where the request chooses it.
+fn made_names<'v>(
+    template: &'v Value,
+    container: &'v Value,
+    list: &'static str,
+    field: &'static str,
+) -> impl Iterator<Item = &'v str> {
+    let texts = move |container: &'v Value| {
+        let items = container.get(list).and_then(Value::as_array).into_iter().flatten();
+        items.map(move |item| item.get(field).and_then(Value::as_str).unwrap_or_default())
+    };
+    let pairs = texts(template).zip(texts(container));
+    pairs.filter(|(text, _)| is_of_request(text)).map(|(_, name)| name)
 }
 
 /// Returns whether `name` is that of the variable that Flyte's clients look for.

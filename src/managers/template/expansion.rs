@@ -2,15 +2,15 @@
 
 #![forbid(unsafe_code)]
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::objects::{ENV, INIT_CONTAINERS, MOUNTS, VOLUMES, check_item, label_problem};
+use super::objects::{ENV, INIT_CONTAINERS, MOUNTS, VOLUMES, check_item, label_problem, text_in};
 use super::settings::Template;
 use crate::injection::{Annotation, EnvValue, EnvVar, Injection};
-use crate::managers::common;
 use crate::managers::context::Context;
 use crate::managers::manager::Miss;
 use crate::managers::placeholders::{Values, expand, expand_all};
+use crate::managers::{common, variables};
 use crate::requests::{MountRequirement, SecretRequest};
 
 impl Template {
@@ -38,12 +38,7 @@ impl Template {
         for variable in variables {
             set(values, "envVar", variable);
             for entry in self.env.iter().rev() {
-                let expanded = expand_all(entry, values).map_err(wrong_text)?;
-                check_item(&expanded, ENV).map_err(|problem| Miss::NotHere(problem.sentence("variable")))?;
-                let Value::Object(mut fields) = expanded else {
-                    continue;
-                };
-                let Some(Value::String(name)) = fields.remove("name") else {
+                let Some((name, fields)) = made_variable(entry, values, request)? else {
                     continue;
                 };
                 // The same entry again: its name does not hold {envVar}.
@@ -120,14 +115,34 @@ impl Template {
             (&self.mounts, &mut injection.mounts, MOUNTS),
             (&self.init_containers, &mut injection.init_containers, INIT_CONTAINERS),
         ] {
-            for item in from {
-                let item = expand_all(item, values).map_err(wrong_text)?;
+            for template in from {
+                let item = expand_all(template, values).map_err(wrong_text)?;
                 check_item(&item, list).map_err(|problem| Miss::NotHere(problem.sentence(list.1)))?;
+                if list == INIT_CONTAINERS {
+                    variables::check_init_container(template, &item)?;
+                }
                 to.push(item);
             }
         }
         Ok(())
     }
+}
+
+/// A variable's name, and the other fields of its object.
+type Variable = (String, Map<String, Value>);
+
+/// Returns what an entry of `env` is for a request.
+fn made_variable(entry: &Value, values: &Values, request: &SecretRequest) -> Result<Option<Variable>, Miss> {
+    let expanded = expand_all(entry, values).map_err(wrong_text)?;
+    check_item(&expanded, ENV).map_err(|problem| Miss::NotHere(problem.sentence("variable")))?;
+    let Value::Object(mut fields) = expanded else {
+        return Ok(None);
+    };
+    let Some(Value::String(name)) = fields.remove("name") else {
+        return Ok(None);
+    };
+    variables::check_name(text_in(entry, "name"), &name, request)?;
+    Ok(Some((name, fields)))
 }
 
 fn twice(what: &str, key: &str) -> Miss {

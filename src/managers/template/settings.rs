@@ -4,11 +4,14 @@
 
 use serde_json::Value;
 
-use super::objects::{ENV, INIT_CONTAINERS, MOUNTS, VOLUMES, items_in, label_problem, objects, text_in, texts};
+use super::objects::{
+    ENV, INIT_CONTAINERS, MOUNTS, VOLUMES, items_in, label_problem, objects, strings, text_in, texts,
+};
 use crate::injection::RelativePath;
 use crate::json::fields::{Fields, SettingsError};
 use crate::managers::common;
 use crate::managers::manager::Miss;
+use crate::managers::owners::{self, Scope};
 use crate::managers::placeholders::{self, Values, all_but, expand, expand_all};
 
 #[derive(Debug)]
@@ -91,6 +94,7 @@ impl Template {
         };
         template.find_placeholders();
         template.check(fields, &sample)?;
+        template.check_owners(fields)?;
         Ok(template)
     }
 
@@ -117,6 +121,23 @@ impl Template {
             ));
         }
         Ok(())
+    }
+
+    /// Checks that no two Pods of different namespaces or service accounts get the same text for different secrets.
+    fn check_owners(&self, fields: &Fields<'_>) -> Result<(), SettingsError> {
+        let confused = |text: &&str| owners::are_confused(text, Scope::Everywhere, &self.allowed, self.path_text());
+        match self.texts().into_iter().find(confused) {
+            None => Ok(()),
+            Some(text) => Err(SettingsError {
+                place: fields.place().to_owned(),
+                problem: format!(
+                    "makes one text for different Pods of {text:?}: as in {{namespace}}-{{group}}, which is \"a-b-c\" for the \
+                     namespace \"a\" with the group \"b-c\" and for the namespace \"a-b\" with \"c\". Put a character between \
+                     the placeholders that neither can hold, such as '#', or '/' where {{namespace}} or {{serviceAccount}} is \
+                     the first or the last one"
+                ),
+            }),
+        }
     }
 
     /// Finds out what the placeholders of the texts say about the requests that it serves.
@@ -160,6 +181,22 @@ impl Template {
                 .into_iter()
                 .flatten()
                 .any(|value| expand_all(value, &others).is_err())
+    }
+}
+
+impl Template {
+    /// Returns what `{path}` stands for.
+    pub(super) fn path_text(&self) -> &str {
+        self.path.as_deref().unwrap_or("{group}/{key}")
+    }
+
+    /// Returns all of its texts but `path`.
+    pub(super) fn texts(&self) -> Vec<&str> {
+        let maps = self.annotations.iter().chain(&self.labels);
+        let lists = [&self.env, &self.volumes, &self.mounts, &self.init_containers];
+        let mut texts: Vec<&str> = maps.flat_map(|(key, value)| [key.as_str(), value]).collect();
+        lists.into_iter().flatten().for_each(|value| strings(value, &mut texts));
+        texts
     }
 }
 
