@@ -12,6 +12,7 @@ pub mod evaluation;
 pub mod failure;
 pub mod field_mask;
 pub mod flyte_config;
+pub mod flyte_pod;
 mod grants;
 pub mod input;
 #[cfg(feature = "kube")]

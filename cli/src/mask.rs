@@ -53,6 +53,12 @@ impl Mask {
         Self { values, bytes }
     }
 
+    /// Adds values that are not of Secrets which the policy read, with what stands in their place.
+    pub fn add(&mut self, values: impl IntoIterator<Item = (String, String)>) {
+        self.values.extend(values);
+        self.values.sort_by_key(|(value, _)| std::cmp::Reverse(value.len()));
+    }
+
     /// Replaces the values in all texts of an object.
     pub fn apply(&self, value: &mut Value) {
         match value {
@@ -60,6 +66,13 @@ impl Mask {
             Value::Array(items) => items.iter_mut().for_each(|item| self.apply(item)),
             Value::Object(fields) => fields.values_mut().for_each(|field| self.apply(field)),
             _ => {}
+        }
+    }
+
+    /// Replaces the values in all texts of an object, if it is there.
+    pub fn apply_to_option(&self, value: &mut Option<Value>) {
+        if let Some(value) = value {
+            self.apply(value);
         }
     }
 
