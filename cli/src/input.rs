@@ -8,7 +8,7 @@ use crate::{
     failure::Failure,
     rbac::{service_account_groups, service_account_user},
     review::{Form, Review},
-    source::Source,
+    source::{self, Source},
     workload::{self, Created},
     yaml::{self, Yaml},
 };
@@ -66,16 +66,16 @@ impl Input {
     }
 
     fn nothing(&self, paths: &[PathBuf]) -> String {
-        let names: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
-        let found = match self.passed_over.as_slice() {
-            [] => "nothing".to_owned(),
-            found => found.join(", "),
-        };
-        format!(
-            "{}: found no Pod and nothing with a Pod template, but {found}; for a custom resource, name the place of its Pod template with \
-             --template-path",
-            names.join(", ")
-        )
+        let names: Vec<String> = paths.iter().map(|path| source::name(path)).collect();
+        let names = names.join(", ");
+        match self.passed_over.as_slice() {
+            [] => format!("{names}: found no Pod: nothing is in it"),
+            found => format!(
+                "{names}: found no Pod and nothing with a Pod template, but {}; for a custom resource, name the place of its Pod \
+                 template with --template-path",
+                found.join(", ")
+            ),
+        }
     }
 
     fn add(&mut self, document: Yaml, reading: &Reading<'_>) -> Result<(), Failure> {

@@ -17,6 +17,9 @@ mod grants;
 pub mod input;
 #[cfg(feature = "kube")]
 pub mod kube;
+#[cfg(not(feature = "kube"))]
+#[path = "no_kube.rs"]
+pub mod kube;
 pub mod mask;
 pub mod module;
 pub mod policy_server;

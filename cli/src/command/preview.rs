@@ -17,9 +17,11 @@ use crate::{
     failure::Failure,
     flyte_pod,
     input::{Input, Reading, Subject},
+    kube,
     mask::Mask,
     module,
-    policy_server::PolicyServer,
+    policy_server::{NAMESPACE, PolicyServer},
+    rbac::service_account_user,
     session::{Recorder, Replay},
     settings_source::SettingsSource,
 };
@@ -42,9 +44,8 @@ pub(super) struct Preview {
     /// The cluster: files with Secrets, Roles, RoleBindings, Namespaces and other Kubernetes objects; may be repeated
     #[arg(long, value_name = "FILE")]
     cluster: Vec<PathBuf>,
-    #[cfg(feature = "kube")]
     #[command(flatten)]
-    kube: crate::kube::Options,
+    kube: kube::Options,
     /// The namespace of what says none
     #[arg(short, long, default_value = "default")]
     namespace: String,
@@ -105,7 +106,8 @@ impl Preview {
             });
             shown.push(match reach {
                 Reach::No(reason) => {
-                    self.mask(&[], written).apply_to_option(&mut subject.review.request.object);
+                    self.mask(&[], written)
+                        .apply_to_option(&mut subject.review.request.object);
                     Shown {
                         notes: changed,
                         ..Shown::new(subject, Outcome::NotReached(reason))
@@ -158,13 +160,17 @@ impl Preview {
             namespaces,
             unchecked: None,
         };
-        #[cfg(feature = "kube")]
         if self.kube.is_given() {
             world.answers = Box::new(self.kube.connect()?);
+            world.unchecked = Some(format!(
+                "the account of the kubeconfig has read these Secrets; whether the policy server may was not checked: ask `kubectl auth \
+                 can-i get secrets --namespace NAMESPACE --as {}`",
+                service_account_user(NAMESPACE, service_account)
+            ));
             return Ok(world);
         }
         if let Some(session) = &self.replay {
-            world.answers = Box::new(Replay::from_file(session)?);
+            world.answers = Box::new(Replay::from_file(session).map_err(|error| Failure::at("--replay", error))?);
         } else if !self.cluster.is_empty() {
             let cluster = Cluster::from_files(&self.cluster)?;
             world
