@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
+use secret_injector_policy::injection::unexpanded;
 use serde_json::Value;
 
 use crate::capabilities::{HostCall, HostRequest};
@@ -42,6 +43,9 @@ impl Mask {
                     bytes.push((decoded.clone(), shown.clone()));
                 }
                 if let Ok(text) = String::from_utf8(decoded) {
+                    // Kubernetes expands $(NAME) in values, so the policy doubles some dollar signs, and others may double all.
+                    values.insert(unexpanded(&text).into_owned(), shown.clone());
+                    values.insert(text.replace('$', "$$"), shown.clone());
                     values.insert(text, shown.clone());
                 }
                 values.insert(encoded.to_owned(), shown);
@@ -99,11 +103,8 @@ impl Mask {
         }
         let mut masked = text.to_owned();
         for (value, shown) in self.parts() {
-            // Kubernetes expands $(NAME) in values, so a policy doubles dollar signs.
-            for form in [value.clone(), value.replace('$', "$$")] {
-                if masked.contains(&form) {
-                    masked = masked.replace(&form, shown);
-                }
+            if masked.contains(value) {
+                masked = masked.replace(value, shown);
             }
         }
         (masked != text).then_some(masked)
@@ -126,7 +127,8 @@ mod tests {
 
     #[test]
     fn values_are_masked_in_every_form() {
-        let answer = json!({"data": {"k": STANDARD.encode("pa$sword"), "short": STANDARD.encode("x"), "empty": ""}});
+        let answer = json!({"data": {"k": STANDARD.encode("pa$sword"), "dollars": STANDARD.encode("a$b$$c$(d)"),
+            "few": STANDARD.encode("$$"), "short": STANDARD.encode("x"), "empty": ""}});
         let calls = [HostCall {
             namespace: "kubernetes".to_owned(),
             operation: "get_resource".to_owned(),
@@ -150,9 +152,13 @@ mod tests {
             "box",
             "",
             STANDARD.encode("sword"),
+            "a$b$$$c$$(d)",
+            unexpanded("a$b$$c$(d)"),
+            unexpanded("$$"),
         ]);
         Mask::of(&calls).apply(&mut object);
         let shown = "<the value of k in the Secret db>";
+        let dollars = "<the value of dollars in the Secret db>";
         let expected = json!([
             shown,
             shown,
@@ -163,6 +169,9 @@ mod tests {
             "box",
             "",
             shown,
+            dollars,
+            dollars,
+            "<the value of few in the Secret db>",
         ]);
         assert_eq!(object, expected);
     }
