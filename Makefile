@@ -74,6 +74,12 @@ tool: policy.wasm ## Build the operators' tool: target/debug/secret-injector
 	@cargo build -p secret-injector-cli
 	@echo "$(TOOL)"
 
+.PHONY: test-tool
+test-tool: policy.wasm ## Check and test the tool as it is released, with the policy in it and the client for clusters
+	@echo "==> Running clippy and the tests on the tool as it is released (the first time takes a few minutes)"
+	@cargo clippy -p secret-injector-cli --all-targets --features embedded,kube -- -D warnings
+	@cargo test -p secret-injector-cli --features embedded,kube
+
 .PHONY: install
 install: policy.wasm ## Install the tool with the policy in it, and able to ask a cluster (PREFIX=~/.local)
 	@echo "==> Building the tool with the policy and the client for clusters (the first time takes a few minutes)"
