@@ -250,6 +250,11 @@ fn input_that_is_wrong_is_told_with_its_place() {
             ("pod.yaml", &pod("p")),
             ("review.yaml", REVIEW),
             ("empty.yaml", "# nothing\n"),
+            ("pod-spec.yaml", "---\nkind: Pod\nmetadata: {name: p}\nspec: [a]\n"),
+            (
+                "template.yaml",
+                "kind: Job\nmetadata: {name: j}\nspec: {template: {spec: {containers: [a]}}}\n",
+            ),
             ("several.yaml", "a: 1\n---\nmanagers: []\n"),
             (
                 "patch.yaml",
@@ -305,6 +310,14 @@ fn input_that_is_wrong_is_told_with_its_place() {
         (
             vec!["preview", "-"],
             "error: standard input: found no Pod: nothing is in it\n",
+        ),
+        (
+            vec!["preview", &files.path("pod-spec.yaml")],
+            "pod-spec.yaml, document 1, line 2: the Pod default/p: spec is no mapping",
+        ),
+        (
+            vec!["preview", &files.path("template.yaml")],
+            "template.yaml, document 1, line 1: the Job default/j: spec.containers is no list of mappings",
         ),
         (
             vec!["preview", &files.path("empty.yaml")],
