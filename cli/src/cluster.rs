@@ -28,6 +28,7 @@ use crate::{
     failure::Failure,
     field_mask::FieldMask,
     rbac::{AccessReviewStatus, Rbac},
+    secret::check_secret,
     source::Source,
     yaml::{self, YamlError},
 };
@@ -128,6 +129,10 @@ impl Cluster {
                 let object = yaml::to_json(&document.value).map_err(|error| Failure::at(place, error))?;
                 for object in items(object) {
                     check_secret(&object)
+                        .map_err(|message| ClusterError::Secret {
+                            object: describe(&object),
+                            message,
+                        })
                         .and_then(|()| cluster.add(object))
                         .map_err(|error| Failure::at(place, error))?;
                 }
@@ -295,38 +300,6 @@ fn typed<T: DeserializeOwned>(object: &Value) -> Result<T, ClusterError> {
         object: describe(object),
         source,
     })
-}
-
-/// Checks what the API server checks before it stores a Secret.
-fn check_secret(object: &Value) -> Result<(), ClusterError> {
-    if object["apiVersion"] != "v1" || object["kind"] != "Secret" {
-        return Ok(());
-    }
-    let wrong = |message: String| ClusterError::Secret {
-        object: describe(object),
-        message,
-    };
-    for field in ["data", "stringData"] {
-        let values = match &object[field] {
-            Value::Null => continue,
-            Value::Object(values) => values,
-            _ => return Err(wrong(format!("{field} is no mapping"))),
-        };
-        for (key, value) in values {
-            let text = match value {
-                Value::String(text) => text,
-                // The API server takes it for an empty one.
-                Value::Null => continue,
-                _ => return Err(wrong(format!("{field}.{key} is no text: write it in quotes"))),
-            };
-            if field == "data" && STANDARD.decode(text.replace(['\r', '\n'], "")).is_err() {
-                return Err(wrong(format!(
-                    "data.{key} is not base64: encode it, or write the value into stringData"
-                )));
-            }
-        }
-    }
-    Ok(())
 }
 
 fn encode_string_data(secret: &mut Value) {

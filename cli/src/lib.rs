@@ -28,6 +28,7 @@ pub mod render;
 pub mod requests;
 mod response;
 pub mod review;
+mod secret;
 pub mod selector;
 pub mod session;
 pub mod settings;
