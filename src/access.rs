@@ -2,11 +2,10 @@
 
 #![forbid(unsafe_code)]
 
-use crate::managers::Context;
+use crate::json::fields::{Fields, SettingsError};
 use crate::names::Glob;
 use crate::patterns::{self, Subject};
 use crate::requests::SecretRequest;
-use crate::settings::fields::{Fields, SettingsError};
 
 /// One rule of the settings' `access`: Pods in these namespaces, with these service accounts, may ask for these
 /// secrets.
@@ -73,6 +72,8 @@ pub fn name(group: &str, key: &str) -> String {
 
 /// The rules that are about one Pod's namespace and service account.
 pub struct PodRules<'s> {
+    namespace: &'s str,
+    service_account: &'s str,
     /// The patterns for secrets; `None` where the settings have no rules, and every Pod may ask for everything.
     secrets: Option<Vec<&'s Glob>>,
 }
@@ -83,14 +84,21 @@ const MAX_MATCHED: usize = 256 * 1024 * 1024;
 
 impl<'s> PodRules<'s> {
     /// Picks the rules for Pods of `service_account` in `namespace`.
-    pub fn new(rules: Option<&'s [Rule]>, namespace: &str, service_account: &str) -> Self {
+    pub fn new(rules: Option<&'s [Rule]>, namespace: &'s str, service_account: &'s str) -> Self {
         let secrets = |rules: &'s [Rule]| {
             let own = rules.iter().filter(|rule| rule.is_for(namespace, service_account));
             own.flat_map(|rule| &rule.secrets).collect()
         };
         Self {
+            namespace,
+            service_account,
             secrets: rules.map(secrets),
         }
+    }
+
+    /// Returns whether the settings have rules at all.
+    pub fn are_given(&self) -> bool {
+        self.secrets.is_some()
     }
 
     /// Returns whether the Pod may ask for `secret`, which is named as in rules.
@@ -109,21 +117,21 @@ impl<'s> PodRules<'s> {
         let bytes = lengths.fold(0, usize::saturating_add);
         bytes.saturating_mul(patterns).saturating_mul(managers) <= MAX_MATCHED
     }
-}
 
-/// Says why a manager is not asked for a request that [`PodRules::allow`] does not let through, and what can be done about
-/// it. `secret` is what the manager would find, see [`Manager::access_name`](crate::managers::Manager::access_name).
-pub fn refusal(request: &SecretRequest, secret: &str, context: &Context<'_>) -> String {
-    let what = if secret == name(&request.group, &request.key) {
-        format!("the secret {secret:?}")
-    } else if secret == "/" {
-        "what this manager gives to every request alike, whatever its group and key".to_owned()
-    } else {
-        format!("the secret {secret:?} (this manager goes by nothing else)")
-    };
-    format!(
-        "no rule of the policy's setting access lets a Pod of the service account {:?} in the namespace {:?} ask for \
-         {what}; ask the cluster's operator for such a rule",
-        context.service_account, context.namespace
-    )
+    /// Says why a manager is not asked for a request that [`Self::allow`] does not let through, and what can be done about
+    /// it. `secret` is what the manager would find, named as in rules.
+    pub fn refusal(&self, request: &SecretRequest, secret: &str) -> String {
+        let what = if secret == name(&request.group, &request.key) {
+            format!("the secret {secret:?}")
+        } else if secret == "/" {
+            "what this manager gives to every request alike, whatever its group and key".to_owned()
+        } else {
+            format!("the secret {secret:?} (this manager goes by nothing else)")
+        };
+        format!(
+            "no rule of the policy's setting access lets a Pod of the service account {:?} in the namespace {:?} ask for \
+             {what}; ask the cluster's operator for such a rule",
+            self.service_account, self.namespace
+        )
+    }
 }

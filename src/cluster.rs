@@ -3,101 +3,13 @@
 #![forbid(unsafe_code)]
 
 mod host;
+#[cfg(any(test, feature = "memory-cluster"))]
 mod memory;
+mod model;
 mod questions;
 
-use std::rc::Rc;
-
-use crate::order::sort_by;
-
 pub use host::HostCluster;
+#[cfg(any(test, feature = "memory-cluster"))]
 pub use memory::MemoryCluster;
+pub use model::{Cluster, ClusterError, SecretData};
 pub use questions::Questions;
-
-/// The cluster, as far as the policy needs it.
-pub trait Cluster {
-    /// Returns the values under `keys` of a Secret, or all of its values where `keys` is empty.
-    ///
-    /// # Errors
-    /// [`ClusterError`]; a key that the Secret does not have is no error.
-    fn secret(&self, namespace: &str, name: &str, keys: &[&str]) -> Result<SecretData, ClusterError>;
-
-    /// Returns the names of all keys of a Secret, for a suggestion.
-    ///
-    /// # Errors
-    /// [`ClusterError`]
-    fn secret_keys(&self, namespace: &str, name: &str) -> Result<Vec<String>, ClusterError>;
-
-    /// Returns whether `user`, who is in `groups`, may `get` the Secret `name`.
-    ///
-    /// # Errors
-    /// [`ClusterError`], never [`ClusterError::NotFound`].
-    fn may_get_secret(&self, user: &str, groups: &[&str], namespace: &str, name: &str) -> Result<bool, ClusterError>;
-}
-
-/// The data of a Secret, or a part of it, decoded. A clone shares the data.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct SecretData(Rc<Vec<(String, Vec<u8>)>>);
-
-impl SecretData {
-    /// Makes it of keys and values.
-    pub fn new(mut entries: Vec<(String, Vec<u8>)>) -> Self {
-        sort_by(&mut entries, |(one, _), (other, _)| one.cmp(other));
-        Self(Rc::new(entries))
-    }
-
-    /// Returns the value under `key`.
-    pub fn get(&self, key: &str) -> Option<&[u8]> {
-        let position = self.0.binary_search_by(|(name, _)| name.as_str().cmp(key)).ok()?;
-        self.0.get(position).map(|(_, value)| value.as_slice())
-    }
-
-    /// Returns the names of the keys, sorted.
-    pub fn keys(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(|(key, _)| key.as_str())
-    }
-
-    /// Returns how many bytes the keys and values have together.
-    fn size(&self) -> usize {
-        let sizes = self.0.iter().map(|(key, value)| key.len().saturating_add(value.len()));
-        sizes.fold(0, usize::saturating_add)
-    }
-}
-
-/// Values of secrets stay out of logs and panics, so there is no derived `Debug`.
-impl std::fmt::Debug for SecretData {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str("SecretData")
-    }
-}
-
-/// Why the cluster could not be read.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ClusterError {
-    /// There is no such Secret.
-    #[error("there is no such Secret")]
-    NotFound,
-    /// The host does not let the policy ask; the text says what an operator has to add.
-    #[error("the policy is not allowed to ask: {0}")]
-    NotGranted(&'static str),
-    /// The API server does not let the policy server ask; the text says who may not do what, and what would allow it.
-    #[error("{0}")]
-    Forbidden(String),
-    /// The Pod has used up the questions of its evaluation.
-    #[error(
-        "the Pod's secrets take more than the {} questions to the cluster that one Pod may cause; keep several values in \
-         one Secret, or make several Pods",
-        questions::MAX_QUESTIONS
-    )]
-    TooManyQuestions,
-    /// The Secrets that the evaluation has read are too large together.
-    #[error(
-        "the Secrets that the Pod asks for hold more than {} MiB, the most that is read for one Pod; make several Pods, \
-         or keep large values elsewhere",
-        questions::MAX_BYTES / 1024 / 1024
-    )]
-    TooMuchData,
-    /// The API server gave no answer, or one that makes no sense.
-    #[error("the API server could not be asked ({0}); try again, and look at the policy server's log if it stays so")]
-    Unavailable(String),
-}

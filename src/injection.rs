@@ -6,19 +6,25 @@
 
 #![forbid(unsafe_code)]
 
+mod fetch;
+
 use std::rc::Rc;
 
 use serde_json::Value;
 
 use crate::json::Writer;
 
+pub use fetch::{ContainerName, Fetch, FetchContainer, FetchItem, FetchTarget, FetchVolume, Fetched, Fetcher};
+
 /// What one manager adds to a Pod for one secret.
 #[derive(Debug, Default, Clone, PartialEq)]
-pub struct Injection {
+pub struct Injection<'m> {
     /// Variables for the request's containers, each put in front of those before it.
     pub env: Vec<EnvVar>,
     /// The file that holds the secret.
-    pub file: Option<SecretFile>,
+    pub file: Option<SecretFile<'m>>,
+    /// The file of variables that holds the secret.
+    pub env_file: Option<EnvFile<'m>>,
     /// Annotations of the Pod.
     pub annotations: Vec<Annotation>,
     /// Labels of the Pod, which its own labels override.
@@ -40,21 +46,16 @@ pub struct Injection {
 /// An annotation that a secret manager reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Annotation {
-    /// The annotation's key.
     pub key: String,
-    /// Its value.
     pub value: String,
     /// Whether the request cannot be served without this very value. Then it replaces the Pod's own, with a warning;
     /// otherwise the Pod's own stays.
     pub required: bool,
 }
 
-/// A variable of a container.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EnvVar {
-    /// The variable's name.
     pub name: String,
-    /// What it holds.
     pub value: EnvValue,
 }
 
@@ -67,9 +68,7 @@ pub enum EnvValue {
     Literal(String),
     /// A key of a Secret in the Pod's namespace.
     SecretKey {
-        /// The Secret's name.
         secret: String,
-        /// The key in its data.
         key: String,
         /// Whether the container starts without it.
         optional: bool,
@@ -94,16 +93,40 @@ pub enum EnvValue {
     Template(Value),
 }
 
+impl<'m> Injection<'m> {
+    /// Returns the secret that an init container is to fetch, for a file or for a variable.
+    pub fn fetched(&self) -> Option<&Fetched<'m>> {
+        match (&self.file, &self.env_file) {
+            (
+                Some(SecretFile {
+                    origin: FileOrigin::Fetched(fetched),
+                    ..
+                }),
+                _,
+            ) => Some(fetched),
+            (_, env_file) => env_file.as_ref().map(|file| &file.fetched),
+        }
+    }
+}
+
+/// A file of variables with one secret, which an init container writes and no container mounts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EnvFile<'m> {
+    pub fetched: Fetched<'m>,
+    /// The name that the value has in the file.
+    pub key: String,
+}
+
 /// A file that holds a secret.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SecretFile {
+#[derive(Debug, Clone, PartialEq)]
+pub struct SecretFile<'m> {
     /// Where the file appears, below the settings' `mountPath`.
     pub path: RelativePath,
     /// How it gets there.
-    pub origin: FileOrigin,
+    pub origin: FileOrigin<'m>,
 }
 
-impl SecretFile {
+impl SecretFile<'_> {
     /// Returns the directory that a volume of its own is mounted at. The files of a CSI volume may be in directories of
     /// that volume.
     pub fn volume_directory(&self) -> &str {
@@ -115,15 +138,13 @@ impl SecretFile {
 }
 
 /// How a file gets into a container.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum FileOrigin {
+#[derive(Debug, Clone, PartialEq)]
+pub enum FileOrigin<'m> {
     /// The kubelet takes it from a Secret in the Pod's namespace.
     Secret {
         /// The volume's name, when it is free.
         volume: String,
-        /// The Secret's name.
         secret: String,
-        /// The key in its data.
         key: String,
         /// Whether the container starts without it.
         optional: bool,
@@ -132,17 +153,10 @@ pub enum FileOrigin {
     Csi {
         /// The volume's name, when it is free.
         volume: String,
-        /// The volume's `csi` field.
         source: Value,
     },
     /// An init container of the manager that serves the request writes it into a memory volume.
-    Fetched {
-        /// What the manager needs to fetch it; its own matter.
-        arguments: Vec<String>,
-        /// The name under which the value is written into a file of variables; `None` where the file itself is asked
-        /// for.
-        variable: Option<String>,
-    },
+    Fetched(Fetched<'m>),
     /// An agent that somebody else injects puts it there.
     Agent {
         /// What the agent is told to write, in a form of the manager's own: two files at one path are the same only
@@ -193,7 +207,6 @@ impl RelativePath {
         Ok(Self(path))
     }
 
-    /// The whole path.
     pub fn as_str(&self) -> &str {
         &self.0
     }

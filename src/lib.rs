@@ -6,21 +6,22 @@
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
-pub mod access;
+mod access;
 pub mod admission;
 pub mod cluster;
-pub mod digest;
-pub mod injection;
-pub mod json;
-pub mod managers;
+mod digest;
+mod injection;
+mod json;
+mod managers;
 pub mod names;
-pub mod order;
-pub mod patterns;
-pub mod pod;
-pub mod quantity;
+mod options;
+mod order;
+mod patterns;
+mod pod;
+mod quantity;
 pub mod requests;
-pub mod schema;
-pub mod settings;
+mod schema;
+mod settings;
 
 use kubewarden_policy_sdk::protocol_version_guest;
 use kubewarden_policy_sdk::settings::SettingsValidationResponse;
@@ -35,13 +36,24 @@ pub extern "C" fn wapc_init() {
     register_function("protocol_version", protocol_version_guest);
 }
 
+/// Checks the policy's settings, a JSON object.
+///
+/// # Errors
+/// A sentence with the place of the first setting that an operator has to change, and what to do.
+pub fn check_settings(settings: &str) -> Result<(), String> {
+    match settings::Settings::parse(settings) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
 fn validate(payload: &[u8]) -> CallResult {
     Ok(admission::validate(payload, &cluster::HostCluster))
 }
 
 fn validate_settings(payload: &[u8]) -> CallResult {
     let problem = match std::str::from_utf8(payload) {
-        Ok(text) => settings::Settings::parse(text).err().map(|error| error.to_string()),
+        Ok(text) => check_settings(text).err(),
         Err(_) => Some("settings are not UTF-8".to_owned()),
     };
     let response = SettingsValidationResponse {

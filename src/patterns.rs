@@ -6,8 +6,8 @@
 
 #![forbid(unsafe_code)]
 
+use crate::json::fields::{Fields, SettingsError};
 use crate::names::Glob;
-use crate::settings::fields::{Fields, SettingsError};
 
 /// What a pattern is matched with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,8 +43,10 @@ fn of_another_language(pattern: &str) -> Option<String> {
     if pattern.starts_with('!') {
         return Some("but there is no negation: list what is meant, and nothing else".to_owned());
     }
-    if pattern.trim() != pattern {
-        return Some("with white space around it: leave that out".to_owned());
+    if pattern.contains(char::is_whitespace) {
+        return Some(
+            "with white space in it, which nothing here has: leave that out, or list patterns one by one".to_owned(),
+        );
     }
     let regular = pattern.starts_with('^') || pattern.ends_with('$');
     if regular || [".*", ".+", "\\"].iter().any(|part| pattern.contains(part)) {
@@ -53,9 +55,9 @@ fn of_another_language(pattern: &str) -> Option<String> {
                 .to_owned(),
         );
     }
-    let set = pattern.chars().find(|character| "[]{}()|".contains(*character))?;
+    let set = pattern.chars().find(|character| "[]{}()|,$".contains(*character))?;
     Some(format!(
-        "but {set:?} makes no set and no choice: write a pattern for each, or ? for that very character"
+        "but {set:?} makes no set, choice or exception: write a pattern for each, or ? for that very character"
     ))
 }
 

@@ -7,8 +7,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::json::fields::{Fields, SettingsError};
 use crate::quantity;
-use crate::settings::fields::{Fields, SettingsError};
 
 /// The types, each as `Name { field:Type … }`. A `!` marks a field that has to be there; `[]` stands for a list, `{}`
 /// for a map. The primitive types are `Text`, `Integer`, `Boolean`, `Quantity`, `IntOrText` and `Any`; `A|B` is the text
@@ -20,7 +20,6 @@ const TYPES: &str = include_str!("schema/types.txt");
 pub struct Mistake {
     /// Where it is, below the object, such as `valueFrom.secretKeyRef.nmae`; empty for the object itself.
     pub place: String,
-    /// What is wrong there.
     pub problem: String,
 }
 
@@ -177,6 +176,14 @@ fn check_resources(given: &Map<String, Value>) -> Result<(), Mistake> {
         let limit = amounts("limits")
             .and_then(|limits| limits.get(name))
             .filter(|limit| !limit.is_null());
+        let is_shared = matches!(name.as_str(), "cpu" | "memory" | "ephemeral-storage");
+        if !is_shared && limit.map(amount) != Some(amount(request)) {
+            return Err(Mistake::new(format!(
+                "needs the same amount in limits.{name}: this resource is not shared"
+            ))
+            .below(name)
+            .below("requests"));
+        }
         if let Some(limit) = limit
             && amount(request) > amount(limit)
         {

@@ -91,6 +91,12 @@ fn on_manager(index: usize, manager: &Value, count: usize, advice: &mut Advices)
                 setting("organization"),
                 "is any: a Pod may say that it is of every organization; name yours",
             );
+        } else if leaves_organization_open(manager) {
+            advice.add(
+                setting("organization"),
+                "is absent, and podNamespace does not name it: a Pod may say that it is of every organization, whose Secrets are all \
+                 in one namespace; write organization: flyte for open-source Flyte 2, or yours",
+            );
         }
         on_pod_namespace(manager, &setting("podNamespace"), advice);
     }
@@ -102,6 +108,15 @@ fn on_manager(index: usize, manager: &Value, count: usize, advice: &mut Advices)
              cannot serve; give it a match",
         );
     }
+}
+
+/// Returns whether nothing binds the label `organization` of Pods that get values from the namespace of all organizations.
+fn leaves_organization_open(manager: &Value) -> bool {
+    let template = manager["podNamespace"].as_str().unwrap_or("{project}-{domain}");
+    manager["literal"] == true
+        && manager["organization"].is_null()
+        && template.contains('{')
+        && !template.contains("{organization}")
 }
 
 fn on_pod_namespace(manager: &Value, setting: &str, advice: &mut Advices) {

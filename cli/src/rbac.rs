@@ -9,8 +9,6 @@ use serde::Serialize;
 
 pub use objects::{Binding, PolicyRule, Role, RoleRef, Subject};
 
-use crate::selector::LabelSelector;
-
 /// Everything that RBAC decides by.
 #[derive(Debug, Default)]
 pub struct Rbac {
@@ -90,28 +88,35 @@ impl Rbac {
             candidate.metadata.name == role.name
                 && (role.kind == "ClusterRole" || candidate.metadata.namespace.as_deref() == namespace)
         });
-        let aggregated = found
-            .and_then(|found| found.aggregation_rule.as_ref())
-            .map(|rule| self.aggregated(&rule.cluster_role_selectors));
-        let own = match aggregated {
-            // The controller replaces the role's own rules.
-            Some(_) => None,
-            None => found.and_then(|found| found.rules.as_ref()),
-        };
-        own.into_iter().flatten().chain(aggregated.into_iter().flatten())
+        let mut roles = Vec::new();
+        found
+            .into_iter()
+            .for_each(|found| self.add_aggregated(found, &mut roles));
+        // The controller replaces the own rules of a role that aggregates.
+        let own = roles.into_iter().filter(|role| role.aggregation_rule.is_none());
+        own.flat_map(|role| role.rules.iter().flatten())
     }
 
-    /// The rules of the ClusterRoles whose labels one of the selectors selects.
-    fn aggregated<'a>(&'a self, selectors: &[LabelSelector]) -> Vec<&'a PolicyRule> {
+    /// Adds `role` to `roles`, and the ClusterRoles that it aggregates, which may aggregate others in turn.
+    fn add_aggregated<'a>(&'a self, role: &'a Role, roles: &mut Vec<&'a Role>) {
+        if roles.iter().any(|known| std::ptr::eq(*known, role)) {
+            return;
+        }
+        roles.push(role);
+        let Some(rule) = &role.aggregation_rule else {
+            return;
+        };
         let none = BTreeMap::new();
-        self.cluster_roles
-            .iter()
-            .filter(|role| {
-                let labels = role.metadata.labels.as_ref().unwrap_or(&none);
-                selectors.iter().any(|selector| selector.matches(labels))
-            })
-            .flat_map(|role| role.rules.iter().flatten())
-            .collect()
+        for other in &self.cluster_roles {
+            let labels = other.metadata.labels.as_ref().unwrap_or(&none);
+            if rule
+                .cluster_role_selectors
+                .iter()
+                .any(|selector| selector.matches(labels))
+            {
+                self.add_aggregated(other, roles);
+            }
+        }
     }
 }
 
@@ -213,6 +218,11 @@ mod tests {
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
 metadata: {name: part, labels: {to: all}}
+aggregationRule: {clusterRoleSelectors: [{matchLabels: {to: part}}, {matchLabels: {to: all}}]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: smallest, labels: {to: part}}
 rules: [{apiGroups: [""], resources: [secrets], verbs: [get]}]
 ---
 apiVersion: rbac.authorization.k8s.io/v1

@@ -802,6 +802,17 @@ fn check_warns_of_what_is_legal_and_unwise() {
             ],
         ),
         (
+            "{access: [], managers: [{type: flyte, literal: true}]}".to_owned(),
+            vec![
+                "managers[0] (flyte).literal puts values into the Pod",
+                "managers[0] (flyte).organization is absent, and podNamespace does not name it",
+            ],
+        ),
+        (
+            "{access: [], managers: [{type: flyte, podNamespace: \"{organization}-{project}-{domain}\"}]}".to_owned(),
+            vec![],
+        ),
+        (
             base.replace("mode: protect", "mode: monitor")
                 .replace("failurePolicy: Fail", "failurePolicy: Ignore")
                 .replace("key: kubernetes.io/metadata.name", "key: secrets"),
@@ -823,6 +834,31 @@ fn check_warns_of_what_is_legal_and_unwise() {
         assert!(run.out.ends_with(if warnings.is_empty() { "valid\n" } else { "valid, with warnings\n" }));
         let strict = self::run(&["check", "-", "--strict"], &settings);
         assert_eq!(strict.status, i32::from(!warnings.is_empty()));
+    }
+}
+
+#[test]
+fn settings_from_flyte_are_settings_that_the_policy_takes() {
+    for (webhook, place) in [
+        (
+            "{secretEnvVarPrefix: \"\", secretManagerTypes: [K8s]}",
+            "envPrefix is empty",
+        ),
+        (
+            "{secretManagerTypes: [Vault], vaultSecretManager: {role: \"\"}}",
+            "managers[0] (vault).role is empty",
+        ),
+        (
+            "{secretManagerTypes: [GCP], gcpSecretManager: {resources: {requests: {cpu: 2}, limits: {cpu: 1}}}}",
+            "managers[0] (gcp).resources.requests.cpu is above limits.cpu",
+        ),
+    ] {
+        let run = run(
+            &["from-flyte", "-", "--flyte-version", "2"],
+            &format!("webhook: {webhook}"),
+        );
+        assert_eq!((run.status, run.out.as_str()), (2, ""), "{run:?}");
+        assert!(run.err.contains(place), "{run:?}");
     }
 }
 

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+use super::rejection::Rejection;
 use crate::json::{Node, Writer};
 
 /// The policy's answer, in the form that the host reads
@@ -21,6 +22,24 @@ pub(super) struct Response<'a> {
 }
 
 impl Response<'_> {
+    /// Accepts the Pod as it is, with warnings.
+    pub(super) fn accept(warnings: Vec<String>) -> Self {
+        Self {
+            accepted: true,
+            warnings: few(warnings),
+            ..Self::default()
+        }
+    }
+
+    /// Rejects the Pod.
+    pub(super) fn reject(rejection: &Rejection) -> Self {
+        Self {
+            message: Some(shortened(rejection.to_string())),
+            code: rejection.code(),
+            ..Self::default()
+        }
+    }
+
     /// The response as JSON, of about `size` bytes.
     pub(super) fn to_json(&self, size: usize) -> Result<Vec<u8>, &'static str> {
         let mut writer = Writer::with_capacity(size);
@@ -52,5 +71,70 @@ impl Response<'_> {
         }
         writer.raw("}");
         Ok(writer.into_bytes())
+    }
+}
+
+/// The longest list of warnings: the API server passes on
+/// [4 KiB in all](https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/#response).
+const MOST_WARNINGS: usize = 30;
+
+/// The first of `warnings`, none of them long, and how many more there are.
+pub(super) fn few(mut warnings: Vec<String>) -> Vec<String> {
+    if let Some(more) = warnings.len().checked_sub(MOST_WARNINGS + 1).filter(|more| *more > 0) {
+        warnings.truncate(MOST_WARNINGS);
+        warnings.push(format!("{} more warnings are left out", more + 1));
+    }
+    warnings.into_iter().map(shortened).collect()
+}
+
+/// How much of the beginning of a rejection or warning is said, in bytes: it may quote names as long as a request is.
+const LONGEST_BEGINNING: usize = 4096;
+
+/// How much of the end is said, which tells what to do.
+const LONGEST_END: usize = 1024;
+
+/// `message` without its middle, where it is long.
+fn shortened(message: String) -> String {
+    const GAP: &str = " … ";
+    let begin = message.floor_char_boundary(LONGEST_BEGINNING);
+    let end = message.ceil_char_boundary(message.len().saturating_sub(LONGEST_END));
+    match (message.get(..begin), message.get(end..)) {
+        (Some(first), Some(last)) if end.saturating_sub(begin) > GAP.len() => format!("{first}{GAP}{last}"),
+        _ => message,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_messages_lose_their_middle() {
+        // 5 KiB, and the gap of 5 bytes, are the longest.
+        for (message, whole) in [
+            ("x".repeat(5125), true),
+            ("x".repeat(5126), false),
+            ("ß".repeat(2562), true),
+            ("ß".repeat(2563), false),
+            (format!("xyz{}", "😀".repeat(2000)), false),
+        ] {
+            let short = shortened(message.clone());
+            assert_eq!(short == message, whole, "{} bytes", message.len());
+            assert!(
+                short.len() <= 5125 && (whole || short.contains(" … ")),
+                "{}",
+                short.len()
+            );
+        }
+        let short = shortened(format!("begin{}end", "x".repeat(100_000)));
+        assert!(short.starts_with("beginx") && short.ends_with("xend"));
+    }
+
+    #[test]
+    fn warnings_are_few() {
+        let warnings = |count: usize| (0..count).map(|number| number.to_string()).collect::<Vec<_>>();
+        assert_eq!(few(warnings(31)), warnings(31));
+        let few = few(warnings(40));
+        assert_eq!((few.len(), few[30].as_str()), (31, "10 more warnings are left out"));
     }
 }

@@ -4,12 +4,12 @@
 
 use std::fmt::Write as _;
 
-use crate::injection::{FileOrigin, Injection};
+use crate::injection::Injection;
 use crate::json::Writer;
-use crate::managers::common::CLIENT_VARIABLES;
+use crate::managers::common;
+use crate::options::Options;
 use crate::pod::Addition;
 use crate::requests::SecretRequest;
-use crate::settings::Settings;
 
 /// `group@version/key`, without what is empty.
 pub(super) fn secret_name(request: &SecretRequest) -> String {
@@ -57,11 +57,10 @@ pub(super) enum Detail {
 }
 
 /// Which secret went in, by which manager, as what: names, never values. A JSON string, which holds a JSON list.
-pub(super) fn summary(additions: &[Addition<'_>], settings: &Settings, detail: Detail) -> String {
+pub(super) fn summary(additions: &[Addition<'_>], options: &Options, detail: Detail) -> String {
     let mut writer = Writer::nested(additions.len().saturating_mul(256));
     writer.raw("[");
     for (listed, addition) in additions.iter().enumerate() {
-        let manager = settings.managers.get(addition.manager);
         let injection = &addition.injection;
         writer.item();
         if detail == Detail::Full && writer.written() > MAX_AUDIT {
@@ -79,12 +78,12 @@ pub(super) fn summary(additions: &[Addition<'_>], settings: &Settings, detail: D
         writer.field("secret");
         writer.text(&secret_name(addition.request));
         writer.field("manager");
-        writer.text(manager.map_or("", |entry| &entry.name));
-        if secret_variables(injection).next().is_some() {
+        writer.text(addition.manager);
+        if secret_variables(injection, options).next().is_some() {
             writer.field("env");
-            writer.texts(secret_variables(injection));
+            writer.texts(secret_variables(injection, options));
         }
-        if let Some(path) = visible_file(injection, settings) {
+        if let Some(path) = visible_file(injection, options) {
             writer.field("file");
             writer.text(&path);
         }
@@ -98,19 +97,17 @@ pub(super) fn summary(additions: &[Addition<'_>], settings: &Settings, detail: D
     writer.into_string()
 }
 
-/// The variables that hold the secret or its path, without those that are the same for every secret.
-fn secret_variables(injection: &Injection) -> impl Iterator<Item = &str> {
+/// Returns the variables that hold the secret or its path, without those that tell Flyte's clients where secrets are: they
+/// are the same for every secret. One of those that a request names for its secret holds something else.
+fn secret_variables<'i>(injection: &'i Injection<'_>, options: &Options) -> impl Iterator<Item = &'i str> {
     injection
         .env
         .iter()
+        .filter(|variable| !common::is_for_clients(variable, options))
         .map(|variable| variable.name.as_str())
-        .filter(|name| !CLIENT_VARIABLES.contains(name))
 }
 
-fn visible_file(injection: &Injection, settings: &Settings) -> Option<String> {
+fn visible_file(injection: &Injection<'_>, options: &Options) -> Option<String> {
     let file = injection.file.as_ref()?;
-    if matches!(file.origin, FileOrigin::Fetched { variable: Some(_), .. }) {
-        return None;
-    }
-    Some(format!("{}/{}", settings.mount_path, file.path.as_str()))
+    Some(format!("{}/{}", options.mount_path, file.path.as_str()))
 }

@@ -10,7 +10,7 @@ use kubewarden_policy_sdk::host_capabilities::kubernetes::{
 };
 use serde::Deserialize;
 
-use super::{Cluster, ClusterError, SecretData};
+use super::model::{Cluster, ClusterError, SecretData};
 use crate::names;
 
 /// What an operator adds so that the policy may read Secrets at all.

@@ -7,15 +7,6 @@ use std::cell::RefCell;
 use super::{Cluster, ClusterError, SecretData};
 
 /// A cluster in memory, for tests.
-///
-/// ```
-/// use secret_injector_policy::cluster::{Cluster, ClusterError, MemoryCluster};
-///
-/// let cluster = MemoryCluster::default().with_secret("team-a", "db", &[("password", b"s3cr3t")]);
-/// assert_eq!(cluster.secret("team-a", "db", &["password"]).unwrap().get("password"), Some(&b"s3cr3t"[..]));
-/// assert_eq!(cluster.secret("team-b", "db", &["password"]), Err(ClusterError::NotFound));
-/// assert_eq!(cluster.questions(), ["get team-a/db password", "get team-b/db password"]);
-/// ```
 #[derive(Debug, Default)]
 pub struct MemoryCluster {
     secrets: Vec<(String, String, SecretData)>,
@@ -83,5 +74,25 @@ impl Cluster for MemoryCluster {
         self.note(format!("can {user} get {namespace}/{name}"))?;
         let permission = (user.to_owned(), namespace.to_owned(), name.to_owned());
         Ok(self.permissions.contains(&permission))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_gives_what_it_was_given_and_notes_questions() {
+        let cluster = MemoryCluster::default().with_secret("team-a", "db", &[("password", b"s3cr3t")]);
+        let secret = cluster.secret("team-a", "db", &["password"]).unwrap();
+        assert_eq!(secret.get("password"), Some(&b"s3cr3t"[..]));
+        assert_eq!(
+            cluster.secret("team-b", "db", &["password"]),
+            Err(ClusterError::NotFound)
+        );
+        assert_eq!(
+            cluster.questions(),
+            ["get team-a/db password", "get team-b/db password"]
+        );
     }
 }

@@ -5,16 +5,10 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
-use super::{Cluster, ClusterError, SecretData};
+use super::model::{Cluster, ClusterError, MAX_BYTES, MAX_QUESTIONS, SecretData};
 use crate::names;
 use crate::order::sort_and_dedup;
 use crate::requests::SecretRequest;
-
-/// The most questions to the cluster for one Pod. Each is a round trip to the API server, and a dry run costs as many.
-pub(super) const MAX_QUESTIONS: usize = 100;
-
-/// The most data of Secrets that is read for one Pod. Decoding takes time, and the host stops the policy after two seconds.
-pub(super) const MAX_BYTES: usize = 8 * 1024 * 1024;
 
 /// A cluster that is asked each question once, and only so many questions.
 ///

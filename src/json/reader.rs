@@ -8,11 +8,24 @@ use std::fmt;
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{Node, Shape, TWICE};
+use super::node::{Node, Shape, TWICE};
+
+impl<'a> Node<'a> {
+    /// Parses `text`, opening what `shape` names.
+    ///
+    /// # Errors
+    /// When `text` is not JSON.
+    pub fn parse(text: &'a str, shape: Shape) -> serde_json::Result<Self> {
+        let mut deserializer = serde_json::Deserializer::from_str(text);
+        let node = Open(shape).deserialize(&mut deserializer)?;
+        deserializer.end()?;
+        Ok(node)
+    }
+}
 
 /// Deserializes a [`Node`] of a [`Shape`].
 #[derive(Debug, Clone, Copy)]
-pub struct Open(pub Shape);
+struct Open(Shape);
 
 impl<'de> DeserializeSeed<'de> for Open {
     type Value = Node<'de>;

@@ -2,8 +2,9 @@
 
 #![forbid(unsafe_code)]
 
-use crate::managers::{Context, Miss};
-use crate::settings::fields::{Fields, SettingsError};
+use crate::json::fields::{Fields, SettingsError};
+use crate::managers::context::Context;
+use crate::managers::manager::Miss;
 
 /// What the names of users begin with that are the cluster's own: service accounts, nodes and components.
 const SYSTEM: &str = "system:";
@@ -23,9 +24,7 @@ pub enum Authorize {
 
 /// Who is to be allowed.
 struct Subject<'s> {
-    /// The user of Kubernetes.
     user: &'s str,
-    /// The groups of that user.
     groups: &'s [&'s str],
     /// The subject of a RoleBinding.
     binding: String,

@@ -6,11 +6,12 @@
 
 #![forbid(unsafe_code)]
 
-use crate::injection::Injection;
+use crate::injection::{ContainerName, Fetch, FetchContainer, FetchTarget, Fetched, Fetcher, Injection};
+use crate::json::fields::{Fields, SettingsError};
+use crate::managers::context::Context;
 use crate::managers::fetching::{self, ContainerSettings};
-use crate::managers::{ContainerName, Context, Copy, Fetch, FetchContainer, Manager, Miss};
+use crate::managers::manager::{Manager, Miss};
 use crate::requests::{MountRequirement, SecretRequest};
-use crate::settings::fields::{Fields, SettingsError};
 
 const SCRIPT: &str = include_str!("scripts/aws.sh");
 
@@ -33,7 +34,6 @@ enum Client {
     Cli,
 }
 
-/// The manager `aws`.
 #[derive(Debug)]
 pub struct Aws {
     client: Client,
@@ -61,14 +61,45 @@ impl Aws {
         })
     }
 
+    /// Returns what the AWS CLI gives for a request.
+    fn cli_injection(
+        &self,
+        request: &SecretRequest,
+        context: &Context<'_>,
+        secret: String,
+        mut source: String,
+    ) -> Result<Injection<'_>, Miss> {
+        let version = request.group_version.as_str();
+        if version.contains("://") {
+            // The CLI reads a value such as file:///etc/passwd from that file
+            // (https://docs.aws.amazon.com/cli/latest/userguide/cli-usage-parameters-file.html).
+            return Err(Miss::NotHere(format!("no version is called {version:?}")));
+        }
+        let mut texts = vec![request.group.as_str()];
+        if !version.is_empty() {
+            texts.push(version);
+            source.push_str(", version ");
+            source.push_str(version);
+        }
+        texts.push(&request.key);
+        let parts = path_parts(&texts)?;
+        fetching::injection(
+            request,
+            context,
+            &parts,
+            Fetched::new(self, vec![secret, version.to_owned()]),
+            source,
+        )
+    }
+
     /// The container of Flyte's image for one file.
-    fn sidecar(&self, secret: &str, copy: &Copy) -> FetchContainer {
-        let file = format!("/{}", copy.path);
+    fn sidecar(&self, secret: &str, target: &FetchTarget) -> FetchContainer {
+        let file = format!("/{}", target.path);
         let env = [("SECRET_ARN", secret), ("SECRET_FILENAME", file.as_str())];
         FetchContainer {
             name: ContainerName::Numbered(NAME),
             spec: self.container.container(&[], &[], &env),
-            mounts: vec![(copy.volume, SIDECAR_DIRECTORY.to_owned())],
+            mounts: vec![(target.volume, SIDECAR_DIRECTORY.to_owned())],
             volumes: self.container.volumes(),
         }
     }
@@ -80,7 +111,7 @@ impl Manager for Aws {
         secret_id(request)
     }
 
-    fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection, Miss> {
+    fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection<'_>, Miss> {
         let (group, key, version) = (&request.group, &request.key, request.group_version.as_str());
         if group.is_empty() || key.is_empty() {
             return Err(Miss::NotHere(
@@ -97,7 +128,7 @@ impl Manager for Aws {
         }
         let source = format!("AWS secret {secret}");
         if self.client == Client::Cli {
-            return cli_injection(request, context, secret, source);
+            return self.cli_injection(request, context, secret, source);
         }
         if request.mount == MountRequirement::EnvVar {
             return Err(Miss::NotHere(
@@ -107,7 +138,13 @@ impl Manager for Aws {
             ));
         }
         let parts = path_parts(&[group, key])?;
-        let mut injection = fetching::injection(request, context, &parts, vec![secret.clone()], source)?;
+        let mut injection = fetching::injection(
+            request,
+            context,
+            &parts,
+            Fetched::new(self, vec![secret.clone()]),
+            source,
+        )?;
         if !is_arn {
             injection.warnings.push(format!(
                 "{} asks for {secret:?}, which is not the ARN of a secret, so that the image of client: sidecar will not \
@@ -124,7 +161,9 @@ impl Manager for Aws {
         }
         Ok(injection)
     }
+}
 
+impl Fetcher for Aws {
     fn fetch(&self, fetch: &Fetch<'_>) -> Vec<FetchContainer> {
         match self.client {
             Client::Cli => vec![fetching::scripted(fetch, &self.container, NAME, "aws", SCRIPT)],
@@ -133,7 +172,7 @@ impl Manager for Aws {
                 .iter()
                 .flat_map(|item| {
                     let secret = item.arguments.first().map_or("", String::as_str);
-                    item.copies.iter().map(move |copy| self.sidecar(secret, copy))
+                    item.targets.iter().map(move |target| self.sidecar(secret, target))
                 })
                 .collect(),
         }
@@ -183,29 +222,6 @@ fn is_arn(text: &str) -> bool {
                 && account.bytes().all(|byte| byte.is_ascii_digit())
                 && is_name(name)
     )
-}
-
-fn cli_injection(
-    request: &SecretRequest,
-    context: &Context<'_>,
-    secret: String,
-    mut source: String,
-) -> Result<Injection, Miss> {
-    let version = request.group_version.as_str();
-    if version.contains("://") {
-        // The CLI reads a value such as file:///etc/passwd from that file
-        // (https://docs.aws.amazon.com/cli/latest/userguide/cli-usage-parameters-file.html).
-        return Err(Miss::NotHere(format!("no version is called {version:?}")));
-    }
-    let mut texts = vec![request.group.as_str()];
-    if !version.is_empty() {
-        texts.push(version);
-        source.push_str(", version ");
-        source.push_str(version);
-    }
-    texts.push(&request.key);
-    let parts = path_parts(&texts)?;
-    fetching::injection(request, context, &parts, vec![secret, version.to_owned()], source)
 }
 
 /// The file names in `texts`, each of which may hold several with `/` between them, as a secret's full name does.

@@ -7,17 +7,17 @@
 
 #![forbid(unsafe_code)]
 
-use crate::injection::Injection;
+use crate::injection::{Fetch, FetchContainer, Fetched, Fetcher, Injection};
+use crate::json::fields::{Fields, SettingsError};
+use crate::managers::context::Context;
 use crate::managers::fetching::{self, ContainerSettings};
-use crate::managers::{Context, Fetch, FetchContainer, Manager, Miss};
+use crate::managers::manager::{Manager, Miss};
 use crate::requests::SecretRequest;
-use crate::settings::fields::{Fields, SettingsError};
 
 const SCRIPT: &str = include_str!("scripts/azure.sh");
 
 const IMAGE: &str = "mcr.microsoft.com/azure-cli:cbl-mariner2.0";
 
-/// The manager `azure`.
 #[derive(Debug)]
 pub struct Azure {
     container: ContainerSettings,
@@ -40,7 +40,7 @@ impl Manager for Azure {
         (request.group.trim_end_matches('/'), "")
     }
 
-    fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection, Miss> {
+    fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection<'_>, Miss> {
         let (url, version) = (request.group.trim_end_matches('/'), request.group_version.as_str());
         if url.is_empty() {
             return Err(Miss::NotHere(
@@ -61,7 +61,7 @@ impl Manager for Azure {
             source.push_str(version);
         }
         let arguments = vec![url.to_owned(), version.to_owned()];
-        let mut injection = fetching::injection(request, context, &parts, arguments, source)?;
+        let mut injection = fetching::injection(request, context, &parts, Fetched::new(self, arguments), source)?;
         if !url.contains('/') {
             injection.warnings.push(format!(
                 "{} asks for {url:?}, which is not a secret's URL, so that az will not find it and the Pod will not start; \
@@ -71,7 +71,9 @@ impl Manager for Azure {
         }
         Ok(injection)
     }
+}
 
+impl Fetcher for Azure {
     fn fetch(&self, fetch: &Fetch<'_>) -> Vec<FetchContainer> {
         vec![fetching::scripted(
             fetch,
@@ -108,10 +110,7 @@ fn name(url: &str) -> Option<&str> {
 /// take different parts for the host.
 fn is_host(host: &str) -> bool {
     let (name, port) = host.split_once(':').unwrap_or((host, "443"));
-    !name.is_empty()
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-'))
-        && (1..=5).contains(&port.len())
-        && port.bytes().all(|byte| byte.is_ascii_digit())
+    let is_label =
+        |label: &str| !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    name.split('.').all(is_label) && (1..=5).contains(&port.len()) && port.bytes().all(|byte| byte.is_ascii_digit())
 }

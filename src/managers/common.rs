@@ -3,11 +3,11 @@
 #![forbid(unsafe_code)]
 
 use crate::digest;
-use crate::injection::{EnvVar, RelativePath};
-use crate::managers::Miss;
+use crate::injection::{EnvValue, EnvVar, RelativePath};
+use crate::managers::manager::Miss;
 use crate::names;
+use crate::options::Options;
 use crate::requests::{FLYTE_PREFIX, JSON_ANNOTATION, SecretRequest};
-use crate::settings::Settings;
 
 pub use super::authorize::Authorize;
 pub use super::lookup::{Found, look_up, suggestion};
@@ -27,9 +27,9 @@ pub const CLIENT_VARIABLES: [&str; 3] = [DEFAULT_DIR, FILE_PREFIX, ENV_PREFIX];
 ///
 /// # Errors
 /// [`Miss::NotHere`] when Kubernetes does not take it as a name.
-pub fn variable_name(settings: &Settings, group: &str, key: &str) -> Result<String, Miss> {
-    let mut name = String::with_capacity(settings.env_prefix.len() + group.len() + key.len() + 1);
-    for part in [settings.env_prefix.as_str(), group, "_", key] {
+pub fn variable_name(options: &Options, group: &str, key: &str) -> Result<String, Miss> {
+    let mut name = String::with_capacity(options.env_prefix.len() + group.len() + key.len() + 1);
+    for part in [options.env_prefix.as_str(), group, "_", key] {
         name.push_str(part);
     }
     name.make_ascii_uppercase();
@@ -93,15 +93,15 @@ pub fn exact_path(parts: &[&str]) -> Result<RelativePath, Miss> {
 ///
 /// # Errors
 /// As [`further_variable`].
-pub fn file_variables(request: &SecretRequest, settings: &Settings, path: &RelativePath) -> Result<Vec<EnvVar>, Miss> {
+pub fn file_variables(request: &SecretRequest, options: &Options, path: &RelativePath) -> Result<Vec<EnvVar>, Miss> {
     let mut variables = vec![
-        EnvVar::literal(DEFAULT_DIR, settings.mount_path.as_str()),
+        EnvVar::literal(DEFAULT_DIR, options.mount_path.as_str()),
         EnvVar::literal(FILE_PREFIX, ""),
     ];
     if let Some(name) = further_variable(request)? {
         variables.push(EnvVar::literal(
             name,
-            format!("{}/{}", settings.mount_path, path.as_str()),
+            format!("{}/{}", options.mount_path, path.as_str()),
         ));
     }
     Ok(variables)
@@ -120,8 +120,19 @@ pub fn identity(parts: &[&str]) -> String {
 }
 
 /// The variable that tells Flyte's clients the prefix.
-pub fn prefix_variable(settings: &Settings) -> EnvVar {
-    EnvVar::literal(ENV_PREFIX, settings.env_prefix.as_str())
+pub fn prefix_variable(options: &Options) -> EnvVar {
+    EnvVar::literal(ENV_PREFIX, options.env_prefix.as_str())
+}
+
+/// Returns whether a variable tells Flyte's clients where secrets are, and holds nothing of a secret's own.
+pub fn is_for_clients(variable: &EnvVar, options: &Options) -> bool {
+    let expected = match variable.name.as_str() {
+        DEFAULT_DIR => options.mount_path.as_str(),
+        FILE_PREFIX => "",
+        ENV_PREFIX => options.env_prefix.as_str(),
+        _ => return false,
+    };
+    matches!(&variable.value, EnvValue::Literal(value) if value == expected)
 }
 
 /// Whether a manager may write the annotation `key`: none in the domains of the requests, where the status stands too.

@@ -8,19 +8,20 @@
 
 use serde_json::Value;
 
-use crate::injection::Injection;
+use crate::injection::{ContainerName, Fetch, FetchContainer, Fetched, Fetcher, Injection};
+use crate::json::fields::{Fields, SettingsError};
 use crate::json::{Writer, tree};
+use crate::managers::context::Context;
 use crate::managers::fetching::{self, ContainerSettings, Layout};
-use crate::managers::{ContainerName, Context, Fetch, FetchContainer, Manager, Miss, placeholders};
+use crate::managers::manager::{Manager, Miss};
+use crate::managers::placeholders;
 use crate::requests::SecretRequest;
-use crate::settings::fields::{Fields, SettingsError};
 
 /// Asks the client once for all secrets and writes those that are wanted. Its variables: `CONFIDANT_SERVICE`;
 /// `CONFIDANT_CONFIG`, the client's configuration file; `SECRET_REQUESTS`, a JSON list of `group`, `key`, `path`, and
 /// `env` where the path is that of a file of variables.
 const SCRIPT: &str = include_str!("scripts/confidant.py");
 
-/// The manager `confidant`.
 #[derive(Debug)]
 pub struct Confidant {
     /// Confidant's address.
@@ -81,16 +82,7 @@ impl Confidant {
         let user_type = optional(&mut auth, "userType", "service")?;
         auth.finish()?;
         let retries = fields.take("retries")?.unwrap_or(3);
-        // Python with boto3 needs some 60 MiB.
-        let container = ContainerSettings::from_fields(fields, "", "200m", "256Mi").map_err(|mut error| {
-            if error.place.ends_with(".image") {
-                "has to name an image with Confidant's client, of which none is published; this makes one: FROM \
-                 python:3.12-slim, RUN pip install confidant-client==2.7.1"
-                    .clone_into(&mut error.problem);
-            }
-            error
-        })?;
-        let container = container.with_network(fields)?;
+        let container = container_settings(fields)?;
         Ok(Self {
             url,
             auth_key,
@@ -126,7 +118,7 @@ impl Confidant {
 }
 
 impl Manager for Confidant {
-    fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection, Miss> {
+    fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection<'_>, Miss> {
         if request.group.is_empty() || request.key.is_empty() {
             return Err(Miss::NotHere(
                 "it needs a group, the credential's name, and a key of that credential".to_owned(),
@@ -148,9 +140,17 @@ impl Manager for Confidant {
             request.group, request.key
         );
         let arguments = vec![request.group.clone(), request.key.clone(), service];
-        fetching::injection(request, context, &[&request.group, &request.key], arguments, source)
+        fetching::injection(
+            request,
+            context,
+            &[&request.group, &request.key],
+            Fetched::new(self, arguments),
+            source,
+        )
     }
+}
 
+impl Fetcher for Confidant {
     fn fetch(&self, fetch: &Fetch<'_>) -> Vec<FetchContainer> {
         let layout = Layout::new(fetch);
         let mut requests = Vec::new();
@@ -160,13 +160,13 @@ impl Manager for Confidant {
                 continue;
             };
             of_service = service;
-            for copy in &item.copies {
+            for target in &item.targets {
                 let request = [
                     ("group", group.as_str().into()),
                     ("key", key.as_str().into()),
-                    ("path", layout.path(copy).into()),
+                    ("path", layout.path(target).into()),
                 ];
-                let variable = copy.variable.as_deref().map(|variable| ("env", variable.into()));
+                let variable = target.variable.as_deref().map(|variable| ("env", variable.into()));
                 requests.push(tree(request.into_iter().chain(variable)));
             }
         }
@@ -242,6 +242,20 @@ fn is_service(name: &str) -> bool {
         && name
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
+}
+
+/// Reads the settings of the init container.
+fn container_settings(fields: &mut Fields<'_>) -> Result<ContainerSettings, SettingsError> {
+    // Python with boto3 needs some 60 MiB.
+    let container = ContainerSettings::from_fields(fields, "", "200m", "256Mi").map_err(|mut error| {
+        if error.place.ends_with(".image") {
+            "has to name an image with Confidant's client, of which none is published; this makes one: FROM \
+             python:3.12-slim, RUN pip install confidant-client==2.7.1"
+                .clone_into(&mut error.problem);
+        }
+        error
+    })?;
+    container.with_network(fields)
 }
 
 fn required(fields: &mut Fields<'_>, name: &'static str, what: &str) -> Result<String, SettingsError> {

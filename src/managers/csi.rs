@@ -8,20 +8,23 @@
 
 #![forbid(unsafe_code)]
 
+use serde_json::Value;
+
 use crate::injection::{EnvValue, EnvVar, FileOrigin, Injection, SecretFile};
+use crate::json::fields::{Fields, SettingsError};
 use crate::json::tree;
+use crate::managers::context::Context;
+use crate::managers::manager::{Manager, Miss};
 use crate::managers::placeholders::{all_but, expand, expand_name, object_name, values};
-use crate::managers::{Context, Manager, Miss, common, joins};
+use crate::managers::{common, joins};
 use crate::names;
 use crate::requests::{MountRequirement, SecretRequest};
-use crate::settings::fields::{Fields, SettingsError};
 
 /// The driver's own name; that of Google Kubernetes Engine's
 /// [add-on](https://cloud.google.com/secret-manager/docs/secret-manager-managed-csi-component) is
 /// `secrets-store-gke.csi.k8s.io`.
 const DRIVER: &str = "secrets-store.csi.k8s.io";
 
-/// The manager `csi`.
 #[derive(Debug)]
 pub struct Csi {
     /// The CSI driver's name.
@@ -77,7 +80,7 @@ impl Manager for Csi {
         texts.into_iter().find_map(|text| joins::ambiguity(text, request, ""))
     }
 
-    fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection, Miss> {
+    fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection<'_>, Miss> {
         if request.group.is_empty() || request.key.is_empty() {
             return Err(Miss::NotHere(
                 "it needs a group, the SecretProviderClass, and a key, the file's name".to_owned(),
@@ -95,24 +98,9 @@ impl Manager for Csi {
         let env = if request.mount == MountRequirement::EnvVar {
             self.variables(request, context, &values)?
         } else {
-            common::file_variables(request, context.settings, &path)?
+            common::file_variables(request, context.options, &path)?
         };
-        let source = [
-            ("driver", self.driver.as_str().into()),
-            ("readOnly", true.into()),
-            (
-                "volumeAttributes",
-                tree([("secretProviderClass", class.as_str().into())]),
-            ),
-        ];
-        let credentials = match &self.credentials {
-            Some(name) => {
-                let name = expand_name(name, "Secret", &values)?;
-                Some(("nodePublishSecretRef", tree([("name", name.into())])))
-            }
-            None => None,
-        };
-        let source = tree(source.into_iter().chain(credentials));
+        let source = self.volume_source(&class, &values)?;
         let volume = if names::is_dns_label(&class) {
             format!("csi-{class}")
         } else {
@@ -131,6 +119,23 @@ impl Manager for Csi {
 }
 
 impl Csi {
+    /// Returns the `csi` field of the volume that shows the files of `class`.
+    fn volume_source(&self, class: &str, values: &[(&'static str, String)]) -> Result<Value, Miss> {
+        let source = [
+            ("driver", self.driver.as_str().into()),
+            ("readOnly", true.into()),
+            ("volumeAttributes", tree([("secretProviderClass", class.into())])),
+        ];
+        let credentials = match &self.credentials {
+            Some(name) => {
+                let name = expand_name(name, "Secret", values)?;
+                Some(("nodePublishSecretRef", tree([("name", name.into())])))
+            }
+            None => None,
+        };
+        Ok(tree(source.into_iter().chain(credentials)))
+    }
+
     fn variables(
         &self,
         request: &SecretRequest,
@@ -152,7 +157,7 @@ impl Csi {
             key: request.key.clone(),
             optional: false,
         };
-        let name = common::variable_name(context.settings, &request.group, &request.key)?;
+        let name = common::variable_name(context.options, &request.group, &request.key)?;
         let further = common::further_variable(request)?.map(str::to_owned);
         let mut env: Vec<EnvVar> = std::iter::once(name)
             .chain(further)
@@ -161,7 +166,7 @@ impl Csi {
                 value: value.clone(),
             })
             .collect();
-        env.push(common::prefix_variable(context.settings));
+        env.push(common::prefix_variable(context.options));
         Ok(env)
     }
 }

@@ -4,15 +4,20 @@
 
 use serde_json::{Map, Value};
 
-use crate::injection::{EnvValue, EnvVar, FileOrigin, Injection, RelativePath, SecretFile, unexpanded};
+use crate::injection::{
+    ContainerName, EnvFile, EnvValue, EnvVar, Fetch, FetchContainer, FetchItem, FetchTarget, FetchVolume, Fetched,
+    FileOrigin, Injection, SecretFile, unexpanded,
+};
+use crate::json::fields::{Fields, SettingsError};
 use crate::json::tree;
+use crate::managers::common;
+use crate::managers::context::Context;
+use crate::managers::manager::Miss;
 use crate::managers::network::Network;
-use crate::managers::{ContainerName, Context, Copy, Fetch, FetchContainer, FetchItem, FetchVolume, Miss, common};
 use crate::names;
+use crate::options::Options;
 use crate::requests::{MountRequirement, SecretRequest};
 use crate::schema;
-use crate::settings::Settings;
-use crate::settings::fields::{Fields, SettingsError};
 
 /// What the scripts share that fetch one secret after the other.
 const FETCH: &str = include_str!("scripts/fetch.sh");
@@ -57,6 +62,10 @@ impl ContainerSettings {
             let amounts = tree([("cpu", cpu.into()), ("memory", memory.into())]);
             tree([("limits", amounts.clone()), ("requests", amounts)])
         });
+        if resources.get("claims").is_some_and(|claims| !claims.is_null()) {
+            let problem = "names a claim of the Pod, and Pods need not have it; leave it out";
+            return Err(fields.invalid("resources.claims", problem));
+        }
         let security_context = object(fields, "securityContext", "SecurityContext")?.unwrap_or_else(restricted);
         Ok(Self {
             image,
@@ -130,29 +139,26 @@ fn restricted() -> Value {
     ])
 }
 
-/// The injection of a secret that is fetched to the lower case of the path `parts`; `arguments` are the manager's own.
+/// The injection of a secret that is fetched to the lower case of the path `parts`.
 ///
 /// A variable is served through a file of variables, where the settings allow it.
 ///
 /// # Errors
 /// [`Miss::NotHere`] when the request asks for what cannot be.
-pub fn injection(
+pub fn injection<'m>(
     request: &SecretRequest,
     context: &Context<'_>,
     parts: &[&str],
-    arguments: Vec<String>,
+    fetched: Fetched<'m>,
     source: String,
-) -> Result<Injection, Miss> {
+) -> Result<Injection<'m>, Miss> {
     // The parts are names in the store, too: one that leads elsewhere is refused for a variable as well.
     let path = common::file_path(parts)?;
     if request.mount == MountRequirement::EnvVar {
-        return variable(request, context, arguments, source);
+        return variable(request, context, fetched, source);
     }
-    let env = common::file_variables(request, context.settings, &path)?;
-    let origin = FileOrigin::Fetched {
-        arguments,
-        variable: None,
-    };
+    let env = common::file_variables(request, context.options, &path)?;
+    let origin = FileOrigin::Fetched(fetched);
     Ok(Injection {
         env,
         file: Some(SecretFile { path, origin }),
@@ -161,20 +167,20 @@ pub fn injection(
     })
 }
 
-fn variable(
+fn variable<'m>(
     request: &SecretRequest,
     context: &Context<'_>,
-    arguments: Vec<String>,
+    fetched: Fetched<'m>,
     source: String,
-) -> Result<Injection, Miss> {
-    if !context.settings.env_files {
+) -> Result<Injection<'m>, Miss> {
+    if !context.options.env_files {
         return Err(Miss::NotHere(
             "it gives files only; with the policy's setting envFiles: true (Kubernetes 1.35 and later) it gives \
              variables too"
                 .to_owned(),
         ));
     }
-    let names = variable_names(request, context.settings)?;
+    let names = variable_names(request, context.options)?;
     let key = names.first().cloned().unwrap_or_default();
     let mut env: Vec<EnvVar> = names
         .into_iter()
@@ -183,17 +189,10 @@ fn variable(
             value: EnvValue::Fetched { key: key.clone() },
         })
         .collect();
-    env.push(common::prefix_variable(context.settings));
-    let origin = FileOrigin::Fetched {
-        arguments,
-        variable: Some(key),
-    };
+    env.push(common::prefix_variable(context.options));
     Ok(Injection {
         env,
-        file: Some(SecretFile {
-            path: RelativePath::default(),
-            origin,
-        }),
+        env_file: Some(EnvFile { fetched, key }),
         source,
         ..Injection::default()
     })
@@ -205,14 +204,14 @@ fn variable(
 /// Flytekit looks for
 /// [prefix, group, version and key](https://github.com/flyteorg/flytekit/blob/master/flytekit/core/context_manager.py),
 /// those that are given.
-fn variable_names(request: &SecretRequest, settings: &Settings) -> Result<Vec<String>, Miss> {
+fn variable_names(request: &SecretRequest, options: &Options) -> Result<Vec<String>, Miss> {
     let can_be = |name: &str| names::is_variable(name) && !name.starts_with(['-', '.']);
     let given: Vec<&str> = [&request.group, &request.group_version, &request.key]
         .into_iter()
         .map(String::as_str)
         .filter(|part| !part.is_empty())
         .collect();
-    let looked_for = format!("{}{}", settings.env_prefix, given.join("_")).to_ascii_uppercase();
+    let looked_for = format!("{}{}", options.env_prefix, given.join("_")).to_ascii_uppercase();
     let further = common::further_variable(request)?;
     if let Some(name) = further.filter(|name| !can_be(name)) {
         return Err(Miss::NotHere(format!(
@@ -267,8 +266,8 @@ pub fn scripted(
     let variables = fetch
         .items
         .iter()
-        .flat_map(|item| &item.copies)
-        .any(|copy| copy.variable.is_some());
+        .flat_map(|item| &item.targets)
+        .any(|target| target.variable.is_some());
     let script = [if variables { WRITE_ENV } else { "" }, FETCH, script].concat();
     let mut spec = settings.container(&["sh", "-ec", &script, label], &args, &[]);
     if let Value::Object(fields) = &mut spec {
@@ -293,15 +292,15 @@ impl Layout {
     pub fn new(fetch: &Fetch<'_>) -> Self {
         let directory = fetch.directory;
         let mut places: Vec<(usize, String)> = Vec::new();
-        for copy in fetch.items.iter().flat_map(|item| &item.copies) {
-            if places.iter().any(|(volume, _)| *volume == copy.volume) {
+        for target in fetch.items.iter().flat_map(|item| &item.targets) {
+            if places.iter().any(|(volume, _)| *volume == target.volume) {
                 continue;
             }
             let place = match places.len() {
                 0 => directory.to_owned(),
                 number => format!("{directory}-{}", number + 1),
             };
-            places.push((copy.volume, place));
+            places.push((target.volume, place));
         }
         Self { places }
     }
@@ -311,10 +310,10 @@ impl Layout {
         self.places.first().map_or("", |(_, place)| place.as_str())
     }
 
-    /// The path of `copy` in the init container.
-    pub fn path(&self, copy: &Copy) -> String {
-        let place = self.places.iter().find(|(volume, _)| *volume == copy.volume);
-        format!("{}/{}", place.map_or("", |(_, place)| place.as_str()), copy.path)
+    /// The path of `target` in the init container.
+    pub fn path(&self, target: &FetchTarget) -> String {
+        let place = self.places.iter().find(|(volume, _)| *volume == target.volume);
+        format!("{}/{}", place.map_or("", |(_, place)| place.as_str()), target.path)
     }
 
     /// The mounts of the init container.
@@ -323,15 +322,15 @@ impl Layout {
     }
 }
 
-/// The arguments for a script that fetches one secret after the other: for each copy of each secret, the manager's own
+/// The arguments for a script that fetches one secret after the other: for each target of each secret, the manager's own
 /// arguments, then the path to write, then the variable's name, empty where the file itself is wanted.
 pub fn script_arguments(items: &[FetchItem<'_>], layout: &Layout) -> Vec<String> {
     let mut arguments = Vec::new();
     for item in items {
-        for copy in &item.copies {
+        for target in &item.targets {
             arguments.extend_from_slice(item.arguments);
-            arguments.push(layout.path(copy));
-            arguments.push(copy.variable.clone().unwrap_or_default());
+            arguments.push(layout.path(target));
+            arguments.push(target.variable.clone().unwrap_or_default());
         }
     }
     arguments

@@ -16,13 +16,17 @@ use std::fmt::Write as _;
 use base64ct::{Base64, Encoding as _};
 
 use crate::cluster::ClusterError;
-use crate::injection::{EnvValue, EnvVar, FileOrigin, Injection, RelativePath, SecretFile};
+use crate::injection::{
+    EnvValue, EnvVar, Fetch, FetchContainer, Fetched, Fetcher, FileOrigin, Injection, RelativePath, SecretFile,
+};
+use crate::json::fields::{Fields, SettingsError};
+use crate::managers::common;
+use crate::managers::context::Context;
 use crate::managers::fetching::ContainerSettings;
-use crate::managers::{Context, Fetch, FetchContainer, Manager, Miss, common};
+use crate::managers::manager::{Manager, Miss};
 use crate::names;
+use crate::options::Options;
 use crate::requests::{MountRequirement, SecretRequest};
-use crate::settings::Settings;
-use crate::settings::fields::{Fields, SettingsError};
 
 use binding::Binding;
 pub use labels::LABELS;
@@ -34,7 +38,6 @@ const IMAGE: &str = "public.ecr.aws/docker/library/busybox:1.37.0";
 /// The volume's name where it is free.
 const VOLUME: &str = "embedded-secret-vol";
 
-/// The manager `flyte`.
 #[derive(Debug)]
 pub struct Flyte {
     /// Where Flyte keeps its Secrets: those of `literal`, and the originals of those for image pulls.
@@ -64,7 +67,7 @@ impl Flyte {
             return Err(fields.invalid("namespace", "is not a namespace's name"));
         }
         let literal = fields.take("literal")?.unwrap_or(false);
-        let binding = Binding::from_fields(fields, literal.then_some(namespace.as_str()))?;
+        let binding = Binding::from_fields(fields)?;
         // Whoever may run Pods in a namespace may mount its Secrets, and the binding of the labels keeps out whoever may
         // not. `serviceAccount` would deny the Pods that Flyte starts: their service accounts have no RBAC for Secrets.
         let authorize = common::Authorize::from_fields(fields, common::Authorize::None)?;
@@ -132,7 +135,7 @@ impl Flyte {
         scope: &Labels<'_>,
         key: &str,
         context: &Context<'_>,
-        injection: &mut Injection,
+        injection: &mut Injection<'_>,
     ) -> Result<(), Miss> {
         let name = scope.pull_secret(key);
         if exists(&name, context.namespace, context)? {
@@ -153,13 +156,13 @@ impl Manager for Flyte {
         ("", &request.key)
     }
 
-    fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection, Miss> {
+    fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection<'_>, Miss> {
         if request.key.is_empty() {
             return Err(Miss::NotHere("it needs a key".to_owned()));
         }
         let labels = Labels::of(context)?;
         self.binding.check(&labels, context.namespace)?;
-        let wanted = Wanted::new(request, context.settings)?;
+        let wanted = Wanted::new(request, context.options)?;
         let namespace = if self.literal {
             &self.namespace
         } else {
@@ -179,17 +182,19 @@ impl Manager for Flyte {
         match wanted {
             Wanted::Variable(name) => {
                 let value = found.variable(&request.key, by_reference)?;
-                injection.env = vec![common::prefix_variable(context.settings), EnvVar { name, value }];
+                injection.env = vec![common::prefix_variable(context.options), EnvVar { name, value }];
             }
             Wanted::File(path) => {
-                injection.env = common::file_variables(request, context.settings, &path)?;
-                let origin = found.file(by_reference);
+                injection.env = common::file_variables(request, context.options, &path)?;
+                let origin = found.file(by_reference, self);
                 injection.file = Some(SecretFile { path, origin });
             }
         }
         Ok(injection)
     }
+}
 
+impl Fetcher for Flyte {
     fn fetch(&self, fetch: &Fetch<'_>) -> Vec<FetchContainer> {
         vec![files::container(fetch, &self.container)]
     }
@@ -219,7 +224,7 @@ enum Wanted {
 }
 
 impl Wanted {
-    fn new(request: &SecretRequest, settings: &Settings) -> Result<Self, Miss> {
+    fn new(request: &SecretRequest, options: &Options) -> Result<Self, Miss> {
         let key = request.key.as_str();
         if request.mount == MountRequirement::File {
             // Flyte keeps upper case here, and the kubelet takes no file whose name begins with "..".
@@ -237,7 +242,7 @@ impl Wanted {
         if let Some(name) = common::further_variable(request)? {
             return Ok(Self::Variable(name.to_owned()));
         }
-        let name = format!("{}{}", settings.env_prefix, key.to_ascii_uppercase());
+        let name = format!("{}{}", options.env_prefix, key.to_ascii_uppercase());
         if names::is_variable(&name) {
             return Ok(Self::Variable(name));
         }
@@ -281,8 +286,8 @@ impl Found<'_> {
         })
     }
 
-    /// Returns how a file gets the value.
-    fn file(self, by_reference: bool) -> FileOrigin {
+    /// Returns how a file gets the value: `fetcher` writes one that cannot be referred to.
+    fn file(self, by_reference: bool, fetcher: &Flyte) -> FileOrigin<'_> {
         if by_reference {
             FileOrigin::Secret {
                 volume: VOLUME.to_owned(),
@@ -291,10 +296,7 @@ impl Found<'_> {
                 optional: false,
             }
         } else {
-            FileOrigin::Fetched {
-                arguments: vec![Base64::encode_string(&self.value)],
-                variable: None,
-            }
+            FileOrigin::Fetched(Fetched::new(fetcher, vec![Base64::encode_string(&self.value)]))
         }
     }
 }

@@ -6,17 +6,17 @@
 
 #![forbid(unsafe_code)]
 
-use crate::injection::Injection;
+use crate::injection::{Fetch, FetchContainer, Fetched, Fetcher, Injection};
+use crate::json::fields::{Fields, SettingsError};
+use crate::managers::context::Context;
 use crate::managers::fetching::{self, ContainerSettings};
-use crate::managers::{Context, Fetch, FetchContainer, Manager, Miss};
+use crate::managers::manager::{Manager, Miss};
 use crate::requests::SecretRequest;
-use crate::settings::fields::{Fields, SettingsError};
 
 const SCRIPT: &str = include_str!("scripts/gcp.sh");
 
 const IMAGE: &str = "gcr.io/google.com/cloudsdktool/cloud-sdk:alpine";
 
-/// The manager `gcp`.
 #[derive(Debug)]
 pub struct Gcp {
     container: ContainerSettings,
@@ -39,7 +39,7 @@ impl Manager for Gcp {
         (request.group.trim_end_matches('/'), "")
     }
 
-    fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection, Miss> {
+    fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection<'_>, Miss> {
         let (secret, version) = (request.group.trim_end_matches('/'), request.group_version.as_str());
         if secret.is_empty() || version.is_empty() {
             return Err(Miss::NotHere(
@@ -58,9 +58,11 @@ impl Manager for Gcp {
         parts.push(version);
         let arguments = vec![secret.to_owned(), version.to_owned()];
         let source = format!("Google Cloud secret {secret}, version {version}");
-        fetching::injection(request, context, &parts, arguments, source)
+        fetching::injection(request, context, &parts, Fetched::new(self, arguments), source)
     }
+}
 
+impl Fetcher for Gcp {
     fn fetch(&self, fetch: &Fetch<'_>) -> Vec<FetchContainer> {
         vec![fetching::scripted(
             fetch,

@@ -7,13 +7,14 @@
 #![forbid(unsafe_code)]
 
 use crate::injection::{EnvVar, Injection};
+use crate::json::fields::{Fields, SettingsError};
+use crate::managers::common;
 use crate::managers::common::Found;
-use crate::managers::{Context, Manager, Miss, common};
+use crate::managers::context::Context;
+use crate::managers::manager::{Manager, Miss};
 use crate::names;
 use crate::requests::{MountRequirement, SecretRequest};
-use crate::settings::fields::{Fields, SettingsError};
 
-/// The manager `global`.
 #[derive(Debug)]
 pub struct Global {
     /// The namespace that holds the Secrets.
@@ -63,7 +64,7 @@ impl Global {
 }
 
 impl Manager for Global {
-    fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection, Miss> {
+    fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection<'_>, Miss> {
         if request.mount == MountRequirement::File {
             return Err(Miss::NotHere("it gives variables, no files".to_owned()));
         }
@@ -75,7 +76,7 @@ impl Manager for Global {
         if !names::is_secret_key(&request.key) {
             return Err(Miss::NotHere(format!("no Secret can have the key {:?}", request.key)));
         }
-        let name = common::variable_name(context.settings, &request.group, &request.key)?;
+        let name = common::variable_name(context.options, &request.group, &request.key)?;
         let further = common::further_variable(request)?;
         let value = self.read(request, context)?;
         let Some(value) = String::from_utf8(value).ok().filter(|value| !value.contains('\0')) else {
@@ -85,7 +86,7 @@ impl Manager for Global {
             )));
         };
         let mut env = vec![
-            common::prefix_variable(context.settings),
+            common::prefix_variable(context.options),
             EnvVar::literal(name, value.as_str()),
         ];
         if let Some(name) = further {

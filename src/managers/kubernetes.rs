@@ -8,13 +8,14 @@
 
 use crate::digest;
 use crate::injection::{EnvValue, EnvVar, FileOrigin, Injection, SecretFile};
+use crate::json::fields::{Fields, SettingsError};
+use crate::managers::common;
 use crate::managers::common::Found;
-use crate::managers::{Context, Manager, Miss, common};
+use crate::managers::context::Context;
+use crate::managers::manager::{Manager, Miss};
 use crate::names;
 use crate::requests::{MountRequirement, SecretRequest, base32};
-use crate::settings::fields::{Fields, SettingsError};
 
-/// The manager `kubernetes`.
 #[derive(Debug)]
 pub struct Kubernetes {
     /// Whether a container starts without a Secret or key that is not there.
@@ -37,7 +38,7 @@ impl Kubernetes {
 }
 
 impl Manager for Kubernetes {
-    fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection, Miss> {
+    fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection<'_>, Miss> {
         if request.key.is_empty() {
             return Err(Miss::NotHere("it needs a key".to_owned()));
         }
@@ -52,7 +53,6 @@ impl Manager for Kubernetes {
             source: format!("Secret {secret}, key {}", request.key),
             ..Injection::default()
         };
-        let optional = self.optional && !self.verify;
         if self.verify {
             verify(request, &secret, context)?;
         } else if !names::is_dns_subdomain(&secret) {
@@ -63,37 +63,47 @@ impl Manager for Kubernetes {
             ));
         }
         if request.mount == MountRequirement::EnvVar {
-            let value = EnvValue::SecretKey {
-                secret: secret.clone(),
-                key: request.key.clone(),
-                optional,
-            };
-            let name = common::variable_name(context.settings, &secret, &request.key)?;
-            injection.env.push(EnvVar {
-                name,
-                value: value.clone(),
-            });
-            if let Some(name) = common::further_variable(request)? {
-                injection.env.push(EnvVar {
-                    name: name.to_owned(),
-                    value,
-                });
-            }
-            injection.env.push(common::prefix_variable(context.settings));
+            injection.env = self.variables(request, secret, context)?;
             return Ok(injection);
         }
         let path = common::file_path(&[&secret, &request.key])?;
-        injection.env = common::file_variables(request, context.settings, &path)?;
+        injection.env = common::file_variables(request, context.options, &path)?;
         injection.file = Some(SecretFile {
             path,
             origin: FileOrigin::Secret {
                 volume: base32::encode(format!("{secret}_{}", request.group_version).as_bytes()),
                 secret,
                 key: request.key.clone(),
-                optional,
+                optional: self.is_optional(),
             },
         });
         Ok(injection)
+    }
+}
+
+impl Kubernetes {
+    /// Returns whether a container starts without the secret: not where it was there at admission.
+    fn is_optional(&self) -> bool {
+        self.optional && !self.verify
+    }
+
+    fn variables(&self, request: &SecretRequest, secret: String, context: &Context<'_>) -> Result<Vec<EnvVar>, Miss> {
+        let name = common::variable_name(context.options, &secret, &request.key)?;
+        let further = common::further_variable(request)?.map(str::to_owned);
+        let value = EnvValue::SecretKey {
+            secret,
+            key: request.key.clone(),
+            optional: self.is_optional(),
+        };
+        let names = std::iter::once(name).chain(further);
+        let mut env: Vec<EnvVar> = names
+            .map(|name| EnvVar {
+                name,
+                value: value.clone(),
+            })
+            .collect();
+        env.push(common::prefix_variable(context.options));
+        Ok(env)
     }
 }
 

@@ -3,10 +3,10 @@
 #![forbid(unsafe_code)]
 
 use crate::cluster::ClusterError;
-use crate::managers::{Context, Miss};
+use crate::managers::context::Context;
+use crate::managers::manager::Miss;
 use crate::names;
 use crate::requests::SecretRequest;
-use crate::settings::OnUnserved;
 
 /// The most keys of a Secret that a suggestion compares with the one that was asked for. A Secret may have 14,000.
 const MAX_COMPARED: usize = 256;
@@ -43,10 +43,9 @@ pub fn look_up(request: &SecretRequest, namespace: &str, secret: &str, context: 
 /// Returns a question after the key that the Pod's author may have meant, or nothing. It names only keys that the
 /// settings' `access` lets the Pod ask for.
 ///
-/// The cluster gives keys for the first suggestion of an evaluation alone. There is none where a Pod goes without what
-/// nobody serves, for it would be made for each request.
+/// The cluster gives keys for the first suggestion of an evaluation alone.
 pub fn suggestion(request: &SecretRequest, namespace: &str, secret: &str, context: &Context<'_>) -> String {
-    if context.settings.on_unserved == OnUnserved::Warn {
+    if !context.suggests {
         return String::new();
     }
     let keys = context.cluster.secret_keys(namespace, secret).unwrap_or_default();

@@ -4,10 +4,10 @@
 
 use std::borrow::Cow;
 
+use crate::json::fields::{Fields, SettingsError};
 use crate::names::Glob;
 use crate::patterns::{self, Subject};
 use crate::requests::{MountRequirement, SecretRequest};
-use crate::settings::fields::{Fields, SettingsError};
 
 /// Which requests a manager is asked for.
 #[derive(Debug, Clone)]

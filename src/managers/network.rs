@@ -5,11 +5,11 @@
 
 use serde_json::Value;
 
+use crate::injection::FetchVolume;
+use crate::json::fields::{Fields, SettingsError};
 use crate::json::tree;
-use crate::managers::FetchVolume;
 use crate::names;
 use crate::schema;
-use crate::settings::fields::{Fields, SettingsError};
 
 /// Variables that the clients get from us, or that our scripts set: a value from the settings would break them or have no
 /// effect.

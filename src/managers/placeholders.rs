@@ -12,10 +12,12 @@
 
 use serde_json::Value;
 
-use crate::managers::{Context, Miss, common};
+use crate::json::fields::{Fields, SettingsError};
+use crate::managers::common;
+use crate::managers::context::Context;
+use crate::managers::manager::Miss;
 use crate::names;
 use crate::requests::SecretRequest;
-use crate::settings::fields::{Fields, SettingsError};
 
 /// Names and what they stand for.
 pub type Values = Vec<(&'static str, String)>;

@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use crate::managers::Manager;
+use crate::managers::manager::Manager;
 use crate::names::Glob;
 use crate::requests::{Containers, MountRequirement, Origin, SecretRequest};
 

@@ -3,36 +3,58 @@
 #![forbid(unsafe_code)]
 
 use crate::injection::{EnvValue, Injection};
-use crate::managers::Miss;
+use crate::managers::manager::Miss;
+use crate::options::Options;
 use crate::requests::{Containers, SecretRequest};
-use crate::settings::Settings;
 
 /// The variables that a loader, a shell or a language's runtime takes code, options or places of code from.
 const STARTUP: &[&str] = &[
     "BASHOPTS",
     "BASH_ENV",
+    "BUNDLE_GEMFILE",
+    "CATALINA_OPTS",
     "CLASSPATH",
-    "CORECLR_ENABLE_PROFILING",
-    "CORECLR_PROFILER_PATH",
+    "CLOUDSDK_PYTHON",
     "DOTNET_ADDITIONAL_DEPS",
     "DOTNET_STARTUP_HOOKS",
+    "EDITOR",
     "ENV",
+    "ERL_AFLAGS",
+    "ERL_FLAGS",
+    "ERL_ZFLAGS",
     "GCONV_PATH",
+    "GIT_ASKPASS",
+    "GIT_EDITOR",
     "GIT_EXEC_PATH",
+    "GIT_EXTERNAL_DIFF",
+    "GIT_PAGER",
+    "GIT_PROXY_COMMAND",
+    "GIT_SEQUENCE_EDITOR",
     "GIT_SSH",
     "GIT_SSH_COMMAND",
+    "GIT_TEMPLATE_DIR",
     "GLIBC_TUNABLES",
+    "GRADLE_OPTS",
+    "GTK_MODULES",
+    "IBM_JAVA_OPTIONS",
     "IFS",
+    "JAVA_OPTS",
     "JAVA_TOOL_OPTIONS",
     "JDK_JAVA_OPTIONS",
+    "LESSCLOSE",
+    "LESSOPEN",
     "LUA_CPATH",
     "LUA_INIT",
     "LUA_PATH",
+    "MANPAGER",
+    "MAVEN_OPTS",
     "NODE_OPTIONS",
     "NODE_PATH",
+    "OPENJ9_JAVA_OPTIONS",
     "OPENSSL_CONF",
     "OPENSSL_ENGINES",
     "OPENSSL_MODULES",
+    "PAGER",
     "PATH",
     "PERL5DB",
     "PERL5LIB",
@@ -42,19 +64,28 @@ const STARTUP: &[&str] = &[
     "PHP_INI_SCAN_DIR",
     "PROMPT_COMMAND",
     "PS4",
+    "PYTHONBREAKPOINT",
     "PYTHONHOME",
     "PYTHONPATH",
     "PYTHONSTARTUP",
     "PYTHONUSERBASE",
     "PYTHONWARNINGS",
+    "QT_PLUGIN_PATH",
     "RUBYLIB",
     "RUBYOPT",
+    "R_ENVIRON",
+    "R_ENVIRON_USER",
+    "R_PROFILE",
+    "R_PROFILE_USER",
     "SHELLOPTS",
+    "VISUAL",
+    "ZDOTDIR",
     "_JAVA_OPTIONS",
 ];
 
-/// What the names of further ones begin with: those of the loaders of Linux and macOS, and bash's functions.
-const STARTUP_PREFIXES: &[&str] = &["LD_", "DYLD_", "BASH_FUNC_"];
+/// What the names of further ones begin with: those of the loaders of Linux and macOS, bash's functions, .NET's profiler and
+/// Git's configuration.
+const STARTUP_PREFIXES: &[&str] = &["LD_", "DYLD_", "BASH_FUNC_", "COR_", "CORECLR_", "GIT_CONFIG"];
 
 fn is_startup(name: &str) -> bool {
     STARTUP.contains(&name) || STARTUP_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
@@ -66,13 +97,13 @@ fn is_startup(name: &str) -> bool {
 ///
 /// # Errors
 /// [`Miss::NotHere`] that names the variable and the way out.
-pub fn check(request: &SecretRequest, injection: Injection, settings: &Settings) -> Result<Injection, Miss> {
+pub fn check<'m>(request: &SecretRequest, injection: Injection<'m>, options: &Options) -> Result<Injection<'m>, Miss> {
     if matches!(request.containers, Containers::Named(_)) {
         return Ok(injection);
     }
     let chosen = |name: &str, value: &EnvValue| {
         // An entry of a template has the name that the settings give it, unless that is made of the request.
-        !matches!(value, EnvValue::Template(_)) || name == request.env_var || is_default_name(name, request, settings)
+        !matches!(value, EnvValue::Template(_)) || name == request.env_var || is_default_name(name, request, options)
     };
     let startup = injection
         .env
@@ -89,7 +120,7 @@ pub fn check(request: &SecretRequest, injection: Injection, settings: &Settings)
 }
 
 /// Returns whether `name` is that of the variable that Flyte's clients look for.
-fn is_default_name(name: &str, request: &SecretRequest, settings: &Settings) -> bool {
-    let default = format!("{}{}_{}", settings.env_prefix, request.group, request.key);
+fn is_default_name(name: &str, request: &SecretRequest, options: &Options) -> bool {
+    let default = format!("{}{}_{}", options.env_prefix, request.group, request.key);
     name.eq_ignore_ascii_case(&default)
 }

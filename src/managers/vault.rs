@@ -12,27 +12,28 @@
 
 mod annotations;
 mod checks;
-mod orders;
+pub mod orders;
 mod template;
 
 use serde_json::Value;
 
-pub use orders::AgentOrders;
-
 use annotations::{
     AGENT_INJECT, AGENT_INJECT_FILE, AGENT_INJECT_SECRET, AGENT_INJECT_STATUS, AGENT_INJECT_TEMPLATE,
-    AGENT_PRE_POPULATE, AGENT_PRE_POPULATE_ONLY, ERROR_ON_MISSING_KEY, Effect, PREFIX, ROLE, SECRET_VOLUME_PATH,
-    SECRET_VOLUME_PATH_OF,
+    AGENT_PRE_POPULATE, AGENT_PRE_POPULATE_ONLY, ERROR_ON_MISSING_KEY, Effect, INJECTED, PREFIX, ROLE,
+    SECRET_VOLUME_PATH, SECRET_VOLUME_PATH_OF,
 };
-use checks::{check_agent, check_deciding, check_ours, containers_warning, patch_warnings};
+use checks::{
+    check_agent, check_deciding, check_ours, containers_warning, early_containers_warning, patch_warnings, role_warning,
+};
 use template::{Engine, Source};
 
 use crate::injection::{AgentMounts, Annotation, FileOrigin, Injection, RelativePath, SecretFile};
-use crate::managers::{Context, Manager, Miss, common};
+use crate::json::fields::{Fields, SettingsError};
+use crate::managers::common;
+use crate::managers::context::Context;
+use crate::managers::manager::{Manager, Miss};
 use crate::requests::{MountRequirement, SecretRequest};
-use crate::settings::fields::{Fields, SettingsError};
 
-/// The manager `vault`.
 #[derive(Debug)]
 pub struct Vault {
     /// The role with which the agent logs in.
@@ -52,7 +53,7 @@ impl Vault {
     /// What an operator has to change.
     pub fn from_fields(fields: &mut Fields<'_>) -> Result<Self, SettingsError> {
         let role = fields.take::<String>("role")?.unwrap_or_else(|| "flyte".to_owned());
-        if role.is_empty() {
+        if role.trim().is_empty() {
             return Err(fields.invalid("role", NO_ROLE));
         }
         let engine = match fields.take::<Value>("kvVersion")? {
@@ -97,7 +98,7 @@ impl Vault {
         ];
         if !orders.asks() {
             // For the whole Pod, and so for what it asks of the agent itself.
-            all.push(annotation(SECRET_VOLUME_PATH, &context.settings.mount_path, false));
+            all.push(annotation(SECRET_VOLUME_PATH, &context.options.mount_path, false));
             all.push(annotation(AGENT_PRE_POPULATE_ONLY, "true", self.enforce));
         }
         if orders
@@ -152,11 +153,14 @@ fn own_annotations(fields: &mut Fields<'_>) -> Result<Vec<(String, String)>, Set
 
 /// Returns why the settings may not give the annotation `name` this value to all Pods.
 fn unwanted(name: &str, value: &str) -> Option<&'static str> {
-    if name == ROLE && value.is_empty() {
+    if name == ROLE && value.trim().is_empty() {
         return Some("which is no role: the agent cannot log in without one");
     }
     match annotations::effect(name)? {
         Effect::MustBeTrue => (value != "true").then_some("with which no secret arrives: leave it out"),
+        _ if annotations::is_unreadable(name, value) => {
+            Some("which the injector cannot read, so that it rejects Pods: write \"true\" or \"false\"")
+        }
         Effect::Status | Effect::Excludes => Some("with which no secret arrives: leave it out"),
         Effect::Moves => Some("but the policy's setting mountPath says where files appear: leave it out"),
         Effect::Narrows => Some("but containers have other names in each Pod, which may have it itself: leave it out"),
@@ -176,7 +180,7 @@ impl Manager for Vault {
         }
     }
 
-    fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection, Miss> {
+    fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection<'_>, Miss> {
         let (source, path) = self.locate(request)?;
         let mut annotations = self.common_annotations(context);
         if self.enforce {
@@ -186,21 +190,23 @@ impl Manager for Vault {
             source,
             key: &request.key,
             path: &path,
-            directory: &context.settings.mount_path,
+            directory: &context.options.mount_path,
         };
         let id = file.identity();
         let own = file.annotations(&id);
         check_agent(&own, context)?;
         check_ours(&own, &id, context)?;
+        let mut warnings: Vec<String> = containers_warning(request, context)?.into_iter().collect();
+        warnings.extend(early_containers_warning(request, &annotations, context)?);
+        warnings.extend(role_warning(&annotations, context));
         annotations.extend(file.replaced(&id, context)?);
         annotations.extend(own);
-        let mut warnings: Vec<String> = containers_warning(request, context)?.into_iter().collect();
         if !self.enforce {
             warnings.extend(patch_warnings(context));
         }
         let version = source.version.map(|version| format!(", version {version}"));
         Ok(Injection {
-            env: common::file_variables(request, context.settings, &path)?,
+            env: common::file_variables(request, context.options, &path)?,
             annotations,
             source: format!(
                 "Vault {}, key {}{}",
@@ -285,9 +291,6 @@ impl AgentFile<'_> {
         Ok(replaced)
     }
 }
-
-/// The status of a Pod which the injector has been through.
-const INJECTED: &str = "injected";
 
 /// What is wrong with an empty role.
 const NO_ROLE: &str = "is empty: the agent cannot log in without a role of Vault's";

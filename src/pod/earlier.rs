@@ -5,15 +5,16 @@
 
 use serde_json::Value;
 
-use super::mounts::Mount;
-use super::plan::{Plan, visible_files};
+use super::document::{Addition, CONTAINER_LISTS, INIT_CONTAINERS, Pod, read};
+use super::error::PodError;
+use super::path;
+use super::plan::{Mount, Plan, memory, visible_files};
+use super::room::Room;
 use super::same::same;
-use super::volumes::memory;
-use super::{Addition, CONTAINER_LISTS, INIT_CONTAINERS, Pod, PodError, Room, path, read};
+use crate::injection::{ContainerName, FetchContainer};
 use crate::json::Node;
-use crate::managers::{ContainerName, FetchContainer};
+use crate::options::Options;
 use crate::order::sort_and_dedup;
-use crate::settings::Settings;
 
 /// What is longer, in bytes, in one of our commands is a script.
 const SHORTEST_SCRIPT: usize = 100;
@@ -28,7 +29,7 @@ pub(super) fn take_out(
     pod: &mut Pod<'_>,
     plan: &Plan,
     (candidates, running): (&[usize], &[usize]),
-    (additions, settings): (&[Addition<'_>], &Settings),
+    (additions, options): (&[Addition<'_>], &Options),
     room: &mut Room,
     warnings: &mut Vec<String>,
 ) -> Result<bool, PodError> {
@@ -57,7 +58,7 @@ pub(super) fn take_out(
         written.extend(volumes);
     }
     sort_and_dedup(&mut written);
-    let directory = path::clean(&settings.mount_path);
+    let directory = path::clean(&options.mount_path);
     if warnings.len() == known {
         let Some(container) = with_old_mount(pod, plan, additions, (&ours, &written, &directory), room)? else {
             return Ok(false);

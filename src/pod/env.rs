@@ -7,9 +7,11 @@
 
 use std::collections::BTreeMap;
 
+use super::document::{Addition, CONTAINER_LISTS, Pod, described};
+use super::error::PodError;
 use super::files::Files;
+use super::room::Room;
 use super::same::same;
-use super::{Addition, CONTAINER_LISTS, Pod, PodError, Room, described};
 use crate::injection::EnvVar;
 use crate::json::Node;
 

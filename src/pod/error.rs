@@ -16,39 +16,26 @@ pub enum PodError {
     /// A request names a container that is not there.
     #[error("{request} names the container {name:?}, which the Pod does not have; it has {existing}")]
     NoSuchContainer {
-        /// The request.
         request: String,
-        /// The container.
         name: String,
-        /// The Pod's containers.
         existing: String,
     },
     /// Two requests want different values in one variable.
     #[error("{first} and {second} both need the variable {variable:?} in one container; give one of them another name")]
     VariableClash {
-        /// The variable.
         variable: String,
-        /// A request.
         first: String,
-        /// Another one.
         second: String,
     },
     /// A request names a variable that it needs for something else.
     #[error("{request} names {variable:?} as its further variable, which Flyte's clients need for something else")]
-    ReservedVariable {
-        /// The variable.
-        variable: String,
-        /// The request.
-        request: String,
-    },
+    ReservedVariable { variable: String, request: String },
     /// Two requests want different files at one path.
     #[error("{first} and {second} both need the path {path:?} in one container")]
     PathClash {
         /// The path, or the one below which the other is.
         path: String,
-        /// A request.
         first: String,
-        /// Another one.
         second: String,
     },
     /// Two requests want different values in one annotation or label.
@@ -56,11 +43,8 @@ pub enum PodError {
     MetadataClash {
         /// `annotation` or `label`.
         kind: &'static str,
-        /// Its key.
         key: String,
-        /// A request.
         first: String,
-        /// Another one.
         second: String,
     },
     /// What an operator's template adds has the name or the path of something else in the Pod.
@@ -69,11 +53,9 @@ pub enum PodError {
          out if it is left of an earlier injection, rename it, or put {{id}} into the name in the policy's settings"
     )]
     TemplateClash {
-        /// The request.
         request: String,
         /// What kind of thing it is.
         what: &'static str,
-        /// Its name.
         name: String,
     },
     /// The Pod has a mount of its own where a secret has to be mounted.
@@ -82,13 +64,9 @@ pub enum PodError {
          that volume elsewhere, or take the mount out if it is left of an earlier injection"
     )]
     MountClash {
-        /// The container.
         container: String,
-        /// The Pod's volume.
         volume: String,
-        /// The path.
         path: String,
-        /// The request.
         request: String,
     },
     /// A secret has to be mounted below a mount in which the container runtime cannot make a directory.
@@ -98,15 +76,11 @@ pub enum PodError {
          elsewhere"
     )]
     ReadOnlyParent {
-        /// The container.
         container: String,
-        /// The volume that is mounted above.
         volume: String,
         /// Where it is mounted.
         parent: String,
-        /// The path of the secret.
         path: String,
-        /// The request.
         request: String,
     },
     /// Every container that a request names starts before the secret is fetched.
@@ -115,28 +89,19 @@ pub enum PodError {
          setting initContainers is last; name a container that starts after it, or let an operator set initContainers: \
          first"
     )]
-    TooEarly {
-        /// The request.
-        request: String,
-        /// The containers.
-        containers: String,
-    },
+    TooEarly { request: String, containers: String },
     /// The Pod is for Windows, where our init containers do not run.
     #[error(
         "{request} needs an init container for Linux, but the Pod is for Windows ({place}); use a manager without one"
     )]
     Windows {
-        /// The request.
         request: String,
         /// Where the Pod says so.
         place: &'static str,
     },
     /// The Pod uses up the names that are wanted for volumes or init containers.
     #[error("{name:?} and a thousand names like it are taken in the Pod; rename its own volumes or containers")]
-    NoFreeName {
-        /// The name.
-        name: String,
-    },
+    NoFreeName { name: String },
     /// There is more to add than anybody could store.
     #[error(
         "the secrets that the Pod asks for would add more to it than Kubernetes can store (4 MiB, and etcd takes 1.5 MiB \

@@ -6,18 +6,21 @@
 
 #![forbid(unsafe_code)]
 
-use std::collections::BTreeSet;
-
+use super::agents::{check_hidden, is_of_the_agent, served};
+use super::document::{Addition, CONTAINER_LISTS, INIT_CONTAINERS, Pod};
 use super::earlier::take_out;
+use super::earlier_secrets::take_out_secrets;
+use super::error::PodError;
 use super::kinds::Kinds;
 use super::mounts::{mount_clash, parent_of, read_only_parent, with_paths};
 use super::order::check_order;
 use super::plan::Plan;
+use super::room::Room;
 use super::system::check_system;
-use super::{Addition, CONTAINER_LISTS, INIT_CONTAINERS, Pod, PodError, Room, path, template};
-use crate::injection::{AgentMounts, EnvValue, EnvVar, FileOrigin, SecretFile};
+use super::{path, template};
+use crate::injection::{EnvValue, EnvVar};
 use crate::json::Node;
-use crate::settings::Settings;
+use crate::options::Options;
 
 /// What [`super::env`] needs to know of the files.
 #[derive(Default)]
@@ -32,6 +35,11 @@ impl Files {
     /// Whether the container is one of those that fetch secrets for the Pod's own.
     pub(super) fn is_ours(&self, list: &str, index: usize) -> bool {
         list == INIT_CONTAINERS && self.ours.contains(&index)
+    }
+
+    /// Returns the positions of our init containers.
+    pub(super) fn ours(&self) -> &[usize] {
+        &self.ours
     }
 
     /// The variable, its file filled in.
@@ -55,7 +63,7 @@ impl Files {
 pub(super) fn add(
     pod: &mut Pod<'_>,
     additions: &[Addition<'_>],
-    settings: &Settings,
+    options: &Options,
     room: &mut Room,
     warnings: &mut Vec<String>,
 ) -> Result<Files, PodError> {
@@ -63,15 +71,21 @@ pub(super) fn add(
         let injection = &addition.injection;
         !injection.volumes.is_empty() || !injection.mounts.is_empty() || !injection.init_containers.is_empty()
     });
-    if !templates && additions.iter().all(|addition| addition.injection.file.is_none()) {
+    if !templates
+        && additions
+            .iter()
+            .all(|addition| addition.injection.file.is_none() && addition.injection.env_file.is_none())
+    {
         return Ok(Files::default());
     }
+    check_system(pod, additions)?;
     pod.open_volumes()?;
-    let (plan, ours) = plan_for(pod, additions, settings, room, warnings)?;
-    check_order(pod, additions, settings, &ours, warnings)?;
+    let (plan, ours) = plan_for(pod, additions, options, room, warnings)?;
+    check_order(pod, additions, options, &ours, warnings)?;
+    take_out_secrets(pod, &plan, additions, &ours, room, warnings)?;
     let names = plan.add_volumes(pod, &ours, room)?;
-    plan.add_mounts(pod, additions, settings, &names, &ours, room)?;
-    let ours = plan.add_containers(pod, settings, &names, ours, room)?;
+    plan.add_mounts(pod, additions, options, &names, &ours, room)?;
+    let ours = plan.add_containers(pod, options, &names, ours, room)?;
     let env_files = plan
         .env_files
         .into_iter()
@@ -82,12 +96,14 @@ pub(super) fn add(
         pod,
         additions,
         &mut files.ours,
-        settings.init_containers.stand_first(),
+        options.init_containers.stand_first(),
         room,
     )?;
     if let Some(agent) = plan.agent {
-        keep_free(pod, &settings.mount_path, additions.get(agent))?;
+        keep_free(pod, &options.mount_path, additions.get(agent))?;
     }
+    let agent = (plan.agent, files.ours.as_slice());
+    check_hidden(pod, additions, &options.mount_path, agent, room)?;
     Ok(files)
 }
 
@@ -96,29 +112,28 @@ pub(super) fn add(
 fn plan_for(
     pod: &mut Pod<'_>,
     additions: &[Addition<'_>],
-    settings: &Settings,
+    options: &Options,
     room: &mut Room,
     warnings: &mut Vec<String>,
 ) -> Result<(Plan, Vec<usize>), PodError> {
     let templates = template::recognised(pod, additions);
-    let plan = Plan::new(pod, additions, settings, &templates)?;
+    let plan = Plan::new(pod, additions, options, &templates)?;
     if plan.containers.is_empty() {
         return Ok((plan, templates));
     }
-    check_system(pod, additions)?;
     let candidates = plan.recognised(pod);
     if candidates.is_empty() {
         return Ok((plan, templates));
     }
     let ours = [templates.as_slice(), &candidates].concat();
-    let plan = Plan::new(pod, additions, settings, &ours)?;
+    let plan = Plan::new(pod, additions, options, &ours)?;
     room.compare(candidates.len().saturating_mul(plan.containers.len()))?;
     let running = plan.running(pod, &candidates);
     let taken_out = take_out(
         pod,
         &plan,
         (&candidates, &running),
-        (additions, settings),
+        (additions, options),
         room,
         warnings,
     )?;
@@ -131,27 +146,16 @@ fn plan_for(
         // One of the Pod's own looks like ours and fetches something else.
         [templates, running].concat()
     };
-    Ok((Plan::new(pod, additions, settings, &ours)?, ours))
+    Ok((Plan::new(pod, additions, options, &ours)?, ours))
 }
 
-/// Fails where a container mounts something at `path`, where the agent of `addition` is going to mount a volume. The Vault
-/// Agent injector's own may be there, where it was called before
-/// ([container_env.go](https://github.com/hashicorp/vault-k8s/tree/main/agent-inject/agent)).
+/// Fails where a container mounts something at `path`, where the agent of `addition` is going to mount a volume. The
+/// agent's own volume may be there already.
 fn keep_free(pod: &Pod<'_>, path: &str, addition: Option<&Addition<'_>>) -> Result<(), PodError> {
     let in_the_way = |own: &&Node<'_>| {
-        own.text("mountPath").map(path::clean).as_deref() == Some(&*path::clean(path))
-            && !own.text("name").is_some_and(|name| name.starts_with("vault-secrets"))
+        own.text("mountPath").map(path::clean).as_deref() == Some(&*path::clean(path)) && !is_of_the_agent(own)
     };
-    let served: Option<BTreeSet<&str>> = match addition.and_then(|addition| addition.injection.file.as_ref()) {
-        Some(SecretFile {
-            origin: FileOrigin::Agent {
-                mounts: AgentMounts::In(names),
-                ..
-            },
-            ..
-        }) => Some(names.split(',').collect()),
-        _ => None,
-    };
+    let served = served(addition);
     let kinds = Kinds::of(pod);
     for list in CONTAINER_LISTS {
         for container in pod.spec_items(list) {

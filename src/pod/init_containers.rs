@@ -4,14 +4,16 @@
 
 use std::borrow::Cow;
 
+use super::document::{INIT_CONTAINERS, Pod, object};
 use super::earlier::has_command_of;
+use super::error::PodError;
 use super::plan::Plan;
+use super::room::Room;
 use super::same::runs_the_same;
 use super::volumes::another;
-use super::{INIT_CONTAINERS, Pod, PodError, Room, object};
+use crate::injection::{ContainerName, FetchContainer};
 use crate::json::{Node, tree};
-use crate::managers::{ContainerName, FetchContainer};
-use crate::settings::Settings;
+use crate::options::Options;
 use serde_json::Value;
 
 impl Plan {
@@ -53,7 +55,7 @@ impl Plan {
     pub(super) fn add_containers(
         &self,
         pod: &mut Pod<'_>,
-        settings: &Settings,
+        options: &Options,
         names: &[String],
         recognised: Vec<usize>,
         room: &mut Room,
@@ -94,7 +96,7 @@ impl Plan {
             room.compare(others.saturating_add(app_containers.len()).saturating_mul(tries))?;
             added.push(container_node(&name, spec));
         }
-        let first = settings.init_containers.stand_first();
+        let first = options.init_containers.stand_first();
         Ok(insert(existing, added, recognised, first))
     }
 

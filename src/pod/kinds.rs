@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::Pod;
+use super::document::Pod;
 use crate::json::Node;
 
 /// What the kubelet fills from the API. It makes the directories in them that other mounts need

@@ -5,7 +5,9 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use super::{Addition, Pod, PodError, Room, STATUS_ANNOTATION, described, length, object};
+use super::document::{Addition, Pod, STATUS_ANNOTATION, described, length, object};
+use super::error::PodError;
+use super::room::Room;
 use crate::injection::{Annotation, Injection};
 use crate::json::{Node, WrongType};
 
@@ -43,12 +45,9 @@ impl<'a> Pod<'a> {
                 if !is_new(key, "label", index, additions, &mut labels, value)? {
                     continue;
                 }
-                let labels = self.metadata_mut("labels")?;
-                room.compare(labels.len())?;
+                room.compare(self.metadata_mut("labels")?.len())?;
                 room.take(key.len().saturating_add(text.len()))?;
-                if !labels.iter().any(|(known, _)| known == key) {
-                    labels.push((Cow::Owned(key.clone()), Node::Text(Cow::Owned(text.clone()))));
-                }
+                self.add_label(key, text, addition, warnings)?;
             }
         }
         Ok(())
@@ -70,6 +69,32 @@ impl<'a> Pod<'a> {
             warnings.push(format!(
                 "the Pod's annotation {} was replaced: a secret that the Pod asks for needs it",
                 annotation.key
+            ));
+        }
+        Ok(())
+    }
+
+    /// Adds one label; the Pod's own stays, with a warning where its value is another one.
+    ///
+    /// # Errors
+    /// [`PodError::WrongType`]
+    fn add_label(
+        &mut self,
+        key: &str,
+        text: &str,
+        addition: &Addition<'_>,
+        warnings: &mut Vec<String>,
+    ) -> Result<(), PodError> {
+        let labels = self.metadata_mut("labels")?;
+        let Some((_, own)) = labels.iter().find(|(known, _)| known == key) else {
+            labels.push((Cow::Owned(key.to_owned()), Node::Text(Cow::Owned(text.to_owned()))));
+            return Ok(());
+        };
+        if own.as_text() != Some(text) {
+            warnings.push(format!(
+                "the Pod's label {key} stays, but {} needs the value {text:?} in it: the secret may not arrive; remove the \
+                 label or give it that value",
+                described(addition.request)
             ));
         }
         Ok(())

@@ -4,33 +4,27 @@
 
 use std::borrow::Cow;
 
+use super::document::{Addition, CONTAINER_LISTS, INIT_CONTAINERS, Pod, described};
+use super::error::PodError;
 use super::kinds::Kinds;
-use super::plan::{Plan, visible_files};
+use super::path;
+use super::plan::{Mount, Plan, visible_files};
+use super::room::Room;
 use super::same::same_mount;
-use super::{Addition, CONTAINER_LISTS, INIT_CONTAINERS, MOUNT_BYTES, Pod, PodError, Room, described, path};
 use crate::injection::SecretFile;
 use crate::json::Node;
-use crate::settings::Settings;
+use crate::options::Options;
 use serde_json::Value;
 
-/// A mount that a container gets.
-#[derive(Clone, PartialEq, Eq)]
-pub(super) struct Mount {
-    pub(super) volume: usize,
-    pub(super) path: String,
-    pub(super) sub_path: Option<String>,
-    /// Whether it shows a file, not a directory.
-    pub(super) is_file: bool,
-    /// The addition that needs it, for messages.
-    pub(super) owner: usize,
-}
+/// What a mount takes at least, beside its path and its volume's name.
+pub(super) const MOUNT_BYTES: usize = 40;
 
 impl Plan {
     pub(super) fn add_mounts(
         &self,
         pod: &mut Pod<'_>,
         additions: &[Addition<'_>],
-        settings: &Settings,
+        options: &Options,
         names: &[String],
         ours: &[usize],
         room: &mut Room,
@@ -52,7 +46,7 @@ impl Plan {
                 let Some((_, mounts)) = self.sets.iter().find(|(set, _)| *set == wanted) else {
                     continue;
                 };
-                let too_early = list == INIT_CONTAINERS && !settings.init_containers.stand_first();
+                let too_early = list == INIT_CONTAINERS && !options.init_containers.stand_first();
                 let in_time = |mount: &&Mount| !(too_early && self.is_part_of_memory(mount));
                 let mounts: Vec<&Mount> = mounts.iter().filter(in_time).collect();
                 if !mounts.is_empty() {
@@ -113,7 +107,12 @@ fn mount_in(
 }
 
 /// One mount for each first part of the paths in the memory volume.
-pub(super) fn mount_parts(files: &[(usize, &SecretFile)], volume: usize, mount_path: &str, mounts: &mut Vec<Mount>) {
+pub(super) fn mount_parts(
+    files: &[(usize, &SecretFile<'_>)],
+    volume: usize,
+    mount_path: &str,
+    mounts: &mut Vec<Mount>,
+) {
     let mut parts: Vec<&str> = Vec::new();
     for (owner, file) in files {
         let part = file.path.first();

@@ -2,22 +2,22 @@
 
 #![forbid(unsafe_code)]
 
-use super::{Addition, INIT_CONTAINERS, Pod, PodError, described};
-use crate::injection::FileOrigin;
+use super::document::{Addition, INIT_CONTAINERS, Pod, described};
+use super::error::PodError;
+use crate::options::Options;
 use crate::order::sort_and_dedup;
 use crate::requests::Containers;
-use crate::settings::Settings;
 
 /// Fails where init containers stand last and a request names only init containers, which start before the one that
 /// fetches the secret. Warns where it names others, too. `ours` holds the positions of init containers that we have added.
 pub(super) fn check_order(
     pod: &Pod<'_>,
     additions: &[Addition<'_>],
-    settings: &Settings,
+    options: &Options,
     ours: &[usize],
     warnings: &mut Vec<String>,
 ) -> Result<(), PodError> {
-    if settings.init_containers.stand_first() {
+    if options.init_containers.stand_first() {
         return Ok(());
     }
     let mut early: Vec<&str> = pod
@@ -56,10 +56,8 @@ pub(super) fn check_order(
     Ok(())
 }
 
-/// Returns whether an init container that we add writes the file.
+/// Returns whether an init container that we add writes the secret.
 fn waits_for_a_container(addition: &Addition<'_>) -> bool {
-    let Some(file) = &addition.injection.file else {
-        return false;
-    };
-    matches!(file.origin, FileOrigin::Fetched { .. }) || !addition.injection.init_containers.is_empty()
+    let injection = &addition.injection;
+    injection.fetched().is_some() || injection.file.is_some() && !injection.init_containers.is_empty()
 }

@@ -2,16 +2,44 @@
 
 #![forbid(unsafe_code)]
 
-use super::mounts::Mount;
-use super::volumes::{Volume, memory};
-use super::{Addition, CONTAINER_LISTS, INIT_CONTAINERS, Pod, PodError, Room, described};
-use crate::injection::{AgentMounts, FileOrigin, SecretFile};
-use crate::managers::{Copy, Fetch, FetchContainer, FetchItem, FetchVolume};
-use crate::settings::Settings;
 use serde_json::Value;
+
+use super::document::{Addition, CONTAINER_LISTS, INIT_CONTAINERS, Pod, described};
+use super::error::PodError;
+use super::room::Room;
+use crate::injection::{
+    AgentMounts, EnvFile, Fetch, FetchContainer, FetchItem, FetchTarget, FetchVolume, FileOrigin, SecretFile,
+};
+use crate::json::tree;
+use crate::options::Options;
+use crate::order::sort_and_dedup;
+
+/// How much a memory volume may hold: more than all Secrets that fit one Pod, which the API server limits to
+/// [1 MiB each](https://kubernetes.io/docs/concepts/configuration/secret/#restriction-data-size).
+const MEMORY_LIMIT: &str = "64Mi";
 
 /// What a volume counts as: this bounds their number to 2,048, as each is compared with each.
 const VOLUME_BYTES: usize = 2048;
+
+/// A volume that is to be added.
+pub(super) struct Volume {
+    pub(super) name: String,
+    pub(super) source: Value,
+    /// The name that was wanted for it.
+    pub(super) wanted: String,
+}
+
+/// A mount that a container gets.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Mount {
+    pub(super) volume: usize,
+    pub(super) path: String,
+    pub(super) sub_path: Option<String>,
+    /// Whether it shows a file, not a directory.
+    pub(super) is_file: bool,
+    /// The addition that needs it, for messages.
+    pub(super) owner: usize,
+}
 
 /// What is to be added, before anything is.
 pub(super) struct Plan {
@@ -32,7 +60,7 @@ impl Plan {
     pub(super) fn new(
         pod: &Pod<'_>,
         additions: &[Addition<'_>],
-        settings: &Settings,
+        options: &Options,
         ours: &[usize],
     ) -> Result<Self, PodError> {
         let mut plan = Self {
@@ -58,100 +86,91 @@ impl Plan {
                 }
             }
         }
-        let mut copies: Vec<Vec<Copy>> = vec![Vec::new(); additions.len()];
+        let mut targets: Vec<Vec<FetchTarget>> = vec![Vec::new(); additions.len()];
         for number in 0..plan.sets.len() {
-            plan.add_set(number, additions, settings, &mut copies)?;
+            plan.add_set(number, additions, options, &mut targets)?;
         }
-        plan.add_env_files(additions, settings, &mut copies);
-        plan.fetch(additions, settings, &copies)?;
+        plan.add_env_files(additions, &mut targets);
+        plan.fetch(additions, &options.mount_path, &targets)?;
         Ok(plan)
     }
 
     /// Plans the files of variables: one for each secret, so that the limit of
     /// [64 KiB a file](https://github.com/kubernetes/enhancements/tree/master/keps/sig-node/3721-support-for-env-files)
     /// is for one value, in a volume of their own that no container mounts.
-    fn add_env_files(&mut self, additions: &[Addition<'_>], settings: &Settings, copies: &mut [Vec<Copy>]) {
+    fn add_env_files(&mut self, additions: &[Addition<'_>], targets: &mut [Vec<FetchTarget>]) {
         let mut volume = None;
-        let mut known: Vec<(usize, &FileOrigin, usize)> = Vec::new();
+        let mut known: Vec<(&EnvFile<'_>, usize)> = Vec::new();
         for (index, addition) in additions.iter().enumerate() {
-            let Some(SecretFile {
-                path: _,
-                origin:
-                    origin @ FileOrigin::Fetched {
-                        variable: Some(variable),
-                        ..
-                    },
-            }) = &addition.injection.file
-            else {
+            let Some(env_file) = &addition.injection.env_file else {
                 continue;
             };
             // The same secret may be wanted under several names.
-            let same = known
-                .iter()
-                .find(|(manager, other, _)| *manager == addition.manager && *other == origin);
-            if let Some((_, _, first)) = same {
+            if let Some((_, first)) = known.iter().find(|(other, _)| *other == env_file) {
                 let shared = self.env_files.get(*first).cloned().flatten();
                 if let Some(file) = self.env_files.get_mut(index) {
                     *file = shared;
                 }
                 continue;
             }
-            known.push((addition.manager, origin, index));
+            known.push((env_file, index));
             let volume = *volume.get_or_insert_with(|| {
-                let files = settings
-                    .managers
-                    .get(addition.manager)
-                    .map_or("secrets", |entry| entry.manager.files_volume());
                 self.volumes.push(Volume {
-                    name: format!("{files}-env"),
+                    name: format!("{}-env", env_file.fetched.fetcher.files_volume()),
                     source: memory(),
                     wanted: String::new(),
                 });
                 self.volumes.len() - 1
             });
             let path = format!("{index}.env");
-            if let (Some(copies), Some(file)) = (copies.get_mut(index), self.env_files.get_mut(index)) {
-                copies.push(Copy {
+            if let (Some(targets), Some(file)) = (targets.get_mut(index), self.env_files.get_mut(index)) {
+                targets.push(FetchTarget {
                     volume,
                     path: path.clone(),
-                    variable: Some(variable.clone()),
+                    variable: Some(env_file.key.clone()),
                 });
                 *file = Some((volume, path));
             }
         }
     }
 
-    /// Lets each manager make its init containers.
-    fn fetch(&mut self, additions: &[Addition<'_>], settings: &Settings, copies: &[Vec<Copy>]) -> Result<(), PodError> {
-        let mount_path = &settings.mount_path;
+    /// Lets each fetcher make its init containers, in the order of the managers.
+    fn fetch(
+        &mut self,
+        additions: &[Addition<'_>],
+        mount_path: &str,
+        targets: &[Vec<FetchTarget>],
+    ) -> Result<(), PodError> {
         let directory = match self.agent {
             Some(_) => format!("{mount_path}-fetch"),
-            None => mount_path.clone(),
+            None => mount_path.to_owned(),
         };
-        for (position, entry) in settings.managers.iter().enumerate() {
-            let items: Vec<FetchItem<'_>> = additions
-                .iter()
-                .enumerate()
-                .filter(|(_, addition)| addition.manager == position)
-                .filter_map(|(index, addition)| match &addition.injection.file.as_ref()?.origin {
-                    FileOrigin::Fetched { arguments, .. } => Some(FetchItem {
-                        arguments,
-                        copies: copies.get(index)?.clone(),
-                    }),
-                    _ => None,
+        let fetched = additions.iter().zip(targets).filter_map(|(addition, targets)| {
+            let fetched = addition.injection.fetched()?;
+            Some((addition.position, fetched, targets))
+        });
+        let mut managers: Vec<usize> = fetched.clone().map(|(position, _, _)| position).collect();
+        sort_and_dedup(&mut managers);
+        for manager in managers {
+            let own = || fetched.clone().filter(|(position, _, _)| *position == manager);
+            let Some((_, first, _)) = own().next() else {
+                continue;
+            };
+            let items: Vec<FetchItem<'_>> = own()
+                .map(|(_, fetched, targets)| FetchItem {
+                    arguments: &fetched.arguments,
+                    targets: targets.clone(),
                 })
                 .collect();
-            if !items.is_empty() {
-                let fetch = Fetch {
-                    items: &items,
-                    directory: &directory,
-                };
-                for container in entry.manager.fetch(&fetch) {
-                    for volume in &container.volumes {
-                        self.volume(volume.name, volume.source.clone())?;
-                    }
-                    self.containers.push(container);
+            let fetch = Fetch {
+                items: &items,
+                directory: &directory,
+            };
+            for container in first.fetcher.fetch(&fetch) {
+                for volume in &container.volumes {
+                    self.volume(volume.name, volume.source.clone())?;
                 }
+                self.containers.push(container);
             }
         }
         Ok(())
@@ -194,8 +213,14 @@ impl Plan {
     }
 }
 
+/// Returns the source of a memory volume.
+pub(super) fn memory() -> Value {
+    let source = [("medium", "Memory".into()), ("sizeLimit", MEMORY_LIMIT.into())];
+    tree([("emptyDir", tree(source))])
+}
+
 /// Returns whether an agent brings the file in a volume of its own, which it mounts whatever containers the request names.
-pub(super) fn is_mounted_by_agent(file: &SecretFile) -> bool {
+pub(super) fn is_mounted_by_agent(file: &SecretFile<'_>) -> bool {
     matches!(&file.origin, FileOrigin::Agent { mounts, .. } if *mounts != AgentMounts::Nowhere)
 }
 
@@ -205,11 +230,7 @@ pub(super) fn visible_files(additions: &[Addition<'_>], container: &str) -> Vec<
         .iter()
         .enumerate()
         .filter(|(_, addition)| match &addition.injection.file {
-            None
-            | Some(SecretFile {
-                origin: FileOrigin::Fetched { variable: Some(_), .. },
-                ..
-            }) => false,
+            None => false,
             Some(file) => addition.reaches(container) || is_mounted_by_agent(file),
         })
         .map(|(index, _)| index)

@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::PodError;
+use super::error::PodError;
 
 /// How much may be added to a Pod, in bytes of JSON. Secrets and containers multiply, so that a small request could make
 /// a Pod of hundreds of MiB.

@@ -110,6 +110,24 @@ pub(super) fn runs_the_same(existing: &Value, ours: &Value) -> bool {
         && has_mounts(list(existing, "volumeMounts"), list(ours, "volumeMounts"))
 }
 
+/// Returns `ours`, an init container, as the API server writes it in a Pod on its host's network: there each port is one of
+/// the host
+/// ([defaults.go](https://github.com/kubernetes/kubernetes/blob/master/pkg/apis/core/v1/defaults.go), `defaultHostNetworkPorts`).
+pub(super) fn with_host_ports(ours: &Value) -> Value {
+    let mut container = ours.clone();
+    let ports = container.get_mut("ports").and_then(Value::as_array_mut);
+    for port in ports.into_iter().flatten() {
+        let is_absent = port
+            .get("hostPort")
+            .is_none_or(|port| is_absent("ports", "hostPort", port));
+        let same = port.get("containerPort").cloned();
+        if let (true, Some(same), Value::Object(port)) = (is_absent, same, port) {
+            port.insert("hostPort".to_owned(), same);
+        }
+    }
+    container
+}
+
 fn list<'v>(container: &'v Map<String, Value>, field: &str) -> &'v [Value] {
     container
         .get(field)

@@ -2,14 +2,14 @@
 
 #![forbid(unsafe_code)]
 
-use super::mounts::{Mount, mount_parts};
-use super::plan::{Plan, path_clash};
-use super::volumes::{directory_volume, memory};
-use super::{Addition, PodError};
-use crate::injection::{FileOrigin, SecretFile};
-use crate::managers::Copy;
+use super::document::Addition;
+use super::error::PodError;
+use super::mounts::mount_parts;
+use super::plan::{Mount, Plan, is_mounted_by_agent, memory, path_clash};
+use super::volumes::directory_volume;
+use crate::injection::{FetchTarget, Fetcher, FileOrigin, SecretFile};
+use crate::options::Options;
 use crate::order::sort_by;
-use crate::settings::Settings;
 
 /// What a copy of a secret in a memory volume counts as: an init container may be needed for each.
 const COPY_BYTES: usize = 1024;
@@ -18,7 +18,7 @@ const COPY_BYTES: usize = 1024;
 const FILE_BYTES: usize = 24;
 
 /// A file, and the position of the addition that asks for it.
-type OwnedFile<'f> = (usize, &'f SecretFile);
+type OwnedFile<'f> = (usize, &'f SecretFile<'f>);
 
 /// The files of a set, by how they get into a container.
 #[derive(Default)]
@@ -27,6 +27,8 @@ struct SetFiles<'f> {
     directories: Vec<(&'f str, Vec<OwnedFile<'f>>)>,
     /// Written by our init containers.
     fetched: Vec<OwnedFile<'f>>,
+    /// Writes the first of them, and names their volume.
+    fetcher: Option<&'f dyn Fetcher>,
     /// Written by agents.
     by_agents: Vec<OwnedFile<'f>>,
 }
@@ -36,7 +38,10 @@ impl<'f> SetFiles<'f> {
         let mut sorted = Self::default();
         for (index, file) in files {
             match &file.origin {
-                FileOrigin::Fetched { .. } => sorted.fetched.push((*index, file)),
+                FileOrigin::Fetched(fetched) => {
+                    sorted.fetcher.get_or_insert(fetched.fetcher);
+                    sorted.fetched.push((*index, file));
+                }
                 FileOrigin::Agent { .. } => sorted.by_agents.push((*index, file)),
                 FileOrigin::Secret { .. } | FileOrigin::Csi { .. } => {
                     let directory = file.volume_directory();
@@ -65,8 +70,8 @@ impl Plan {
         &mut self,
         number: usize,
         additions: &[Addition<'_>],
-        settings: &Settings,
-        copies: &mut [Vec<Copy>],
+        options: &Options,
+        targets: &mut [Vec<FetchTarget>],
     ) -> Result<(), PodError> {
         let Some((set, _)) = self.sets.get(number) else {
             return Ok(());
@@ -79,10 +84,10 @@ impl Plan {
             .iter()
             .map(|(_, file)| file.path.as_str().len().saturating_add(FILE_BYTES));
         self.room.take(bytes.sum())?;
-        let files = SetFiles::new(&without_copies(files, additions, settings)?);
+        let files = SetFiles::new(&without_copies(files, additions, options)?);
         let mut mounts = Vec::new();
-        self.mount_fetched(&files, additions, settings, copies, &mut mounts)?;
-        self.mount_directories(&files, additions, settings, &mut mounts)?;
+        self.mount_fetched(&files, (additions, options), targets, &mut mounts)?;
+        self.mount_directories(&files, additions, options, &mut mounts)?;
         if let Some((_, set_mounts)) = self.sets.get_mut(number) {
             *set_mounts = mounts;
         }
@@ -93,42 +98,58 @@ impl Plan {
     fn mount_fetched(
         &mut self,
         files: &SetFiles<'_>,
-        additions: &[Addition<'_>],
-        settings: &Settings,
-        copies: &mut [Vec<Copy>],
+        (additions, options): (&[Addition<'_>], &Options),
+        targets: &mut [Vec<FetchTarget>],
         mounts: &mut Vec<Mount>,
     ) -> Result<(), PodError> {
-        let Some((owner, _)) = files.fetched.first() else {
+        let (Some((owner, _)), Some(fetcher)) = (files.fetched.first(), files.fetcher) else {
             return Ok(());
         };
-        let name = additions
-            .get(*owner)
-            .and_then(|addition| settings.managers.get(addition.manager))
-            .map_or("secrets", |entry| entry.manager.files_volume());
-        let volume = self.volume(name, memory())?;
+        let volume = self.volume(fetcher.files_volume(), memory())?;
         for (index, file) in &files.fetched {
             self.room.take(COPY_BYTES)?;
-            let copy = Copy {
+            let target = FetchTarget {
                 volume,
                 path: file.path.as_str().to_owned(),
                 variable: None,
             };
-            if let Some(copies) = copies.get_mut(*index) {
-                copies.push(copy);
+            if let Some(targets) = targets.get_mut(*index) {
+                targets.push(target);
             }
         }
         if files.directories.is_empty() && files.by_agents.is_empty() {
             mounts.push(Mount {
                 volume,
-                path: settings.mount_path.clone(),
+                path: options.mount_path.clone(),
                 sub_path: None,
                 is_file: false,
                 owner: *owner,
             });
         } else {
+            self.check_parts(&files.fetched, &files.by_agents, options, additions)?;
             // A mount inside of a read-only volume fails where its directory is not there, and an agent's files may
             // be in a volume at the same path: each part of the memory volume is mounted beside the others instead.
-            mount_parts(&files.fetched, volume, &settings.mount_path, mounts);
+            mount_parts(&files.fetched, volume, &options.mount_path, mounts);
+        }
+        Ok(())
+    }
+
+    /// Fails where a part of the memory volume would be mounted over the directory of an agent's file.
+    fn check_parts(
+        &mut self,
+        fetched: &[OwnedFile<'_>],
+        by_agents: &[OwnedFile<'_>],
+        options: &Options,
+        additions: &[Addition<'_>],
+    ) -> Result<(), PodError> {
+        self.room.compare(fetched.len().saturating_mul(by_agents.len()))?;
+        for (owner, file) in fetched {
+            let part = file.path.first();
+            let is_over = |(_, other): &&OwnedFile<'_>| is_mounted_by_agent(other) && other.path.first() == part;
+            if let Some((other, _)) = by_agents.iter().find(is_over) {
+                let path = format!("{}/{part}", options.mount_path);
+                return Err(path_clash(&path, *owner, *other, additions));
+            }
         }
         Ok(())
     }
@@ -138,10 +159,10 @@ impl Plan {
         &mut self,
         files: &SetFiles<'_>,
         additions: &[Addition<'_>],
-        settings: &Settings,
+        options: &Options,
         mounts: &mut Vec<Mount>,
     ) -> Result<(), PodError> {
-        let mount_path = &settings.mount_path;
+        let mount_path = &options.mount_path;
         let alone = files.directories.len() == 1 && files.fetched.is_empty() && files.by_agents.is_empty();
         for (directory, in_directory) in &files.directories {
             let Some((owner, first)) = in_directory.first() else {
@@ -155,7 +176,8 @@ impl Plan {
                     additions,
                 ));
             }
-            let (name, source) = directory_volume(directory, in_directory, first, mount_path, additions)?;
+            let clash = |other: usize| path_clash(&format!("{mount_path}/{directory}"), *owner, other, additions);
+            let (name, source) = directory_volume(in_directory, first, clash)?;
             let volume = self.volume(&name, source)?;
             if directory.is_empty() && !alone {
                 // As with the memory volume: nothing can be mounted inside of this one.
@@ -181,14 +203,14 @@ impl Plan {
 
 /// The files without those that are there twice, when no two of them are in each other's way.
 fn without_copies<'f>(
-    files: Vec<(usize, &'f SecretFile)>,
+    files: Vec<OwnedFile<'f>>,
     additions: &[Addition<'_>],
-    settings: &Settings,
-) -> Result<Vec<(usize, &'f SecretFile)>, PodError> {
-    let mount_path = &settings.mount_path;
-    let manager = |index: usize| additions.get(index).map(|addition| addition.manager);
+    options: &Options,
+) -> Result<Vec<OwnedFile<'f>>, PodError> {
+    let mount_path = &options.mount_path;
+    let manager = |index: usize| additions.get(index).map(|addition| addition.position);
     // Compared part by part, a directory stands right before the files in it.
-    let mut order: Vec<(Vec<&str>, usize, &SecretFile)> = files
+    let mut order: Vec<(Vec<&str>, usize, &SecretFile<'_>)> = files
         .iter()
         .map(|(index, file)| (file.path.as_str().split('/').collect(), *index, *file))
         .collect();
@@ -215,7 +237,7 @@ fn without_copies<'f>(
 }
 
 /// Whether two files hold the same. A Secret has no versions: that of the group names the volume alone.
-fn is_same(file: &SecretFile, other: &SecretFile) -> bool {
+fn is_same(file: &SecretFile<'_>, other: &SecretFile<'_>) -> bool {
     match (&file.origin, &other.origin) {
         (
             FileOrigin::Secret {

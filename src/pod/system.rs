@@ -4,26 +4,34 @@
 
 use serde_json::Value;
 
-use super::{Addition, Pod, PodError, described};
-use crate::injection::FileOrigin;
+use super::document::{Addition, Pod, described};
+use super::error::PodError;
+use super::plan::is_mounted_by_agent;
 use crate::json::Node;
 
 /// The labels of a node that hold its operating system.
 const OS_LABELS: [&str; 2] = ["kubernetes.io/os", "beta.kubernetes.io/os"];
 
-/// Fails for a Pod that cannot run the init containers that fetch secrets.
+/// Fails for a Pod that cannot run the init containers that bring secrets: those of the policy, of a template, and of an
+/// agent that somebody else injects.
 pub(super) fn check_system(pod: &Pod<'_>, additions: &[Addition<'_>]) -> Result<(), PodError> {
-    let Some(place) = windows(pod) else {
+    let Some(addition) = additions.iter().find(|addition| needs_linux(addition)) else {
         return Ok(());
     };
-    let fetched = additions.iter().find(|addition| {
-        let file = addition.injection.file.as_ref();
-        file.is_some_and(|file| matches!(file.origin, FileOrigin::Fetched { .. }))
-    });
-    Err(PodError::Windows {
-        request: fetched.map_or_else(String::new, |addition| described(addition.request)),
-        place,
+    windows(pod).map_or(Ok(()), |place| {
+        Err(PodError::Windows {
+            request: described(addition.request),
+            place,
+        })
     })
+}
+
+/// Returns whether an init container for Linux brings the secret.
+fn needs_linux(addition: &Addition<'_>) -> bool {
+    let injection = &addition.injection;
+    !injection.init_containers.is_empty()
+        || injection.fetched().is_some()
+        || injection.file.as_ref().is_some_and(is_mounted_by_agent)
 }
 
 /// Returns the field that makes it a Pod for Windows. `spec.os` is optional: most Pods choose their nodes by label.

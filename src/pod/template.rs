@@ -7,10 +7,14 @@
 
 use serde_json::Value;
 
+use super::document::{Addition, CONTAINER_LISTS, Pod, described, read};
+use super::error::PodError;
 use super::kinds::Kinds;
+use super::mounts::MOUNT_BYTES;
 use super::mounts::{mount_clash, parent_of, read_only_parent, with_paths};
-use super::same::{runs_the_same, same, same_mount};
-use super::{Addition, CONTAINER_LISTS, MOUNT_BYTES, Pod, PodError, Room, described, path, read};
+use super::path;
+use super::room::Room;
+use super::same::{runs_the_same, same, same_mount, with_host_ports};
 use crate::json::Node;
 
 /// The init containers of templates that the Pod has already, by their positions.
@@ -23,6 +27,7 @@ pub(super) fn recognised(pod: &Pod<'_>, additions: &[Addition<'_>]) -> Vec<usize
     if ours().next().is_none() {
         return Vec::new();
     }
+    let host_network = is_on_host_network(pod);
     pod.spec_items(CONTAINER_LISTS[0])
         .iter()
         .enumerate()
@@ -31,7 +36,11 @@ pub(super) fn recognised(pod: &Pod<'_>, additions: &[Addition<'_>]) -> Vec<usize
             let mut value = None;
             ours().any(|container| {
                 same_name(existing, container)
-                    && runs_the_same(value.get_or_insert_with(|| existing.to_value()), container)
+                    && runs(
+                        value.get_or_insert_with(|| existing.to_value()),
+                        container,
+                        host_network,
+                    )
             })
         })
         .map(|(index, _)| index)
@@ -168,9 +177,10 @@ fn add_init_container(
     if pod.spec_items(CONTAINER_LISTS[1]).iter().any(taken) {
         return Err(clash(addition, "the init container", container));
     }
+    let host_network = is_on_host_network(pod);
     let containers = pod.spec_list(CONTAINER_LISTS[0])?;
     if let Some((index, existing)) = containers.iter().enumerate().find(|(_, existing)| taken(existing)) {
-        if !runs_the_same(&read(existing, room)?, container) {
+        if !runs(&read(existing, room)?, container, host_network) {
             return Err(clash(addition, "the init container", container));
         }
         if !ours.contains(&index) {
@@ -185,6 +195,15 @@ fn add_init_container(
     }
     ours.push(place);
     Ok(true)
+}
+
+fn is_on_host_network(pod: &Pod<'_>) -> bool {
+    pod.field("hostNetwork").map(Node::to_value) == Some(Value::Bool(true))
+}
+
+/// Returns whether `existing` does what our init container does, also as the API server writes ours.
+fn runs(existing: &Value, ours: &Value, host_network: bool) -> bool {
+    runs_the_same(existing, ours) || host_network && runs_the_same(existing, &with_host_ports(ours))
 }
 
 fn clash(addition: &Addition<'_>, what: &'static str, value: &Value) -> PodError {

@@ -4,26 +4,16 @@
 
 use std::borrow::Cow;
 
-use super::plan::{Plan, path_clash};
+use super::document::{INIT_CONTAINERS, Pod, read};
+use super::error::PodError;
+use super::plan::Plan;
+use super::room::Room;
 use super::same::same;
-use super::{Addition, INIT_CONTAINERS, Pod, PodError, Room, read};
 use crate::injection::{FileOrigin, SecretFile};
 use crate::json::{Node, tree};
 use crate::names::{DNS_LABEL_LENGTH, short_hash};
 use crate::order::sort_and_dedup;
 use serde_json::Value;
-
-/// How much a memory volume may hold: more than all Secrets that fit one Pod, which the API server limits to
-/// [1 MiB each](https://kubernetes.io/docs/concepts/configuration/secret/#restriction-data-size).
-const MEMORY_LIMIT: &str = "64Mi";
-
-/// A volume that is to be added.
-pub(super) struct Volume {
-    pub(super) name: String,
-    pub(super) source: Value,
-    /// The name that was wanted for it.
-    pub(super) wanted: String,
-}
 
 impl Plan {
     /// Adds the volumes and returns their names, by their numbers.
@@ -81,7 +71,7 @@ fn written_by_others(pod: &Pod<'_>, ours: &[usize]) -> Vec<String> {
 }
 
 /// Returns whether a volume of the Pod, whose name is right, has the same source.
-fn has_source(existing: &Value, source: &Value) -> bool {
+pub(super) fn has_source(existing: &Value, source: &Value) -> bool {
     let mut source = source.clone();
     if let (Value::Object(source), Some(name)) = (&mut source, existing.get("name")) {
         source.insert("name".to_owned(), name.clone());
@@ -89,39 +79,38 @@ fn has_source(existing: &Value, source: &Value) -> bool {
     same(existing, &source)
 }
 
-pub(super) fn memory() -> Value {
-    let source = [("medium", "Memory".into()), ("sizeLimit", MEMORY_LIMIT.into())];
-    tree([("emptyDir", tree(source))])
+/// Returns the name and the source of the volume for the files of one directory: a Secret, several of them together, or a
+/// CSI volume. `clash` makes the error for a file that cannot be in one volume with the first.
+pub(super) fn directory_volume(
+    files: &[(usize, &SecretFile<'_>)],
+    first: &SecretFile<'_>,
+    clash: impl Fn(usize) -> PodError,
+) -> Result<(String, Value), PodError> {
+    match &first.origin {
+        FileOrigin::Csi { volume, source } => {
+            let stranger = files.iter().find(|(_, file)| match &file.origin {
+                FileOrigin::Csi { source: other, .. } => other != source,
+                _ => true,
+            });
+            match stranger {
+                Some((other, _)) => Err(clash(*other)),
+                None => Ok((volume.clone(), tree([("csi", source.clone())]))),
+            }
+        }
+        FileOrigin::Secret { volume, .. } => Ok((volume.clone(), secret_source(secrets(files, clash)?))),
+        FileOrigin::Fetched(_) | FileOrigin::Agent { .. } => Ok((String::new(), secret_source(secrets(files, clash)?))),
+    }
 }
 
-/// The volume for the files of one directory: a Secret, several of them together, or a CSI volume.
-pub(super) fn directory_volume(
-    directory: &str,
-    files: &[(usize, &SecretFile)],
-    first: &SecretFile,
-    mount_path: &str,
-    additions: &[Addition<'_>],
-) -> Result<(String, Value), PodError> {
-    let owner = files.first().map_or(0, |(owner, _)| *owner);
-    let clash = |other: usize| {
-        Err(path_clash(
-            &format!("{mount_path}/{directory}"),
-            owner,
-            other,
-            additions,
-        ))
-    };
-    if let FileOrigin::Csi { volume, source } = &first.origin {
-        let stranger = files.iter().find(|(_, file)| match &file.origin {
-            FileOrigin::Csi { source: other, .. } => other != source,
-            _ => true,
-        });
-        return match stranger {
-            Some((other, _)) => clash(*other),
-            None => Ok((volume.clone(), tree([("csi", source.clone())]))),
-        };
-    }
-    let mut secrets: Vec<(&str, bool, Vec<Value>)> = Vec::new();
+/// A Secret in a volume: its name, whether it is optional, and its items.
+type VolumeSecret<'f> = (&'f str, bool, Vec<Value>);
+
+/// Returns the Secrets that hold `files`.
+fn secrets<'f>(
+    files: &[(usize, &'f SecretFile<'_>)],
+    clash: impl Fn(usize) -> PodError,
+) -> Result<Vec<VolumeSecret<'f>>, PodError> {
+    let mut secrets: Vec<VolumeSecret<'_>> = Vec::new();
     for (index, file) in files {
         let FileOrigin::Secret {
             volume: _,
@@ -130,7 +119,7 @@ pub(super) fn directory_volume(
             optional,
         } = &file.origin
         else {
-            return clash(*index);
+            return Err(clash(*index));
         };
         let item = tree([("key", key.as_str().into()), ("path", file.path.file_name().into())]);
         match secrets.iter_mut().find(|(known, _, _)| known == secret) {
@@ -141,17 +130,13 @@ pub(super) fn directory_volume(
             None => secrets.push((secret, *optional, vec![item])),
         }
     }
-    let name = match &first.origin {
-        FileOrigin::Secret { volume, .. } => volume.as_str(),
-        _ => "",
-    };
-    Ok((name.to_owned(), secret_source(secrets)))
+    Ok(secrets)
 }
 
-/// The source of a volume that shows these Secrets: the name, whether it is optional, and the items of each.
-fn secret_source(mut secrets: Vec<(&str, bool, Vec<Value>)>) -> Value {
+/// Returns the source of a volume that shows these Secrets.
+fn secret_source(mut secrets: Vec<VolumeSecret<'_>>) -> Value {
     // A volume of one Secret calls it differently than one of several.
-    let secret = |name: &str, (secret, optional, items): (&str, bool, Vec<Value>)| {
+    let secret = |name: &str, (secret, optional, items): VolumeSecret<'_>| {
         let fields = [(name, secret.into()), ("items", items.into())];
         let optional = optional.then_some(("optional", true.into()));
         tree([("secret", tree(fields.into_iter().chain(optional)))])
@@ -174,7 +159,7 @@ pub(super) fn another(number: u32, name: &str) -> Result<u32, PodError> {
 }
 
 /// A name of at most 63 characters: itself, or one that stands for it.
-fn shortened(name: &str) -> String {
+pub(super) fn shortened(name: &str) -> String {
     if name.len() <= DNS_LABEL_LENGTH {
         name.to_owned()
     } else {

@@ -21,7 +21,8 @@ use thiserror::Error;
 use crate::json::without_position;
 use crate::names::DNS_LABEL_LENGTH;
 
-use super::{Containers, MAX_CONTAINERS, MAX_FIELD_LENGTH, MountRequirement, Origin, SecretRequest, excerpt::excerpt};
+use super::excerpt::excerpt;
+use super::model::{Containers, MAX_CONTAINERS, MAX_FIELD_LENGTH, MountRequirement, Origin, SecretRequest};
 
 /// A value of the annotation that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]

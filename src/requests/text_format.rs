@@ -7,14 +7,7 @@
 //! [language's specification](https://protobuf.dev/reference/protobuf/textformat-spec/) says otherwise in places.
 #![forbid(unsafe_code)]
 
-use super::flyte::Problem;
-
-/// What is wrong and how many bytes after the text's start.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Fault {
-    pub offset: usize,
-    pub problem: Problem,
-}
+use super::text_error::{Fault, Problem};
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Token<'a> {

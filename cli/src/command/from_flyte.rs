@@ -72,6 +72,12 @@ impl FromFlyte {
         let (config, version) = found.finish(version).map_err(at)?;
         let conversion = flyte_config::convert(&Value::Object(config.clone()), version).map_err(at)?;
         let conversion = conversion.lean(&config, self.global_secrets);
+        // Flyte takes some values with which no secret arrives.
+        secret_injector_policy::check_settings(&conversion.settings.to_string()).map_err(|error| {
+            Failure::new(format!(
+                "the policy does not accept what Flyte's configuration says: {error}; change it there, and try again"
+            ))
+        })?;
         console.print(&match self.output {
             Output::Settings => conversion.to_yaml()?,
             Output::Policy => flyte_config::policy(&conversion)?,

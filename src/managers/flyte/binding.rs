@@ -2,10 +2,10 @@
 
 #![forbid(unsafe_code)]
 
-use crate::managers::Miss;
+use crate::json::fields::{Fields, SettingsError};
 use crate::managers::flyte::labels::{DOMAIN, Labels, ORGANIZATION, PROJECT};
+use crate::managers::manager::Miss;
 use crate::names;
-use crate::settings::fields::{Fields, SettingsError};
 
 /// The word with which a setting lets a Pod say what it likes.
 const ANY: &str = "any";
@@ -51,37 +51,23 @@ const MARKED: Labels<'_> = Labels {
 };
 
 impl Binding {
-    /// Reads the settings `organization` and `podNamespace`. `read_from` is the namespace from which values are put into
-    /// Pods of other namespaces, if they are.
+    /// Reads the settings `organization` and `podNamespace`.
     ///
     /// # Errors
     /// What an operator has to change.
-    pub fn from_fields(fields: &mut Fields<'_>, read_from: Option<&str>) -> Result<Self, SettingsError> {
+    pub fn from_fields(fields: &mut Fields<'_>) -> Result<Self, SettingsError> {
         let pod_namespace = PodNamespace::from_fields(fields)?;
         let given = word(
             fields,
             "organization",
             "write the organization, or any, or leave it out",
         )?;
-        let organization = given.clone().filter(|organization| organization != ANY);
+        let organization = given.filter(|organization| organization != ANY);
         if organization
             .as_ref()
             .is_some_and(|text| text.is_empty() || !names::is_label_value(text))
         {
             return Err(fields.invalid(ORGANIZATION, "cannot be a label's value"));
-        }
-        if let (Some(namespace), None, PodNamespace::OfLabels(template)) = (read_from, given, &pod_namespace)
-            && !template.marked.contains(MARKED.organization)
-        {
-            return Err(fields.invalid(
-                ORGANIZATION,
-                &format!(
-                    "is missing: with literal: true, the Secrets of all organizations are read from the namespace \
-                     {namespace:?}, and nothing else binds the label organization of a Pod. Write organization: flyte \
-                     for open-source Flyte 2, which has no other. Otherwise write your organization, or name \
-                     {{organization}} in podNamespace. organization: any lets a Pod claim every organization"
-                ),
-            ));
         }
         Ok(Self {
             organization,

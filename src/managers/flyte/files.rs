@@ -2,8 +2,8 @@
 
 #![forbid(unsafe_code)]
 
+use crate::injection::{ContainerName, Fetch, FetchContainer};
 use crate::managers::fetching::{ContainerSettings, Layout};
-use crate::managers::{ContainerName, Fetch, FetchContainer};
 
 /// Writes the files. The arguments are a path and base64, several times; where a path follows itself, the value goes on.
 const SCRIPT: &str = include_str!("../scripts/flyte.sh");
@@ -26,9 +26,9 @@ pub fn container(fetch: &Fetch<'_>, settings: &ContainerSettings) -> FetchContai
             }
             parts.push(rest.to_owned());
         }
-        for copy in &item.copies {
+        for target in &item.targets {
             for part in &parts {
-                arguments.push(layout.path(copy));
+                arguments.push(layout.path(target));
                 arguments.push(part.clone());
             }
         }

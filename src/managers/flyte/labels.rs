@@ -3,7 +3,9 @@
 #![forbid(unsafe_code)]
 
 use crate::digest;
-use crate::managers::{Context, Miss, placeholders};
+use crate::managers::context::Context;
+use crate::managers::manager::Miss;
+use crate::managers::placeholders;
 
 /// The labels that Flyte puts on its Pods.
 pub const LABELS: [&str; 3] = [ORGANIZATION, DOMAIN, PROJECT];

@@ -4,11 +4,13 @@
 
 use serde_json::Value;
 
-use super::Template;
 use super::objects::{ENV, INIT_CONTAINERS, MOUNTS, VOLUMES, check_item, label_problem};
+use super::settings::Template;
 use crate::injection::{Annotation, EnvValue, EnvVar, Injection};
+use crate::managers::common;
+use crate::managers::context::Context;
+use crate::managers::manager::Miss;
 use crate::managers::placeholders::{Values, expand, expand_all};
-use crate::managers::{Context, Miss, common};
 use crate::requests::{MountRequirement, SecretRequest};
 
 impl Template {
@@ -20,7 +22,7 @@ impl Template {
         values: &mut Values,
     ) -> Result<Vec<EnvVar>, Miss> {
         let further = common::further_variable(request)?;
-        let flytes = common::variable_name(context.settings, &request.group, &request.key);
+        let flytes = common::variable_name(context.options, &request.group, &request.key);
         // A path in a secret store makes no variable's name; then the request has to give one.
         let variables: Vec<String> = match (flytes, further) {
             (Ok(name), further) => std::iter::once(name).chain(further.map(str::to_owned)).collect(),
@@ -60,7 +62,7 @@ impl Template {
                 "the settings' env names its variables without {{envVar}}, so that none can be called {further:?}"
             )));
         }
-        env.push(common::prefix_variable(context.settings));
+        env.push(common::prefix_variable(context.options));
         Ok(env)
     }
 
@@ -83,7 +85,7 @@ impl Template {
         })
     }
 
-    pub(super) fn add_metadata(&self, values: &Values, injection: &mut Injection) -> Result<(), Miss> {
+    pub(super) fn add_metadata(&self, values: &Values, injection: &mut Injection<'_>) -> Result<(), Miss> {
         for (key, value) in &self.annotations {
             let key = expand(key, values).map_err(wrong_text)?;
             if !common::is_annotation(&key) {
@@ -112,7 +114,7 @@ impl Template {
         Ok(())
     }
 
-    pub(super) fn add_objects(&self, values: &Values, injection: &mut Injection) -> Result<(), Miss> {
+    pub(super) fn add_objects(&self, values: &Values, injection: &mut Injection<'_>) -> Result<(), Miss> {
         for (from, to, list) in [
             (&self.volumes, &mut injection.volumes, VOLUMES),
             (&self.mounts, &mut injection.mounts, MOUNTS),

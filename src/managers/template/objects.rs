@@ -2,12 +2,13 @@
 
 #![forbid(unsafe_code)]
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
+use crate::json::fields::{Fields, SettingsError};
 use crate::managers::placeholders::{Values, expand, expand_all};
 use crate::names;
-use crate::schema;
-use crate::settings::fields::{Fields, SettingsError};
+use crate::options;
+use crate::schema::{self, Mistake};
 
 /// The lists of Kubernetes objects: the setting, and the type of its items.
 pub(super) const ENV: (&str, &str) = ("env", "EnvVar");
@@ -111,7 +112,7 @@ pub(super) fn strings<'v>(value: &'v Value, found: &mut Vec<&'v str>) {
     }
 }
 
-impl schema::Mistake {
+impl Mistake {
     /// The same for the Pod's author.
     pub(super) fn sentence(&self, what: &str) -> String {
         format!(
@@ -121,65 +122,89 @@ impl schema::Mistake {
     }
 }
 
-/// Whether an expanded item is valid for its type, its names included.
-pub(super) fn check_item(item: &Value, (name, kind): (&str, &str)) -> Result<(), schema::Mistake> {
+/// Checks that an expanded item is valid for its type, its names included.
+pub(super) fn check_item(item: &Value, (name, kind): (&str, &str)) -> Result<(), Mistake> {
     schema::check(item, kind)?;
-    let wrong = |place: &str, problem: String| {
-        Err(schema::Mistake {
-            place: place.to_owned(),
-            problem,
-        })
-    };
-    let empty = Map::new();
-    let fields = item.as_object().unwrap_or(&empty);
-    let text = |field: &str| text_in(item, field);
-    let given = |fields: &Map<String, Value>| fields.values().filter(|value| !value.is_null()).count();
-    let own_name = text("name");
     if name == ENV.0 {
-        if !names::is_variable(own_name) {
-            return wrong("name", format!("is {own_name:?}, which is no variable's name"));
-        }
-        let Some(source) = fields.get("valueFrom").and_then(Value::as_object) else {
-            return Ok(());
-        };
-        if !text("value").is_empty() {
-            return wrong("valueFrom", "stands beside value: leave one of them out".to_owned());
-        }
-        if given(source) != 1 {
-            return wrong("valueFrom", "has to have one source, such as secretKeyRef".to_owned());
-        }
-        return Ok(());
+        return check_variable(item);
     }
+    let own_name = text_in(item, "name");
     if !names::is_dns_label(own_name) {
         return wrong(
             "name",
             format!("is {own_name:?}; it has to be at most 63 lower case letters, digits and '-'; {{id}} is unique"),
         );
     }
-    if name == VOLUMES.0 && given(fields) != 2 {
+    if name == VOLUMES.0 && given(item) != 2 {
         return wrong("", "has to have its name and one source, such as emptyDir".to_owned());
     }
-    if name == MOUNTS.0 && (text("mountPath").is_empty() || text("mountPath").contains(':')) {
-        return wrong("mountPath", "has to be a path without ':'".to_owned());
-    }
     if name == MOUNTS.0 {
-        for field in ["subPath", "subPathExpr"] {
-            if text(field).starts_with('/') || text(field).split('/').any(|part| part == "..") {
-                return wrong(field, "has to be a path below the volume, without '..'".to_owned());
-            }
-        }
+        return check_mount(item);
     }
     if name == INIT_CONTAINERS.0 {
-        if text("image").trim().is_empty() {
-            return wrong("image", "is missing".to_owned());
-        }
-        for list in [ENV, MOUNTS] {
-            for (index, inner) in items_in(item, list.0).enumerate() {
-                check_item(inner, list).map_err(|wrong| wrong.below(&format!("{}[{index}]", list.0)))?;
-            }
+        return check_container(item);
+    }
+    Ok(())
+}
+
+fn check_variable(item: &Value) -> Result<(), Mistake> {
+    let name = text_in(item, "name");
+    if !names::is_variable(name) {
+        return wrong("name", format!("is {name:?}, which is no variable's name"));
+    }
+    let Some(source) = item.get("valueFrom").filter(|source| source.is_object()) else {
+        return Ok(());
+    };
+    if !text_in(item, "value").is_empty() {
+        return wrong("valueFrom", "stands beside value: leave one of them out".to_owned());
+    }
+    if given(source) != 1 {
+        return wrong("valueFrom", "has to have one source, such as secretKeyRef".to_owned());
+    }
+    Ok(())
+}
+
+fn check_mount(item: &Value) -> Result<(), Mistake> {
+    let path = text_in(item, "mountPath");
+    if path.is_empty() || path.contains(':') {
+        return wrong("mountPath", "has to be a path without ':'".to_owned());
+    }
+    if options::is_over_token(path) {
+        let problem = "would lie in the way of the service account's token: choose another directory";
+        return wrong("mountPath", problem.to_owned());
+    }
+    for field in ["subPath", "subPathExpr"] {
+        let path = text_in(item, field);
+        if path.starts_with('/') || path.split('/').any(|part| part == "..") {
+            return wrong(field, "has to be a path below the volume, without '..'".to_owned());
         }
     }
     Ok(())
+}
+
+fn check_container(item: &Value) -> Result<(), Mistake> {
+    if text_in(item, "image").trim().is_empty() {
+        return wrong("image", "is missing".to_owned());
+    }
+    for list in [ENV, MOUNTS] {
+        for (index, inner) in items_in(item, list.0).enumerate() {
+            check_item(inner, list).map_err(|wrong| wrong.below(&format!("{}[{index}]", list.0)))?;
+        }
+    }
+    Ok(())
+}
+
+fn wrong(place: &str, problem: String) -> Result<(), Mistake> {
+    Err(Mistake {
+        place: place.to_owned(),
+        problem,
+    })
+}
+
+/// Returns how many fields of an object are given.
+fn given(object: &Value) -> usize {
+    let fields = object.as_object().into_iter().flatten();
+    fields.filter(|(_, value)| !value.is_null()).count()
 }
 
 pub(super) fn text_in<'v>(item: &'v Value, field: &str) -> &'v str {

@@ -12,8 +12,12 @@ pub(super) const PREFIX: &str = "vault.hashicorp.com/";
 
 /// Turns the injector on for the Pod.
 pub(super) const AGENT_INJECT: &str = "agent-inject";
+/// Whether the agent's init container stands before those of the Pod, not behind them.
+pub(super) const AGENT_INIT_FIRST: &str = "agent-init-first";
 /// Says `injected` where the injector has done its work.
 pub(super) const AGENT_INJECT_STATUS: &str = "agent-inject-status";
+/// The status of a Pod which the injector has been through.
+pub(super) const INJECTED: &str = "injected";
 /// The containers in which the agent's volumes are mounted, separated by commas. Init containers are no part of it.
 pub(super) const AGENT_INJECT_CONTAINERS: &str = "agent-inject-containers";
 /// Whether the agent's token is written into the Pod-wide directory.
@@ -45,6 +49,35 @@ pub(super) const AGENT_INJECT_TEMPLATE_FILE: &str = "agent-inject-template-file-
 pub(super) const SECRET_VOLUME_PATH_OF: &str = "secret-volume-path-";
 /// Whether the agent fails where the template of the secret whose name follows has a field that is not there.
 pub(super) const ERROR_ON_MISSING_KEY: &str = "error-on-missing-key-";
+
+/// The annotations that hold a boolean. The injector rejects a Pod where it cannot read one.
+const BOOLEAN: [&str; 14] = [
+    AGENT_INJECT,
+    AGENT_INJECT_TOKEN,
+    AGENT_CACHE_ENABLE,
+    AGENT_ENABLE_QUIT,
+    AGENT_PRE_POPULATE,
+    AGENT_PRE_POPULATE_ONLY,
+    "agent-cache-exit-on-err",
+    "agent-init-first",
+    "agent-revoke-on-shutdown",
+    "agent-run-as-same-user",
+    "agent-set-security-context",
+    "agent-share-process-namespace",
+    "preserve-secret-case",
+    "tls-skip-verify",
+];
+
+/// The spellings of a boolean that the injector reads, as Go's
+/// [`strconv.ParseBool`](https://pkg.go.dev/strconv#ParseBool) does.
+const BOOLEANS: [&str; 12] = [
+    "1", "t", "T", "true", "TRUE", "True", "0", "f", "F", "false", "FALSE", "False",
+];
+
+/// Returns whether the annotation `name` holds a boolean that the injector cannot read.
+pub(super) fn is_unreadable(name: &str, value: &str) -> bool {
+    BOOLEAN.contains(&name) && !BOOLEANS.contains(&value)
+}
 
 /// What an annotation of the Pod's own does to the secrets that the policy asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,7 +125,7 @@ pub(super) const ANNOTATIONS: &[(&str, Effect)] = &[
     (AGENT_ENABLE_QUIT, Effect::Stays),
     ("agent-extra-secret", Effect::Decides),
     ("agent-image", Effect::Decides),
-    ("agent-init-first", Effect::Stays),
+    (AGENT_INIT_FIRST, Effect::Stays),
     ("agent-init-json-patch", Effect::Patches),
     (AGENT_INJECT, Effect::MustBeTrue),
     (AGENT_INJECT_CONTAINERS, Effect::Narrows),

@@ -2,13 +2,13 @@
 
 #![forbid(unsafe_code)]
 
-use super::INJECTED;
 use super::annotations::{
-    AGENT_CONFIGMAP, AGENT_INJECT_CONTAINERS, AGENT_INJECT_STATUS, ANNOTATIONS, ERROR_ON_MISSING_KEY, Effect, FAMILIES,
-    OfOurs, PREFIX,
+    AGENT_CONFIGMAP, AGENT_INIT_FIRST, AGENT_INJECT_CONTAINERS, AGENT_INJECT_STATUS, ANNOTATIONS, ERROR_ON_MISSING_KEY,
+    Effect, FAMILIES, INJECTED, OfOurs, PREFIX, ROLE, is_true,
 };
 use crate::injection::Annotation;
-use crate::managers::{Context, Miss};
+use crate::managers::context::Context;
+use crate::managers::manager::Miss;
 use crate::requests::{Containers, SecretRequest};
 
 /// Rejects a Pod whose own orders to the agent decide where secrets come from, where the settings do not replace them.
@@ -109,6 +109,73 @@ pub(super) fn containers_warning(request: &SecretRequest, context: &Context<'_>)
             }))
         }
     }
+}
+
+/// Returns a warning where the request names containers that start before the agent has written the file, and others.
+/// `common` are the annotations that are the same for every secret.
+///
+/// # Errors
+/// Where it names no other containers.
+pub(super) fn early_containers_warning(
+    request: &SecretRequest,
+    common: &[Annotation],
+    context: &Context<'_>,
+) -> Result<Option<String>, Miss> {
+    let Containers::Named(names) = &request.containers else {
+        return Ok(None);
+    };
+    let orders = context.agent_orders;
+    if !orders.is_injected() && effective(AGENT_INIT_FIRST, common, context).is_some_and(is_true) {
+        return Ok(None);
+    }
+    let before = &orders.containers().before_agent;
+    let early: Vec<String> = names
+        .iter()
+        .filter(|name| before.binary_search(&name.as_str()).is_ok())
+        .map(|name| format!("{name:?}"))
+        .collect();
+    if early.is_empty() {
+        return Ok(None);
+    }
+    let list = early.join(", ");
+    let text = format!(
+        "names {list}, which do not find the secret when they start: the Vault Agent's init container runs behind the Pod's \
+         own; to let it run before them, set the annotation {PREFIX}{AGENT_INIT_FIRST}: \"true\""
+    );
+    if early.len() == names.len() {
+        return Err(Miss::NotHere(format!(
+            "the request {text}, or name a container that starts later"
+        )));
+    }
+    Ok(Some(format!("{} {text}", request.origin)))
+}
+
+/// Returns the value that the annotation `name` has in the Pod in the end.
+fn effective<'v>(name: &str, common: &'v [Annotation], context: &'v Context<'_>) -> Option<&'v str> {
+    let ours = common
+        .iter()
+        .find(|annotation| annotation.key.strip_prefix(PREFIX) == Some(name));
+    let own = context.agent_orders.get(name);
+    match ours {
+        Some(ours) if ours.required || own.is_none() => Some(&ours.value),
+        _ => own,
+    }
+}
+
+/// Returns a warning where the Pod's own role stands against that of the settings. `common` are the annotations that are the
+/// same for every secret.
+pub(super) fn role_warning(common: &[Annotation], context: &Context<'_>) -> Option<String> {
+    let own = context.agent_orders.get(ROLE)?;
+    let ours = common
+        .iter()
+        .find(|annotation| annotation.key.strip_prefix(PREFIX) == Some(ROLE))?;
+    (!ours.required && own != ours.value).then(|| {
+        format!(
+            "the Vault Agent logs in with the role {own:?} of the Pod's annotation {PREFIX}{ROLE}, not with {:?} of the \
+             policy's settings: if the annotation is left of an earlier injection, remove it",
+            ours.value
+        )
+    })
 }
 
 /// Returns warnings about annotations of the Pod's own that change the agent's containers.

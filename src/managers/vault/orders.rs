@@ -16,7 +16,10 @@ use crate::order::{sort_and_dedup, sort_by};
 const DEFAULT_DIRECTORY: &str = "/vault/secrets";
 
 /// The names of the agent's own containers.
-const AGENT_CONTAINERS: [&str; 2] = ["vault-agent", "vault-agent-init"];
+const AGENT_CONTAINERS: [&str; 2] = ["vault-agent", AGENT_INIT_CONTAINER];
+
+/// The name of the agent's init container.
+const AGENT_INIT_CONTAINER: &str = "vault-agent-init";
 
 /// A file that the Pod's own annotations make the agent write.
 struct OwnFile<'a> {
@@ -47,6 +50,8 @@ pub(super) struct Containers<'a> {
     pub(super) without: Vec<&'a str>,
     /// The names of those that do, init containers among them.
     pub(super) with: Vec<&'a str>,
+    /// The names of init containers that stand before the agent's, in a Pod that has it, or else of all.
+    pub(super) before_agent: Vec<&'a str>,
 }
 
 impl<'a> AgentOrders<'a> {
@@ -63,6 +68,11 @@ impl<'a> AgentOrders<'a> {
         let mut init_containers: Vec<&str> = init_containers.collect();
         let mut containers: Vec<&str> = containers.collect();
         let all = init_containers.len().saturating_add(containers.len());
+        let mut before_agent = init_containers.clone();
+        if let Some(agent) = before_agent.iter().position(|name| *name == AGENT_INIT_CONTAINER) {
+            before_agent.truncate(agent);
+        }
+        sort_and_dedup(&mut before_agent);
         for list in [&mut init_containers, &mut containers] {
             list.retain(|name| !AGENT_CONTAINERS.contains(name));
         }
@@ -74,7 +84,10 @@ impl<'a> AgentOrders<'a> {
             injected: all > init_containers.len().saturating_add(containers.len()),
             containers: Containers::default(),
         };
-        orders.containers = orders.served(init_containers, containers);
+        orders.containers = Containers {
+            before_agent,
+            ..orders.served(init_containers, containers)
+        };
         orders.read_own_secrets();
         orders
     }
@@ -120,6 +133,7 @@ impl<'a> AgentOrders<'a> {
             list: list.map(Rc::from),
             without,
             with,
+            before_agent: Vec::new(),
         }
     }
 

@@ -5,7 +5,7 @@
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use crate::json::{Node, Shape, without_position};
+use super::node::{Node, Shape, without_position};
 
 /// What an operator has to change in the settings.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -1,0 +1,125 @@
+//! Which manager serves which request, and what happens to those that none serves.
+
+#![forbid(unsafe_code)]
+
+use std::fmt::Write as _;
+
+use super::rejection::Rejection;
+use super::request::AdmissionRequest;
+use super::summary::secret_name;
+use crate::access::PodRules;
+use crate::cluster::{Cluster, Questions};
+use crate::managers::vault::orders::AgentOrders;
+use crate::managers::{self, Context, Severity, Unserved};
+use crate::pod::Addition;
+use crate::requests::SecretRequest;
+use crate::settings::{OnUnserved, Settings};
+
+/// What the requests came to.
+#[derive(Default)]
+pub(super) struct Outcome<'r> {
+    /// What is to be added to the Pod.
+    pub(super) additions: Vec<Addition<'r>>,
+    /// The requests that nobody serves, where the Pod may go without.
+    pub(super) unserved: Vec<&'r SecretRequest>,
+    /// A sentence for each of these.
+    pub(super) warnings: Vec<String>,
+}
+
+/// Asks the managers for each of `requests`.
+///
+/// # Errors
+/// The first request that nobody serves, where the Pod may not go without; or that the requests cannot be looked at in time.
+pub(super) fn serve<'r>(
+    admission: &AdmissionRequest<'_>,
+    requests: &'r [SecretRequest],
+    settings: &'r Settings,
+    cluster: &dyn Cluster,
+) -> Result<Outcome<'r>, Rejection> {
+    let pod = &admission.pod;
+    let service_account = pod.service_account()?;
+    let namespace = admission.namespace()?;
+    let rules = PodRules::new(settings.access.as_deref(), namespace, service_account);
+    if !rules.are_few_for(requests, settings.managers.len()) {
+        return Err(Rejection::LongNames);
+    }
+    let questions = Questions::new(cluster, requests);
+    let groups = admission.groups();
+    let labels: Vec<_> = pod
+        .labels()
+        .filter(|(key, _)| managers::reads_label(key))
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
+    let agent_orders = AgentOrders::new(
+        pod.annotations().map(|(key, value)| (key.as_ref(), value.as_ref())),
+        pod.container_names("initContainers"),
+        pod.container_names("containers"),
+    );
+    let context = Context {
+        options: &settings.options,
+        suggests: settings.on_unserved == OnUnserved::Reject,
+        namespace,
+        service_account,
+        user: admission.user(&groups),
+        labels: &labels,
+        agent_orders: &agent_orders,
+        cluster: &questions,
+        rules: &rules,
+    };
+    let mut outcome = Outcome::default();
+    for request in requests {
+        match managers::serve(&settings.managers, request, &context) {
+            Ok(served) => outcome.additions.push(Addition {
+                request,
+                manager: &served.manager.name,
+                position: served.position,
+                injection: served.injection,
+            }),
+            Err(failure) => outcome.go_without(request, &failure, settings, &questions)?,
+        }
+    }
+    Ok(outcome)
+}
+
+impl<'r> Outcome<'r> {
+    /// Lets the Pod go without a request that nobody serves, with a warning.
+    ///
+    /// # Errors
+    /// Where it may not.
+    fn go_without(
+        &mut self,
+        request: &'r SecretRequest,
+        failure: &Unserved,
+        settings: &Settings,
+        questions: &Questions<'_>,
+    ) -> Result<(), Rejection> {
+        let reason = explained(request, failure);
+        if failure.severity == Severity::Nobody && settings.on_unserved == OnUnserved::Warn {
+            self.warnings
+                .push(format!("the Pod goes without a secret: {}", in_one_line(&reason)));
+            self.unserved.push(request);
+            Ok(())
+        } else if questions.exhausted() {
+            Err(Rejection::Exhausted(reason))
+        } else {
+            Err(Rejection::Unserved(reason, failure.severity))
+        }
+    }
+}
+
+/// Why nobody serves `request`, a line for each manager.
+fn explained(request: &SecretRequest, failure: &Unserved) -> String {
+    let mut text = format!(
+        "{} asks for the secret {:?}, which cannot be injected:",
+        request.origin,
+        secret_name(request)
+    );
+    for (manager, reason) in &failure.reasons {
+        let _ = write!(text, "\n- {manager}: {reason}");
+    }
+    text
+}
+
+fn in_one_line(text: &str) -> String {
+    text.replace('\n', " ")
+}

@@ -1,0 +1,141 @@
+//! How the Pod asks a manager for the init containers that fetch its secrets.
+
+#![forbid(unsafe_code)]
+
+use std::fmt;
+
+use serde_json::Value;
+
+/// Makes init containers that write secrets into memory volumes: a manager, as the Pod sees it.
+pub trait Fetcher {
+    /// Returns the init containers that fetch what `fetch` lists.
+    fn fetch(&self, fetch: &Fetch<'_>) -> Vec<FetchContainer>;
+
+    /// Returns the name of the memory volume for the files, when it is free.
+    fn files_volume(&self) -> &'static str;
+}
+
+/// A secret that an init container fetches.
+#[derive(Clone)]
+pub struct Fetched<'m> {
+    /// What makes the init container. Secrets of the same fetcher share containers.
+    pub fetcher: &'m dyn Fetcher,
+    /// What the fetcher needs to fetch the secret; its own matter.
+    pub arguments: Vec<String>,
+}
+
+impl<'m> Fetched<'m> {
+    /// Leaves what `arguments` say to `fetcher`.
+    pub fn new(fetcher: &'m dyn Fetcher, arguments: Vec<String>) -> Self {
+        Self { fetcher, arguments }
+    }
+}
+
+/// Two secrets are the same where one fetcher gets the same arguments. Fetchers are compared by identity: two of equal
+/// settings may stand for different stores.
+impl PartialEq for Fetched<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::addr_eq(self.fetcher, other.fetcher) && self.arguments == other.arguments
+    }
+}
+
+/// Arguments may be values of secrets, so there is no derived `Debug`.
+impl fmt::Debug for Fetched<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Fetched")
+    }
+}
+
+/// What a manager is to fetch for one Pod.
+pub struct Fetch<'a> {
+    /// The secrets, in the order of the requests.
+    pub items: &'a [FetchItem<'a>],
+    /// Where an init container is to mount the first memory volume: nothing else is mounted there.
+    pub directory: &'a str,
+}
+
+/// One secret to fetch.
+pub struct FetchItem<'a> {
+    /// What the manager put into its injection.
+    pub arguments: &'a [String],
+    /// Where the value is to be written: one place for each volume that is to hold it.
+    pub targets: Vec<FetchTarget>,
+}
+
+/// A place for a secret's value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FetchTarget {
+    /// The memory volume; an init container mounts it where it likes, see [`FetchContainer::mounts`].
+    pub volume: usize,
+    /// The path in the volume.
+    pub path: String,
+    /// The name in a file of variables, where the value is to be written as such a file.
+    pub variable: Option<String>,
+}
+
+/// An init container without its mounts, which [`crate::pod`] adds.
+pub struct FetchContainer {
+    /// Its name, or the beginning of it.
+    pub name: ContainerName,
+    /// The container's fields but for `name` and `volumeMounts`.
+    pub spec: Value,
+    /// Which memory volumes it mounts, and where.
+    pub mounts: Vec<(usize, String)>,
+    /// Further volumes, which it reads.
+    pub volumes: Vec<FetchVolume>,
+}
+
+/// A volume that an init container reads.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FetchVolume {
+    /// The volume's name, when it is free.
+    pub name: &'static str,
+    /// The volume without its name.
+    pub source: Value,
+    /// Where the container mounts it.
+    pub path: &'static str,
+}
+
+/// The name of an init container that we add.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ContainerName {
+    /// This name, when it is free.
+    Exact(&'static str),
+    /// This, a dash and a number.
+    Numbered(&'static str),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A fetcher that looks like every other one. It has a field, as values without a size may share an address.
+    struct Client(u8);
+
+    impl Fetcher for Client {
+        fn fetch(&self, _fetch: &Fetch<'_>) -> Vec<FetchContainer> {
+            Vec::new()
+        }
+
+        fn files_volume(&self) -> &'static str {
+            "secrets"
+        }
+    }
+
+    #[test]
+    fn fetchers_are_compared_by_identity() {
+        let (one, other) = (Client(0), Client(0));
+        assert_eq!(one.0, other.0);
+        let fetched = |client, argument: &str| Fetched::new(client, vec![argument.to_owned()]);
+        assert_eq!(fetched(&one, "a"), fetched(&one, "a"));
+        assert_ne!(fetched(&one, "a"), fetched(&one, "b"));
+        assert_ne!(fetched(&one, "a"), fetched(&other, "a"));
+    }
+
+    #[test]
+    fn arguments_stay_out_of_debug_output() {
+        let client = Client(0);
+        let fetched = Fetched::new(&client, vec!["s3cr3t".to_owned()]);
+        assert_eq!(format!("{fetched:?}"), "Fetched");
+    }
+}

@@ -1,0 +1,254 @@
+//! A document of which parts are opened.
+
+#![forbid(unsafe_code)]
+
+use std::borrow::Cow;
+use std::rc::Rc;
+
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use super::writer::Writer;
+use crate::names;
+
+/// Which places of a document are opened.
+#[derive(Debug, Clone, Copy)]
+pub enum Shape {
+    /// Kept as it came.
+    Closed,
+    /// A string that is read.
+    Text,
+    /// An object of which these fields are opened; the others stay closed.
+    Fields(&'static [(&'static str, Shape)]),
+    /// An object whose values all have this shape.
+    MapOf(&'static Shape),
+    /// An array whose items all have this shape.
+    ListOf(&'static Shape),
+}
+
+/// Why a document cannot be read that has a field twice.
+pub(super) const TWICE: &str = "a field stands twice in an object";
+
+/// A document, or a part of one.
+#[derive(Debug, Clone)]
+pub enum Node<'a> {
+    /// JSON's `null`, where something was to be opened. Kubernetes reads it as an absent field.
+    Null,
+    /// A part that nobody looks at, as its text.
+    Closed(&'a RawValue),
+    /// A part that was made here; shared, as the same variable goes into many containers.
+    Made(Rc<str>),
+    /// A string. One that is borrowed, here and as a field's name, stands in JSON as it is, without escapes.
+    Text(Cow<'a, str>),
+    /// An object, its fields in their order.
+    Object(Vec<(Cow<'a, str>, Node<'a>)>),
+    /// An array.
+    List(Vec<Node<'a>>),
+    /// A number or a boolean, or a field that stands twice, where something was to be opened: such a document can
+    /// neither be read nor written.
+    Invalid(&'static str),
+}
+
+impl<'a> Node<'a> {
+    /// A part made of `value`.
+    pub fn made(value: &Value) -> Self {
+        Self::Made(Writer::text_of(value).into())
+    }
+
+    /// The field `name`, when this is an object that has it and it is not `null`.
+    pub fn get(&self, name: &str) -> Option<&Self> {
+        let Self::Object(fields) = self else {
+            return None;
+        };
+        fields
+            .iter()
+            .find(|(key, value)| key == name && !matches!(value, Self::Null))
+            .map(|(_, value)| value)
+    }
+
+    /// Opens the field `name` by `shape`, when this is an object that has it and it is closed.
+    pub fn open(&mut self, name: &str, shape: Shape) {
+        let Self::Object(fields) = self else {
+            return;
+        };
+        let mut named = fields.iter_mut().filter(|(key, _)| key == name);
+        let (Some((_, field)), other) = (named.next(), named.next()) else {
+            return;
+        };
+        if let Self::Closed(raw) = field {
+            *field = match other {
+                Some(_) => Self::Invalid(TWICE),
+                None => Self::parse(raw.get(), shape).unwrap_or(Self::Invalid("a string is not valid")),
+            };
+        }
+    }
+
+    /// Takes the field `name` out of an object; `null` stays in its place.
+    pub fn take(&mut self, name: &str) -> Option<Self> {
+        let Self::Object(fields) = self else {
+            return None;
+        };
+        let (_, value) = fields.iter_mut().find(|(key, _)| key == name)?;
+        Some(std::mem::replace(value, Self::Null))
+    }
+
+    /// The string, when this is one.
+    pub fn as_text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The field `name` as a string.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.get(name)?.as_text()
+    }
+
+    /// The items of the array in the field `name`; none where it is absent.
+    pub fn items(&self, name: &str) -> &[Self] {
+        match self.get(name) {
+            Some(Self::List(items)) => items,
+            _ => &[],
+        }
+    }
+
+    /// The field `name` as an object that can be added to; made where it is absent or `null`.
+    ///
+    /// # Errors
+    /// [`WrongType`] where this node, or the field, is something else.
+    pub fn object_mut(&mut self, name: &'static str) -> Result<&mut Vec<(Cow<'a, str>, Self)>, WrongType> {
+        match self.field_mut(name, || Self::Object(Vec::new()))? {
+            Self::Object(fields) => Ok(fields),
+            _ => Err(WrongType {
+                field: name,
+                expected: "an object",
+            }),
+        }
+    }
+
+    /// The field `name` as an array that can be added to; made where it is absent or `null`.
+    ///
+    /// # Errors
+    /// [`WrongType`] where this node, or the field, is something else.
+    pub fn list_mut(&mut self, name: &'static str) -> Result<&mut Vec<Self>, WrongType> {
+        match self.field_mut(name, || Self::List(Vec::new()))? {
+            Self::List(items) => Ok(items),
+            _ => Err(WrongType {
+                field: name,
+                expected: "a list",
+            }),
+        }
+    }
+
+    /// The field `name`, made by `missing` where it is absent or `null`.
+    ///
+    /// # Errors
+    /// [`WrongType`] where this node is not an object.
+    pub fn field_mut(&mut self, name: &'static str, missing: impl FnOnce() -> Self) -> Result<&mut Self, WrongType> {
+        let Self::Object(fields) = self else {
+            return Err(WrongType {
+                field: name,
+                expected: "in an object",
+            });
+        };
+        // Looked up by position: a borrow from `find` would live on through the push.
+        let position = fields.iter().position(|(key, _)| key == name);
+        if position.is_none() {
+            fields.push((Cow::Borrowed(name), Self::Null));
+        }
+        let field = match position {
+            Some(position) => fields.get_mut(position),
+            None => fields.last_mut(),
+        };
+        let Some((_, value)) = field else {
+            return Err(WrongType {
+                field: name,
+                expected: "present",
+            });
+        };
+        if matches!(value, Self::Null) {
+            *value = missing();
+        }
+        Ok(value)
+    }
+
+    /// Adds the document to `writer`.
+    ///
+    /// # Errors
+    /// Why it cannot be written: it holds an [`Invalid`](Self::Invalid) part.
+    pub fn write(&self, writer: &mut Writer) -> Result<(), &'static str> {
+        match self {
+            Self::Null => writer.raw("null"),
+            Self::Closed(raw) => writer.raw(raw.get()),
+            Self::Made(text) => writer.raw(text),
+            Self::Text(text) => write_text(text, writer),
+            Self::Object(fields) => {
+                writer.raw("{");
+                for (name, value) in fields {
+                    writer.item();
+                    write_text(name, writer);
+                    writer.raw(":");
+                    value.write(writer)?;
+                }
+                writer.raw("}");
+            }
+            Self::List(items) => {
+                writer.raw("[");
+                for item in items {
+                    writer.item();
+                    item.write(writer)?;
+                }
+                writer.raw("]");
+            }
+            Self::Invalid(what) => return Err(what),
+        }
+        Ok(())
+    }
+
+    /// The same as a `serde_json` tree, for comparisons. What cannot be written is `null`.
+    pub fn to_value(&self) -> Value {
+        match self {
+            Self::Null | Self::Invalid(_) => Value::Null,
+            Self::Closed(raw) => serde_json::from_str(raw.get()).unwrap_or(Value::Null),
+            Self::Made(text) => serde_json::from_str(text).unwrap_or(Value::Null),
+            Self::Text(text) => Value::String(text.clone().into_owned()),
+            Self::Object(fields) => tree(fields.iter().map(|(name, value)| (name.as_ref(), value.to_value()))),
+            Self::List(items) => Value::Array(items.iter().map(Self::to_value).collect()),
+        }
+    }
+}
+
+/// Adds a string of a document.
+#[expect(clippy::ptr_arg, reason = "whether it is borrowed says whether it needs escapes")]
+fn write_text(text: &Cow<'_, str>, writer: &mut Writer) {
+    match text {
+        Cow::Borrowed(text) => writer.plain(text),
+        Cow::Owned(text) => writer.text(text),
+    }
+}
+
+/// A field that holds something else than Kubernetes says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the field {field:?} is not {expected}")]
+pub struct WrongType {
+    pub field: &'static str,
+    pub expected: &'static str,
+}
+
+/// An object of these fields. `json!` does the same with some 100 bytes of code for each field, and copies each value;
+/// collecting sorts first, which is 4 KiB more.
+pub fn tree<'f>(fields: impl IntoIterator<Item = (&'f str, Value)>) -> Value {
+    let mut tree = Map::new();
+    for (name, value) in fields {
+        tree.insert(name.to_owned(), value);
+    }
+    Value::Object(tree)
+}
+
+/// What serde says, without the line and column.
+pub fn without_position(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let end = names::find(&text, " at line ").unwrap_or(text.len());
+    text.get(..end).unwrap_or_default().to_owned()
+}

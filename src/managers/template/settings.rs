@@ -1,0 +1,169 @@
+//! The settings of a template.
+
+#![forbid(unsafe_code)]
+
+use serde_json::Value;
+
+use super::objects::{ENV, INIT_CONTAINERS, MOUNTS, VOLUMES, items_in, label_problem, objects, text_in, texts};
+use crate::injection::RelativePath;
+use crate::json::fields::{Fields, SettingsError};
+use crate::managers::common;
+use crate::managers::manager::Miss;
+use crate::managers::placeholders::{self, Values, all_but, expand, expand_all};
+
+#[derive(Debug)]
+pub struct Template {
+    pub(super) annotations: Vec<(String, String)>,
+    pub(super) labels: Vec<(String, String)>,
+    pub(super) env: Vec<Value>,
+    pub(super) volumes: Vec<Value>,
+    pub(super) mounts: Vec<Value>,
+    pub(super) init_containers: Vec<Value>,
+    /// The file's path, as the operator gives it.
+    pub(super) path: Option<String>,
+    /// Whether requests for files are served.
+    pub(super) gives_files: bool,
+    /// Whether a text has something in it that is made of the group, and of the key: the other system finds the secret by
+    /// these. Where a file appears does not count.
+    pub(super) selects: [bool; 2],
+    /// Whether a request has to have a group, and a key.
+    pub(super) needs: [bool; 2],
+    /// What group, version and key may hold beyond letters, digits and a few more.
+    pub(super) allowed: String,
+}
+
+/// The placeholders by which a system finds a secret.
+const PARTS: [&str; 2] = ["group", "key"];
+
+/// Reads the name that messages and the status annotation call a template.
+///
+/// # Errors
+/// When it is empty, or holds a line break or another control character.
+pub fn name(fields: &mut Fields<'_>) -> Result<Option<String>, SettingsError> {
+    let name = fields.take::<String>("name")?;
+    if let Some(name) = &name
+        && (name.trim().is_empty() || name.contains(char::is_control))
+    {
+        return Err(fields.invalid("name", "has to be a word or some, without line breaks"));
+    }
+    Ok(name)
+}
+
+impl Template {
+    /// Reads the manager's settings and tries them with a sample request.
+    ///
+    /// # Errors
+    /// What an operator has to change.
+    pub fn from_fields(fields: &mut Fields<'_>) -> Result<Self, SettingsError> {
+        let path = fields.take::<String>("path")?;
+        let allowed = fields.take::<String>("allowedCharacters")?.unwrap_or_default();
+        // The kubelet replaces $(NAME) in variables and commands.
+        if let Some(character) = allowed
+            .chars()
+            .find(|character| *character == '$' || character.is_control())
+        {
+            return Err(fields.invalid("allowedCharacters", &format!("must not hold {character:?}")));
+        }
+        let mut sample = placeholders::sample();
+        sample.push(("mountPath", "/etc/flyte/secrets".to_owned()));
+        match path.as_deref().map(|path| expand(path, &sample)) {
+            Some(Err(problem)) => return Err(fields.invalid("path", &problem)),
+            Some(Ok(path)) if relative(&path).is_err() => {
+                return Err(fields.invalid("path", "has to be a path without '.', '..' and empty parts"));
+            }
+            _ => {}
+        }
+        sample.push(("path", "group/key".to_owned()));
+        let mut template = Self {
+            annotations: texts(fields, "annotations", &sample, |key, _| {
+                (!common::is_annotation(key)).then_some("key of an annotation (this policy's own and Flyte's are none)")
+            })?,
+            labels: texts(fields, "labels", &sample, label_problem)?,
+            env: objects(fields, ENV, &sample)?,
+            volumes: objects(fields, VOLUMES, &sample)?,
+            mounts: objects(fields, MOUNTS, &sample)?,
+            init_containers: objects(fields, INIT_CONTAINERS, &sample)?,
+            gives_files: path.is_some(),
+            selects: [false; 2],
+            needs: [false; 2],
+            path,
+            allowed,
+        };
+        template.find_placeholders();
+        template.check(fields, &sample)?;
+        Ok(template)
+    }
+
+    /// Checks what the settings say together.
+    fn check(&self, fields: &Fields<'_>, sample: &Values) -> Result<(), SettingsError> {
+        if let Some(name) = self.dangling(sample) {
+            return Err(fields.invalid(
+                "volumes",
+                &format!("has no {name:?}, which a container is to mount: add it, or correct the mount's name"),
+            ));
+        }
+        if self.env.is_empty() && !self.gives_files {
+            return Err(SettingsError {
+                place: fields.place().to_owned(),
+                problem: "gives neither variables nor files: add env, or say with path where the file appears"
+                    .to_owned(),
+            });
+        }
+        if self.gives_files && !self.may_write_files() {
+            return Err(fields.invalid(
+                "path",
+                "says where a file appears, but nothing here writes one: add annotations or labels that tell an agent, or \
+                 volumes or initContainers, or leave it out",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Finds out what the placeholders of the texts say about the requests that it serves.
+    fn find_placeholders(&mut self) {
+        let (by_id, by_path) = (self.uses("id"), self.uses("path"));
+        self.gives_files |= by_path && self.may_write_files();
+        let in_path = |name: &str| self.path.iter().any(|path| expand(path, &all_but(name)).is_err());
+        // Without the setting, a path is group and key.
+        let path_has = |name: &str| self.path.is_none() || in_path(name) || in_path("id");
+        let selects = PARTS.map(|name| by_id || self.uses(name) || (by_path && path_has(name)));
+        let needs = PARTS.map(|name| self.uses(name) || in_path(name));
+        (self.selects, self.needs) = (selects, needs);
+    }
+
+    /// Returns whether something of it may lead to a file. Variables do not.
+    fn may_write_files(&self) -> bool {
+        let maps = [&self.annotations, &self.labels];
+        let lists = [&self.volumes, &self.mounts, &self.init_containers];
+        maps.iter().any(|map| !map.is_empty()) || lists.iter().any(|list| !list.is_empty())
+    }
+
+    /// A volume that is mounted and not there. One that the Pod brings along has a name that nobody knows here.
+    fn dangling(&self, sample: &Values) -> Option<String> {
+        let name = |item: &Value| expand(text_in(item, "name"), sample).unwrap_or_default();
+        let volumes: Vec<String> = self.volumes.iter().map(name).collect();
+        let inner = self.init_containers.iter().flat_map(|item| items_in(item, MOUNTS.0));
+        let mut mounted = self.mounts.iter().chain(inner).map(name);
+        mounted.find(|name| !volumes.contains(name))
+    }
+
+    /// Whether the placeholder `name` is in any of its texts but `path`.
+    pub(super) fn uses(&self, name: &str) -> bool {
+        let others = all_but(name);
+        let lists = [&self.env, &self.volumes, &self.mounts, &self.init_containers];
+        let texts = self.annotations.iter().chain(&self.labels);
+        // All other placeholders are known, so that an error is about this one.
+        texts
+            .flat_map(|(key, value)| [key, value])
+            .any(|text| expand(text, &others).is_err())
+            || lists
+                .into_iter()
+                .flatten()
+                .any(|value| expand_all(value, &others).is_err())
+    }
+}
+
+/// Reads a path below `mountPath`.
+pub(super) fn relative(path: &str) -> Result<RelativePath, Miss> {
+    common::exact_path(&path.split('/').collect::<Vec<_>>())
+}

@@ -1,0 +1,182 @@
+//! One secret that a Pod asks for.
+
+#![forbid(unsafe_code)]
+
+use std::fmt;
+
+use super::excerpt::excerpt;
+use crate::order::sort_and_dedup;
+
+/// What the keys of Flyte's annotations start with; a decimal number follows.
+///
+/// [Flyte's own constant](https://github.com/flyteorg/flyte/blob/master/flyteplugins/go/tasks/pluginmachinery/utils/secrets/marshaler.go)
+/// is the same, but Flyte takes any key that starts so.
+pub const FLYTE_PREFIX: &str = "flyte.secrets/s";
+
+/// The key of the readable annotation, see [`json`](super::json).
+pub const JSON_ANNOTATION: &str = "secret-injector/requests";
+
+/// The most bytes that a group, a version, a key or a variable's name may have: names are shorter everywhere, and longer ones
+/// would go into each message, annotation and rule.
+pub const MAX_FIELD_LENGTH: usize = 1024;
+
+/// The most containers that one request may name.
+pub const MAX_CONTAINERS: usize = 1_000;
+
+/// One secret that a Pod asks for.
+///
+/// The fields are those of Flyte's
+/// [`core.Secret`](https://github.com/flyteorg/flyte/blob/master/flyteidl/protos/flyteidl/core/security.proto),
+/// and which containers get it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecretRequest {
+    /// Where the Pod asks for it; messages name it.
+    pub origin: Origin,
+    /// The secret's group: for a Kubernetes Secret its name. May be empty where a manager allows it.
+    pub group: String,
+    /// The version of the group; its meaning depends on the manager. Empty: none given.
+    pub group_version: String,
+    /// The key within the group. May be empty where a manager allows it.
+    pub key: String,
+    /// How the secret is to reach the container.
+    pub mount: MountRequirement,
+    /// A further variable that is to hold the value, or the file's path. Empty: none asked for.
+    pub env_var: String,
+    /// The containers, init containers included, that get the secret.
+    pub containers: Containers,
+}
+
+impl SecretRequest {
+    pub(super) fn identity(&self) -> (&str, &str, &str, MountRequirement, &str) {
+        (&self.group, &self.group_version, &self.key, self.mount, &self.env_var)
+    }
+}
+
+/// How a secret is to reach the container: Flyte's `Secret.MountType`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum MountRequirement {
+    /// `ANY`: the manager chooses.
+    #[default]
+    Any,
+    /// `ENV_VAR`: as an environment variable.
+    EnvVar,
+    /// `FILE`: as a file.
+    File,
+}
+
+impl MountRequirement {
+    /// The name in Flyte's protobuf enum.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Any => "ANY",
+            Self::EnvVar => "ENV_VAR",
+            Self::File => "FILE",
+        }
+    }
+
+    /// The value that Flyte's enum calls `name`, in this spelling only.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Any, Self::EnvVar, Self::File]
+            .into_iter()
+            .find(|mount| mount.name() == name)
+    }
+
+    /// The value with this number in Flyte's enum.
+    #[must_use]
+    pub const fn from_number(number: u32) -> Option<Self> {
+        match number {
+            0 => Some(Self::Any),
+            1 => Some(Self::EnvVar),
+            2 => Some(Self::File),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for MountRequirement {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
+    }
+}
+
+/// Which containers of the Pod get a secret.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Containers {
+    /// Every container and init container.
+    #[default]
+    All,
+    /// The containers and init containers of these names: sorted, each once, as [`Self::named`] makes it.
+    Named(Vec<String>),
+}
+
+impl Containers {
+    /// Whether the container called `name` gets the secret.
+    #[must_use]
+    pub fn includes(&self, name: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Named(names) => names.binary_search_by(|named| named.as_str().cmp(name)).is_ok(),
+        }
+    }
+
+    /// `names`, sorted and each once, so that equal sets compare as equal.
+    #[must_use]
+    pub fn named(mut names: Vec<String>) -> Self {
+        sort_and_dedup(&mut names);
+        Self::Named(names)
+    }
+
+    pub(super) fn absorb(&mut self, other: &mut Self) {
+        match (&mut *self, other) {
+            (Self::All, _) => {}
+            (_, Self::All) => *self = Self::All,
+            (Self::Named(names), Self::Named(more)) => names.append(more),
+        }
+    }
+
+    pub(super) fn normalised(self) -> Self {
+        match self {
+            Self::All => Self::All,
+            Self::Named(names) => Self::named(names),
+        }
+    }
+}
+
+/// Where a Pod asks for a secret.
+///
+/// ```text
+/// annotation flyte.secrets/s0
+/// annotation secret-injector/requests, item 2
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// In an annotation of Flyte's.
+    Flyte {
+        /// The annotation's key, such as `flyte.secrets/s0`.
+        key: String,
+    },
+    /// In the list of [`JSON_ANNOTATION`].
+    Json {
+        /// The place in the list, from 0. Messages count from 1: "item 1" is the first.
+        index: usize,
+    },
+}
+
+impl Origin {
+    /// The place among the annotations.
+    #[must_use]
+    pub fn place(&self) -> String {
+        match self {
+            Self::Flyte { key } => excerpt(key),
+            Self::Json { index } => format!("{JSON_ANNOTATION}, item {}", index.saturating_add(1)),
+        }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "annotation {}", self.place())
+    }
+}
