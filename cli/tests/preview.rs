@@ -457,6 +457,23 @@ fn a_session_that_is_wrong_is_told_without_its_values() {
     );
 }
 
+/// The policy doubles some dollar signs of a value, and leaves others.
+#[test]
+fn values_with_dollar_signs_are_masked() {
+    let secret = SHARED.replace("correct-horse", "'a$canary$$b$(c)'");
+    let files = Files::new("dollars", &[("settings.yaml", GLOBAL), ("cluster.yaml", &secret)]);
+    let (settings, cluster) = (files.path("settings.yaml"), files.path("cluster.yaml"));
+    let run = run(
+        &["preview", "-", "--settings", &settings, "--cluster", &cluster],
+        &pod("p"),
+    );
+    assert_eq!(run.status, 0, "{run:?}");
+    assert!(
+        run.out.contains("<the value of password in the Secret db>") && !run.out.contains("canary"),
+        "{run:?}"
+    );
+}
+
 /// A Pod as Flyte 2's webhook leaves it.
 const CHANGED: &str = include_str!("flyte-pod.yaml");
 
