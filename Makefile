@@ -30,6 +30,9 @@ ALLOCATOR := MALLOC_CONF=background_thread:true,tcache_max:4096,dirty_decay_ms:5
 # The first processor that this process may run on.
 ONE_CORE := taskset --cpu-list $$(sed -n 's/^Cpus_allowed_list:[[:space:]]*\([0-9]*\).*/\1/p' /proc/self/status)
 
+# How long a part of `make test` takes.
+TIMED := TIMEFORMAT='==> It took %0R s, and %0U s of the processor'; time
+
 EXAMPLE ?= flyte-task
 EXAMPLE_DIR := e2e-tests/examples/$(EXAMPLE)
 CLUSTER := $(addprefix $() --cluster ,$(wildcard $(EXAMPLE_DIR)/cluster.yaml))
@@ -74,6 +77,12 @@ tool: policy.wasm ## Build the operators' tool: target/debug/secret-injector
 	@cargo build -p secret-injector-cli
 	@echo "$(TOOL)"
 
+.PHONY: test-tool
+test-tool: policy.wasm ## Check and test the tool as it is released, with the policy in it and the client for clusters
+	@echo "==> Running clippy and the tests on the tool as it is released (the first time takes a few minutes)"
+	@cargo clippy -p secret-injector-cli --all-targets --features embedded,kube -- -D warnings
+	@cargo test -p secret-injector-cli --features embedded,kube
+
 .PHONY: install
 install: policy.wasm ## Install the tool with the policy in it, and able to ask a cluster (PREFIX=~/.local)
 	@echo "==> Building the tool with the policy and the client for clusters (the first time takes a few minutes)"
@@ -91,16 +100,16 @@ lint: ## Check format and lints
 	@echo "==> Checking the format"
 	@cargo fmt --all --check
 	@echo "==> Running clippy"
-	@cargo clippy --workspace --all-targets -- -D warnings
+	@$(TIMED) cargo clippy --workspace --all-targets -- -D warnings
 
 .PHONY: test
 test: lint policy.wasm ## Check format and lints, run the unit tests and the tests on the real module
 	@echo "==> Running the unit tests"
-	@cargo test -p secret-injector-policy
+	@$(TIMED) cargo test -p secret-injector-policy
 	@echo "==> Running the tests of the tool"
-	@cargo test -p secret-injector-cli
+	@$(TIMED) cargo test -p secret-injector-cli
 	@echo "==> Running the tests on policy.wasm, in the policy server's engine"
-	@cargo test -p e2e-tests
+	@$(TIMED) cargo test -p e2e-tests
 
 $(VENV)/validate: e2e-tests/schema/requirements.txt
 	@echo "==> Making a Python virtual environment"
@@ -208,7 +217,7 @@ push: annotated-policy.wasm ## Push the policy to a registry (OCI_ADDRESS=regist
 	@kwctl push annotated-policy.wasm $(OCI_ADDRESS)
 
 .PHONY: first-build
-first-build: ## Measure make run in a fresh clone with empty caches (TARGET_TO_MEASURE=run)
+first-build: ## Measure make run in a fresh clone with empty caches (TARGET_TO_MEASURE=test: the parts of make test)
 	@.ci/first-build $(or $(TARGET_TO_MEASURE),run)
 
 .PHONY: clean

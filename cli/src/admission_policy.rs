@@ -37,6 +37,7 @@ pub struct AdmissionPolicy {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Spec {
+    module: Option<String>,
     mode: Option<String>,
     mutating: Option<bool>,
     failure_policy: Option<String>,
@@ -206,6 +207,11 @@ impl AdmissionPolicy {
         self.namespace.is_none() && resources.is_some_and(|resources| resources.iter().any(is_secret))
     }
 
+    /// Returns true for a patch of kustomize, which has some of a policy's fields: what it lacks is in the base.
+    pub fn is_patch(&self) -> bool {
+        self.spec.module.is_none() && self.spec.mutating.is_none()
+    }
+
     /// Returns the fields of the policy that let Pods start without their secrets, with what to do.
     pub fn weaknesses(&self) -> Vec<(&'static str, &'static str)> {
         let mut found = Vec::new();
@@ -215,7 +221,7 @@ impl AdmissionPolicy {
                 "is monitor: every Pod starts without its secrets; set protect",
             ));
         }
-        if self.spec.mutating != Some(true) {
+        if self.spec.mutating != Some(true) && !self.is_patch() {
             found.push(("spec.mutating", "is not true: the policy may not change a Pod"));
         }
         if self.spec.failure_policy.as_deref() == Some("Ignore") {
@@ -224,10 +230,13 @@ impl AdmissionPolicy {
                 "is Ignore: while no policy server answers, Pods start without their secrets; set Fail",
             ));
         }
-        if self.spec.match_conditions.as_ref().is_none_or(Vec::is_empty) && self.spec.object_selector.is_none() {
+        let asks = self.spec.match_conditions.as_ref().is_some_and(|all| !all.is_empty())
+            || self.spec.object_selector.is_some();
+        if !asks && !self.is_patch() {
             found.push((
                 "spec.matchConditions",
-                "is absent: every Pod of the cluster waits for the policy server, and none starts while it is away; ask for the                  annotations as deploy/base/policy.yaml does",
+                "is absent: every Pod of the cluster waits for the policy server, and none starts while it is away; ask for the \
+                 annotations as deploy/base/policy.yaml does",
             ));
         }
         found

@@ -155,7 +155,7 @@ fn on_policy(policy: &AdmissionPolicy, managers: &[Value], open: bool, advice: &
     let asks = managers
         .iter()
         .any(|manager| matches!(manager["type"].as_str(), Some("global" | "flyte")) || manager["verify"] == true);
-    if asks && !policy.reads_secrets() {
+    if asks && !policy.reads_secrets() && !policy.is_patch() {
         advice.add(
             "spec.contextAwareResources",
             "has no Secret of v1, which these managers read: every Pod that asks them is rejected with the code 503",

@@ -28,6 +28,7 @@ use crate::{
     failure::Failure,
     field_mask::FieldMask,
     rbac::{AccessReviewStatus, Rbac},
+    secret::check_secret,
     source::Source,
     yaml::{self, YamlError},
 };
@@ -63,22 +64,28 @@ pub enum ClusterError {
     #[error("the cluster file is {0}")]
     Yaml(#[from] YamlError),
     /// A document lacks a field that every object has.
-    #[error("document {number} of the cluster file has no {field}")]
+    #[error("{object} has no {field}")]
     Field {
-        /// The document, counted from 1.
-        number: usize,
+        /// The object, as far as it is told.
+        object: String,
         /// Which field.
         field: &'static str,
     },
     /// A document is not what its kind says.
-    #[error("the {kind} in document {number} of the cluster file: {source}")]
+    #[error("the {object}: {source}")]
     Object {
-        /// The document, counted from 1.
-        number: usize,
-        /// Its kind.
-        kind: String,
+        /// Which one.
+        object: String,
         /// Why not.
         source: serde_json::Error,
+    },
+    /// The API server would not take a Secret. The text has no value of it.
+    #[error("the {object}: {message}")]
+    Secret {
+        /// Which one.
+        object: String,
+        /// Why not.
+        message: String,
     },
 }
 
@@ -117,9 +124,19 @@ impl Cluster {
     pub fn from_files(paths: &[PathBuf]) -> Result<Self, Failure> {
         let mut cluster = Self::default();
         for source in Source::read_all(paths)? {
-            cluster
-                .add_text(&source.text)
-                .map_err(|error| Failure::at(&source.name, error))?;
+            for document in source.documents()? {
+                let place = source.place(&document);
+                let object = yaml::to_json(&document.value).map_err(|error| Failure::at(place, error))?;
+                for object in items(object) {
+                    check_secret(&object)
+                        .map_err(|message| ClusterError::Secret {
+                            object: describe(&object),
+                            message,
+                        })
+                        .and_then(|()| cluster.add(object))
+                        .map_err(|error| Failure::at(place, error))?;
+                }
+            }
         }
         Ok(cluster)
     }
@@ -127,24 +144,12 @@ impl Cluster {
     /// The cluster of a text.
     pub fn from_yaml(text: &str) -> Result<Self, ClusterError> {
         let mut cluster = Self::default();
-        cluster.add_text(text)?;
-        Ok(cluster)
-    }
-
-    fn add_text(&mut self, text: &str) -> Result<(), ClusterError> {
-        for document in yaml::located(text)? {
-            let number = document.number;
-            let object = yaml::to_json(&document.value)?;
-            match object.get("kind").and_then(Value::as_str) {
-                Some(kind) if kind.ends_with("List") && object["items"].is_array() => {
-                    for item in object["items"].as_array().into_iter().flatten() {
-                        self.add(number, item.clone())?;
-                    }
-                }
-                _ => self.add(number, object)?,
-            }
+        for document in yaml::documents(text)? {
+            items(yaml::to_json(&document)?)
+                .into_iter()
+                .try_for_each(|object| cluster.add(object))?;
         }
-        Ok(())
+        Ok(cluster)
     }
 
     /// Returns all objects of a kind.
@@ -153,15 +158,18 @@ impl Cluster {
         self.objects.iter().filter(wanted)
     }
 
-    fn add(&mut self, number: usize, mut object: Value) -> Result<(), ClusterError> {
+    fn add(&mut self, mut object: Value) -> Result<(), ClusterError> {
         let field = |field: &'static str, pointer: &str| {
             let value = object.pointer(pointer).and_then(Value::as_str);
-            value.map(str::to_owned).ok_or(ClusterError::Field { number, field })
+            value.map(str::to_owned).ok_or_else(|| ClusterError::Field {
+                object: describe(&object),
+                field,
+            })
         };
         let api_version = field("apiVersion", "/apiVersion")?;
         let kind = field("kind", "/kind")?;
         if api_version == OUTAGE_API_VERSION {
-            self.outages.push(typed(number, &kind, &object)?);
+            self.outages.push(typed(&object)?);
             return Ok(());
         }
         field("metadata.name", "/metadata/name")?;
@@ -170,15 +178,15 @@ impl Cluster {
         }
         match (api_version.as_str(), kind.as_str()) {
             ("v1", "Secret") => encode_string_data(&mut object),
-            ("rbac.authorization.k8s.io/v1", "Role") => self.rbac.roles.push(typed(number, &kind, &object)?),
+            ("rbac.authorization.k8s.io/v1", "Role") => self.rbac.roles.push(typed(&object)?),
             ("rbac.authorization.k8s.io/v1", "ClusterRole") => {
-                self.rbac.cluster_roles.push(typed(number, &kind, &object)?);
+                self.rbac.cluster_roles.push(typed(&object)?);
             }
             ("rbac.authorization.k8s.io/v1", "RoleBinding") => {
-                self.rbac.role_bindings.push(typed(number, &kind, &object)?);
+                self.rbac.role_bindings.push(typed(&object)?);
             }
             ("rbac.authorization.k8s.io/v1", "ClusterRoleBinding") => {
-                self.rbac.cluster_role_bindings.push(typed(number, &kind, &object)?);
+                self.rbac.cluster_role_bindings.push(typed(&object)?);
             }
             _ => {}
         }
@@ -268,10 +276,28 @@ pub(crate) fn prune(object: &mut Value, mask: &FieldMask) {
     }
 }
 
-fn typed<T: DeserializeOwned>(number: usize, kind: &str, object: &Value) -> Result<T, ClusterError> {
+/// The objects of a list, or the one object.
+fn items(object: Value) -> Vec<Value> {
+    let is_list = object["kind"].as_str().is_some_and(|kind| kind.ends_with("List"));
+    match &object["items"] {
+        Value::Array(items) if is_list => items.clone(),
+        _ => vec![object],
+    }
+}
+
+/// What an object is, for a person.
+fn describe(object: &Value) -> String {
+    let field = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
+    let kind = field("/kind").unwrap_or("object");
+    match field("/metadata/name") {
+        Some(name) => format!("{kind} {name}"),
+        None => kind.to_owned(),
+    }
+}
+
+fn typed<T: DeserializeOwned>(object: &Value) -> Result<T, ClusterError> {
     T::deserialize(object).map_err(|source| ClusterError::Object {
-        number,
-        kind: kind.to_owned(),
+        object: describe(object),
         source,
     })
 }

@@ -190,6 +190,9 @@ pub fn convert(config: &Value, version: FlyteVersion) -> Result<Conversion, Flyt
     let webhook = fields.over_defaults(version.defaults(), &given, "webhook");
     let secrets_defaults = serde_json::from_str(SECRETS_DEFAULTS).unwrap_or_default();
     let secrets = fields.over_defaults(secrets_defaults, &secrets, "secrets");
+    if let Some(wrong) = fields.wrong.take() {
+        return Err(wrong);
+    }
 
     let managers = manager_types(&webhook, version)?;
     let mut settings = Map::new();

@@ -8,7 +8,7 @@ use crate::{
     failure::Failure,
     rbac::{service_account_groups, service_account_user},
     review::{Form, Review},
-    source::Source,
+    source::{self, Source},
     workload::{self, Created},
     yaml::{self, Yaml},
 };
@@ -66,16 +66,16 @@ impl Input {
     }
 
     fn nothing(&self, paths: &[PathBuf]) -> String {
-        let names: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
-        let found = match self.passed_over.as_slice() {
-            [] => "nothing".to_owned(),
-            found => found.join(", "),
-        };
-        format!(
-            "{}: found no Pod and nothing with a Pod template, but {found}; for a custom resource, name the place of its Pod template with \
-             --template-path",
-            names.join(", ")
-        )
+        let names: Vec<String> = paths.iter().map(|path| source::name(path)).collect();
+        let names = names.join(", ");
+        match self.passed_over.as_slice() {
+            [] => format!("{names}: found no Pod: nothing is in it"),
+            found => format!(
+                "{names}: found no Pod and nothing with a Pod template, but {}; for a custom resource, name the place of its Pod \
+                 template with --template-path",
+                found.join(", ")
+            ),
+        }
     }
 
     fn add(&mut self, document: Yaml, reading: &Reading<'_>) -> Result<(), Failure> {
@@ -130,6 +130,7 @@ fn subject(document: Yaml, form: Form, reading: &Reading<'_>) -> Result<Subject,
     let is_request = form != Form::Pod;
     if !is_request {
         default_namespace(&mut review, reading);
+        check_form(&described, &review)?;
     }
     let name = match is_request {
         true => format!(
@@ -151,6 +152,7 @@ fn subject(document: Yaml, form: Form, reading: &Reading<'_>) -> Result<Subject,
 fn of_controller(name: String, created: Created, reading: &Reading<'_>) -> Result<Subject, Failure> {
     let mut review = Review::from_document(created.pod)?;
     default_namespace(&mut review, reading);
+    check_form(&name, &review)?;
     if let Some(controller) = created.controller {
         let mut groups = service_account_groups("kube-system");
         groups.sort();
@@ -164,6 +166,28 @@ fn of_controller(name: String, created: Created, reading: &Reading<'_>) -> Resul
         review,
         is_request: false,
     })
+}
+
+/// The API server refuses a Pod of another form before it asks a policy, which would find nothing in it.
+fn check_form(name: &str, review: &Review) -> Result<(), Failure> {
+    let pod = review.request.object.as_ref().unwrap_or(&Value::Null);
+    let wrong = |field: &str, wanted: &str| Err(Failure::new(format!("the {name}: {field} is no {wanted}")));
+    for pointer in ["/metadata", "/metadata/labels", "/metadata/annotations", "/spec"] {
+        if pod
+            .pointer(pointer)
+            .is_some_and(|value| !value.is_null() && !value.is_object())
+        {
+            return wrong(&pointer[1..].replace('/', "."), "mapping");
+        }
+    }
+    for list in ["containers", "initContainers", "volumes"] {
+        let value = &pod["spec"][list];
+        let is_list = value.as_array().is_some_and(|items| items.iter().all(Value::is_object));
+        if !value.is_null() && !is_list {
+            return wrong(&format!("spec.{list}"), "list of mappings");
+        }
+    }
+    Ok(())
 }
 
 /// The API server writes the namespace of the request into an object that has none.

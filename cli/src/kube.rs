@@ -61,7 +61,7 @@ impl Options {
             config.read_timeout = Some(DEADLINE);
             Client::try_from(config).map_err(Failure::from)
         });
-        let client = client.map_err(|failure| Failure::at("--kubeconfig", failure))?;
+        let client = client.map_err(|failure| Failure::at("cannot use the kubeconfig", failure))?;
         Ok(KubeCluster { runtime, client })
     }
 }
@@ -97,13 +97,26 @@ impl KubeCluster {
                     Some(namespace)
                 )
             }
-            Error::Api(status) => format!("ApiError: {}", status.message),
-            error => unanswered(&format!("the cluster does not answer: {error}")),
+            error => refused(error, "get this Secret"),
         })?;
         secret["apiVersion"] = json!("v1");
         secret["kind"] = json!("Secret");
         Ok(secret)
     }
+}
+
+/// The policy is not told what its user may not do: the policy server may do something else.
+fn refused(error: Error, right: &str) -> String {
+    unanswered(&match error {
+        Error::Api(status) if matches!(status.code, 401 | 403) => {
+            format!(
+                "the cluster refuses that to the account of the kubeconfig, which needs the right to {right}: {}",
+                status.message
+            )
+        }
+        Error::Api(status) => format!("the cluster answers with the code {}: {}", status.code, status.message),
+        error => format!("the cluster does not answer: {error}"),
+    })
 }
 
 impl Answer for KubeCluster {
@@ -134,10 +147,9 @@ impl Answer for KubeCluster {
                     "spec": {"user": request.user, "groups": request.groups, "resourceAttributes": action},
                 });
                 let path = "/apis/authorization.k8s.io/v1/subjectaccessreviews";
-                let review = self.ask("POST", path, &review).map_err(|error| match error {
-                    Error::Api(status) => format!("ApiError: {}", status.message),
-                    error => unanswered(&format!("the cluster does not answer: {error}")),
-                })?;
+                let review = self
+                    .ask("POST", path, &review)
+                    .map_err(|error| refused(error, "create SubjectAccessReviews"))?;
                 Ok(review["status"].to_string())
             }
         }

@@ -12,9 +12,13 @@ pub mod evaluation;
 pub mod failure;
 pub mod field_mask;
 pub mod flyte_config;
+pub mod flyte_pod;
 mod grants;
 pub mod input;
 #[cfg(feature = "kube")]
+pub mod kube;
+#[cfg(not(feature = "kube"))]
+#[path = "no_kube.rs"]
 pub mod kube;
 pub mod mask;
 pub mod module;
@@ -24,6 +28,7 @@ pub mod render;
 pub mod requests;
 mod response;
 pub mod review;
+mod secret;
 pub mod selector;
 pub mod session;
 pub mod settings;

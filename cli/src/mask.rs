@@ -42,6 +42,9 @@ impl Mask {
                     bytes.push((decoded.clone(), shown.clone()));
                 }
                 if let Ok(text) = String::from_utf8(decoded) {
+                    // Kubernetes expands $(NAME) in values, so the policy doubles some dollar signs, and others may double all.
+                    values.insert(unexpanded(&text), shown.clone());
+                    values.insert(text.replace('$', "$$"), shown.clone());
                     values.insert(text, shown.clone());
                 }
                 values.insert(encoded.to_owned(), shown);
@@ -53,6 +56,12 @@ impl Mask {
         Self { values, bytes }
     }
 
+    /// Adds values that are not of Secrets which the policy read, with what stands in their place.
+    pub fn add(&mut self, values: impl IntoIterator<Item = (String, String)>) {
+        self.values.extend(values);
+        self.values.sort_by_key(|(value, _)| std::cmp::Reverse(value.len()));
+    }
+
     /// Replaces the values in all texts of an object.
     pub fn apply(&self, value: &mut Value) {
         match value {
@@ -60,6 +69,13 @@ impl Mask {
             Value::Array(items) => items.iter_mut().for_each(|item| self.apply(item)),
             Value::Object(fields) => fields.values_mut().for_each(|field| self.apply(field)),
             _ => {}
+        }
+    }
+
+    /// Replaces the values in all texts of an object, if it is there.
+    pub fn apply_to_option(&self, value: &mut Option<Value>) {
+        if let Some(value) = value {
+            self.apply(value);
         }
     }
 
@@ -86,11 +102,8 @@ impl Mask {
         }
         let mut masked = text.to_owned();
         for (value, shown) in self.parts() {
-            // Kubernetes expands $(NAME) in values, so a policy doubles dollar signs.
-            for form in [value.clone(), value.replace('$', "$$")] {
-                if masked.contains(&form) {
-                    masked = masked.replace(&form, shown);
-                }
+            if masked.contains(value) {
+                masked = masked.replace(value, shown);
             }
         }
         (masked != text).then_some(masked)
@@ -99,6 +112,20 @@ impl Mask {
     fn parts(&self) -> impl Iterator<Item = &(String, String)> {
         self.values.iter().filter(|(value, _)| value.len() >= SHORTEST_PART)
     }
+}
+
+/// The text as the policy writes it where the kubelet expands `$(NAME)` and turns `$$` into `$`: it doubles the dollar signs that
+/// would begin either.
+fn unexpanded(text: &str) -> String {
+    let mut escaped = String::new();
+    let mut characters = text.chars().peekable();
+    while let Some(character) = characters.next() {
+        escaped.push(character);
+        if character == '$' && matches!(characters.peek(), Some('$' | '(')) {
+            escaped.push('$');
+        }
+    }
+    escaped
 }
 
 fn is_part(part: &[u8], whole: &[u8]) -> bool {
@@ -113,7 +140,8 @@ mod tests {
 
     #[test]
     fn values_are_masked_in_every_form() {
-        let answer = json!({"data": {"k": STANDARD.encode("pa$sword"), "short": STANDARD.encode("x"), "empty": ""}});
+        let answer = json!({"data": {"k": STANDARD.encode("pa$sword"), "dollars": STANDARD.encode("a$b$$c$(d)"),
+            "few": STANDARD.encode("$$"), "short": STANDARD.encode("x"), "empty": ""}});
         let calls = [HostCall {
             namespace: "kubernetes".to_owned(),
             operation: "get_resource".to_owned(),
@@ -137,9 +165,12 @@ mod tests {
             "box",
             "",
             STANDARD.encode("sword"),
+            "a$b$$$c$$(d)",
+            "$$$",
         ]);
         Mask::of(&calls).apply(&mut object);
         let shown = "<the value of k in the Secret db>";
+        let dollars = "<the value of dollars in the Secret db>";
         let expected = json!([
             shown,
             shown,
@@ -150,6 +181,8 @@ mod tests {
             "box",
             "",
             shown,
+            dollars,
+            "<the value of few in the Secret db>",
         ]);
         assert_eq!(object, expected);
     }

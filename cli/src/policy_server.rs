@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// Where Kubewarden runs its policy servers.
-const NAMESPACE: &str = "kubewarden";
+pub const NAMESPACE: &str = "kubewarden";
 
 /// A cluster, asked by a policy server.
 #[derive(Debug)]

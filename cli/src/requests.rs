@@ -6,7 +6,7 @@ use secret_injector_policy::requests::{self as policy, base32, flyte};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::yaml::{self, YamlError};
+use crate::yaml::{self, Yaml, YamlError};
 
 /// What Flyte's annotations start with; a number follows.
 pub const ANNOTATION_PREFIX: &str = "flyte.secrets/s";
@@ -116,15 +116,22 @@ pub fn decode(name: &str, value: &str) -> Result<Request, RequestError> {
 
 /// The requests in a text: a list of them in YAML or JSON, or a single one.
 pub fn from_text(text: &str) -> Result<Vec<Request>, RequestError> {
-    // JSON lists are YAML, as far as requests go.
     let mut requests = Vec::new();
     for document in yaml::documents(text)? {
-        match yaml::to_json(&document)? {
-            list @ Value::Array(_) => requests.extend(Vec::<Request>::deserialize(list)?),
-            request => requests.push(Request::deserialize(request)?),
-        }
+        requests.extend(from_document(&document)?);
     }
     Ok(requests)
+}
+
+/// The requests in a document: a list of them, or a single one.
+///
+/// # Errors
+/// A document that is neither.
+pub fn from_document(document: &Yaml) -> Result<Vec<Request>, RequestError> {
+    Ok(match yaml::to_json(document)? {
+        list @ Value::Array(_) => Vec::deserialize(list)?,
+        request => vec![Request::deserialize(request)?],
+    })
 }
 
 /// The labels and annotations that ask for `requests`, as the part of a Pod's manifest that holds them.

@@ -16,15 +16,15 @@ use crate::capabilities::{Answer, HostRequest, lock};
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
     /// It cannot be read or written.
-    #[error("the session file {}: {source}", path.display())]
+    #[error("cannot use the session file {}: {source}", path.display())]
     File {
         /// Which one.
         path: PathBuf,
         /// Why not.
         source: io::Error,
     },
-    /// It is not a session.
-    #[error("not a session of host capabilities: {0}")]
+    /// It is not a session. Only the place is told: the text that is there may be the value of a Secret.
+    #[error("not a session of host capabilities{}", place(.0))]
     Form(#[from] serde_norway::Error),
     /// One of its requests is not one that this host knows.
     #[error("request {number} of the session: {source}")]
@@ -34,6 +34,13 @@ pub enum SessionError {
         /// Why not.
         source: serde_norway::Error,
     },
+}
+
+fn place(error: &serde_norway::Error) -> String {
+    let place = error.location();
+    place.map_or_else(String::new, |place| {
+        format!(", at line {} column {}", place.line(), place.column())
+    })
 }
 
 /// One request and its response. The request is YAML text within the YAML.

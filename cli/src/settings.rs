@@ -38,8 +38,15 @@ pub enum SettingsError {
     #[error("the settings are {0}")]
     Yaml(#[from] YamlError),
     /// It has several documents, of which no single one is a policy.
-    #[error("expected one document with settings, or one policy, found {0}")]
-    Count(usize),
+    #[error(
+        "expected one document with settings, or one policy among the documents, found {documents} documents with {policies} policies"
+    )]
+    Count {
+        /// How many documents it has.
+        documents: usize,
+        /// How many of them are policies.
+        policies: usize,
+    },
 }
 
 /// The settings in a file: see [`from_text`].
@@ -59,14 +66,18 @@ pub fn from_text(text: &str) -> Result<Value, SettingsError> {
         .iter()
         .map(yaml::to_json)
         .collect::<Result<Vec<_>, _>>()?;
-    if documents.len() > 1 {
+    let count = documents.len();
+    if count > 1 {
         documents.retain(is_policy);
     }
     match documents.as_slice() {
-        [] => Ok(json!({})),
+        [] if count == 0 => Ok(json!({})),
         [policy] if is_policy(policy) => Ok(of_policy(policy)),
         [settings] => Ok(settings.clone()),
-        several => Err(SettingsError::Count(several.len())),
+        policies => Err(SettingsError::Count {
+            documents: count,
+            policies: policies.len(),
+        }),
     }
 }
 
@@ -104,5 +115,7 @@ mod tests {
         ] {
             assert_eq!(from_text(text).unwrap(), expected, "{text}");
         }
+        let error = from_text("a: 1\n---\nmanagers: []\n").unwrap_err().to_string();
+        assert!(error.ends_with("found 2 documents with 0 policies"), "{error}");
     }
 }

@@ -38,6 +38,11 @@ impl SettingsSource {
     pub fn of_policy(path: &Path) -> Result<Self, Failure> {
         let source = Source::read(path)?;
         let policy = AdmissionPolicy::read(&source)?;
+        if policy.is_patch() {
+            let message = "this policy has no spec.module, as a patch of kustomize has none: give the whole policy, which `kubectl kustomize \
+                           DIRECTORY` prints, or its settings alone with --settings";
+            return Err(Failure::at(&source.name, message));
+        }
         Ok(Self {
             settings: policy.settings.clone(),
             place: policy.place,

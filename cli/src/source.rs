@@ -3,12 +3,25 @@
 use std::{
     fmt, fs, io,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 use crate::{
     failure::Failure,
     yaml::{self, Document},
 };
+
+const STANDARD_INPUT: &str = "-";
+/// True once somebody has read it: there is nothing left then.
+static STANDARD_INPUT_IS_READ: AtomicBool = AtomicBool::new(false);
+
+/// Returns what a file is called in messages.
+pub fn name(path: &Path) -> String {
+    match path == Path::new(STANDARD_INPUT) {
+        true => "standard input".to_owned(),
+        false => path.display().to_string(),
+    }
+}
 
 /// The text of a file, or of standard input.
 #[derive(Debug, Clone)]
@@ -20,27 +33,38 @@ pub struct Source {
 }
 
 impl Source {
-    /// Reads a file; `-` is standard input.
+    /// Reads a file; `-` is standard input, which can be read once.
     ///
     /// # Errors
     /// A file that cannot be read, or is not UTF-8.
     pub fn read(path: &Path) -> Result<Self, Failure> {
-        let (name, text) = match path == Path::new("-") {
-            true => ("standard input".to_owned(), io::read_to_string(io::stdin().lock())),
-            false => (path.display().to_string(), fs::read_to_string(path)),
+        let name = name(path);
+        let text = if path != Path::new(STANDARD_INPUT) {
+            fs::read_to_string(path)
+        } else if STANDARD_INPUT_IS_READ.swap(true, Ordering::Relaxed) {
+            return Err(Failure::new(
+                "standard input (-) can be read only once: put one of its readers' inputs into a file",
+            ));
+        } else {
+            io::read_to_string(io::stdin().lock())
         };
-        let text = text.map_err(|error| Failure::new(format!("cannot read {name}: {error}")))?;
+        let text = text.map_err(|error| match error.kind() {
+            io::ErrorKind::InvalidData => Failure::new(format!("cannot read {name}: it is not UTF-8")),
+            _ => Failure::new(format!("cannot read {name}: {error}")),
+        })?;
+        // Editors of Windows put a byte order mark in front.
+        let text = match text.strip_prefix('\u{feff}') {
+            Some(rest) => rest.to_owned(),
+            None => text,
+        };
         Ok(Self { name, text })
     }
 
-    /// Reads files one after another. Standard input can be read once.
+    /// Reads files one after another.
     ///
     /// # Errors
     /// As [`Source::read`].
     pub fn read_all(paths: &[PathBuf]) -> Result<Vec<Self>, Failure> {
-        if paths.iter().filter(|path| path.as_path() == Path::new("-")).count() > 1 {
-            return Err(Failure::new("standard input (-) can be read only once"));
-        }
         paths.iter().map(|path| Self::read(path)).collect()
     }
 
@@ -61,13 +85,18 @@ impl Source {
         }
     }
 
+    /// Returns the line of the field that `message` begins with, such as `webhook.secretManagerType`, wherever it is in the text.
+    pub fn line_of_field(&self, message: &str) -> Option<usize> {
+        find_field(&self.text, 1, self.text.lines().count(), message)
+    }
+
     /// Returns the place of the field that `message` begins with, such as `managers[1] (vault).role`, in the document that begins
     /// at `line`: the line of the deepest part of the path that is found.
     pub fn place_of_field(&self, number: usize, line: usize, message: &str) -> Place<'_> {
         Place {
             source: self,
             number,
-            line: find_field(&self.text, line, message).unwrap_or(line),
+            line: find_field(&self.text, line, end_of_document(&self.text, line), message).unwrap_or(line),
         }
     }
 }
@@ -87,14 +116,8 @@ impl fmt::Display for Place<'_> {
 }
 
 /// Follows the path at the front of a message through lines in block style.
-fn find_field(text: &str, first: usize, message: &str) -> Option<usize> {
+fn find_field(text: &str, first: usize, end: usize, message: &str) -> Option<usize> {
     let lines: Vec<&str> = text.lines().collect();
-    let end = lines
-        .iter()
-        .enumerate()
-        .skip(first)
-        .find(|(_, line)| line.starts_with("---"));
-    let end = end.map_or(lines.len(), |(index, _)| index);
     let lines = lines.get(first.saturating_sub(1)..end)?;
     let (mut position, mut found) = (0, None);
     for step in path(message) {
@@ -107,6 +130,13 @@ fn find_field(text: &str, first: usize, message: &str) -> Option<usize> {
         found = Some(first + position);
     }
     found
+}
+
+/// The number of the last line of the document that begins at `first`.
+fn end_of_document(text: &str, first: usize) -> usize {
+    let mut lines = text.lines().enumerate();
+    let end = lines.find(|(index, line)| *index >= first && line.starts_with("---"));
+    end.map_or_else(|| text.lines().count(), |(index, _)| index)
 }
 
 enum Step {
@@ -174,7 +204,11 @@ mod tests {
             ("envPrefix cannot begin a variable's name", 2),
             ("settings is not an object", 1),
         ] {
-            assert_eq!(find_field(text, 1, message).unwrap_or(1), line, "{message}");
+            assert_eq!(
+                find_field(text, 1, text.lines().count(), message).unwrap_or(1),
+                line,
+                "{message}"
+            );
         }
     }
 }

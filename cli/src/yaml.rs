@@ -46,12 +46,14 @@ pub fn located(text: &str) -> Result<Vec<Document>, YamlError> {
         true => Some(json_documents(text)),
         false => None,
     };
-    let values = match json {
-        Some(Ok(values)) => values,
-        Some(Err(error)) => yaml_documents(text).map_err(|not_yaml| likelier(text, error, not_yaml))?,
-        None => yaml_documents(text)?,
+    let (values, lines) = match json {
+        Some(Ok(documents)) => documents.into_iter().unzip(),
+        Some(Err(error)) => {
+            let values = yaml_documents(text).map_err(|not_yaml| likelier(text, error, not_yaml))?;
+            (values, first_lines(text))
+        }
+        None => (yaml_documents(text)?, first_lines(text)),
     };
-    let lines = first_lines(text);
     let located = values.into_iter().enumerate().map(|(index, value)| Document {
         value,
         number: index + 1,
@@ -60,8 +62,19 @@ pub fn located(text: &str) -> Result<Vec<Document>, YamlError> {
     Ok(located.filter(|document| !document.value.is_null()).collect())
 }
 
-fn json_documents(text: &str) -> Result<Vec<Yaml>, serde_json::Error> {
-    serde_json::Deserializer::from_str(text).into_iter().collect()
+/// The documents with their lines.
+fn json_documents(text: &str) -> Result<Vec<(Yaml, usize)>, serde_json::Error> {
+    let mut documents = Vec::new();
+    let mut stream = serde_json::Deserializer::from_str(text).into_iter();
+    loop {
+        let (before, rest) = text.split_at_checked(stream.byte_offset()).unwrap_or((text, ""));
+        let space = rest.len() - rest.trim_start().len();
+        let line = 1 + before.matches('\n').count() + rest.get(..space).unwrap_or_default().matches('\n').count();
+        match stream.next() {
+            Some(document) => documents.push((document?, line)),
+            None => return Ok(documents),
+        }
+    }
 }
 
 fn yaml_documents(text: &str) -> Result<Vec<Yaml>, YamlError> {
@@ -209,7 +222,8 @@ mod tests {
             ("a: 1\n---\nb: 2\n", vec![(1, 1), (2, 3)]),
             ("# about\n---\na: 1\n---\n---\nb: 2\n", vec![(1, 3), (3, 6)]),
             ("{a: 1, b: [c]}\n---\n{d: 2}\n", vec![(1, 1), (2, 3)]),
-            ("{\"a\": 1}\n{\"b\": 2}", vec![(1, 1), (2, 1)]),
+            ("{\"a\": 1}\n{\"b\": 2}", vec![(1, 1), (2, 2)]),
+            ("\n{\"a\":\n 1}\n\n{\"b\": 2}\n", vec![(1, 2), (2, 5)]),
             ("", vec![]),
         ] {
             let found: Vec<_> = located(text)

@@ -249,6 +249,27 @@ fn input_that_is_wrong_is_told_with_its_place() {
             ("text.yaml", "no object\n"),
             ("pod.yaml", &pod("p")),
             ("review.yaml", REVIEW),
+            ("empty.yaml", "# nothing\n"),
+            ("pod-spec.yaml", "---\nkind: Pod\nmetadata: {name: p}\nspec: [a]\n"),
+            (
+                "template.yaml",
+                "kind: Job\nmetadata: {name: j}\nspec: {template: {spec: {containers: [a]}}}\n",
+            ),
+            ("several.yaml", "a: 1\n---\nmanagers: []\n"),
+            (
+                "patch.yaml",
+                "apiVersion: policies.kubewarden.io/v1\nkind: ClusterAdmissionPolicy\nmetadata: {name: p}\nspec: {settings: {}}\n",
+            ),
+            ("requests.yaml", "- {group: a}\n---\n- {groop: a}\n"),
+            (
+                "webhook.yaml",
+                "propeller: {}\nwebhook:\n  awsSecretManager: {}\n  secretManagerType: Nope\n",
+            ),
+            ("section.yaml", "propeller: {}\nwebhook:\n  awsSecretManager: 1\n"),
+            (
+                "config-map.yaml",
+                "kind: ConfigMap\nmetadata: {name: c}\ndata: {a.yaml: 'webhook: {}', b.yaml: 'webhook: ['}\n",
+            ),
         ],
     );
     let pod = files.path("pod.yaml");
@@ -285,13 +306,73 @@ fn input_that_is_wrong_is_told_with_its_place() {
         (vec!["preview", &pod, "--wasm", &pod], "not a WebAssembly module"),
         (vec!["preview", &pod, "--record", "x"], "--show-values"),
         (vec!["preview", "-", "-"], "can be read only once"),
+        (vec!["check", "-", "--wasm", "-"], "--wasm: "),
+        (
+            vec!["preview", "-"],
+            "error: standard input: found no Pod: nothing is in it\n",
+        ),
+        (
+            vec!["preview", &files.path("pod-spec.yaml")],
+            "pod-spec.yaml, document 1, line 2: the Pod default/p: spec is no mapping",
+        ),
+        (
+            vec!["preview", &files.path("template.yaml")],
+            "template.yaml, document 1, line 1: the Job default/j: spec.containers is no list of mappings",
+        ),
+        (
+            vec!["preview", &files.path("empty.yaml")],
+            "empty.yaml: found no Pod: nothing is in it",
+        ),
+        (
+            vec!["preview", &pod, "--cluster", &files.path("text.yaml")],
+            "text.yaml, document 1, line 1: object has no apiVersion",
+        ),
+        (
+            vec!["preview", &pod, "--replay", &files.path("text.yaml")],
+            "--replay: not a session of host capabilities",
+        ),
+        (
+            vec!["preview", &pod, "--policy", &files.path("patch.yaml")],
+            "patch.yaml: this policy has no spec.module, as a patch of kustomize has none",
+        ),
+        (
+            vec!["check", &files.path("several.yaml")],
+            "several.yaml: expected one document with settings, or one policy among the documents, found 2 documents with 0",
+        ),
+        (
+            vec!["encode", &files.path("requests.yaml")],
+            "requests.yaml, document 2, line 3: the requests: unknown field `groop`",
+        ),
+        (
+            vec!["decode", &pod],
+            "Pod team-a/p: found no annotation of Flyte (flyte.secrets/s0 and so on)",
+        ),
+        (
+            vec!["from-flyte", &files.path("webhook.yaml")],
+            "webhook.yaml, line 4: webhook.secretManagerType is \"Nope\", but Flyte takes",
+        ),
+        (
+            vec!["from-flyte", &files.path("section.yaml")],
+            "section.yaml, line 3: webhook.awsSecretManager is 1, but Flyte takes a mapping",
+        ),
+        (
+            vec!["from-flyte", &files.path("config-map.yaml")],
+            "config-map.yaml, document 1, line 1: its file b.yaml is not YAML: ",
+        ),
+        (
+            vec!["from-flyte", &files.path("empty.yaml")],
+            "empty.yaml: found no section webhook in Flyte's configuration; it is in",
+        ),
         (
             vec!["preview", &files.path("review.yaml"), "--as", "alice"],
             "an AdmissionReview says who makes the request",
         ),
         (vec!["check", &files.path("settings.yaml")], "line 4: invalid settings"),
         (vec!["decode", "!"], "!: "),
-        (vec!["encode", &files.path("text.yaml")], "text.yaml: the requests: "),
+        (
+            vec!["encode", &files.path("text.yaml")],
+            "text.yaml, document 1, line 1: the requests: ",
+        ),
         (vec!["nonsense"], "unrecognized subcommand"),
     ] {
         let run = run(&arguments, "");
@@ -299,6 +380,148 @@ fn input_that_is_wrong_is_told_with_its_place() {
         assert!(run.err.contains(message), "{arguments:?}: {}", run.err);
         let cause = "No such file or directory";
         assert!(run.err.matches(cause).count() <= 1, "{}", run.err);
+    }
+}
+
+#[test]
+fn standard_input_is_not_read_twice() {
+    for arguments in [
+        ["preview", "-", "--settings", "-"],
+        ["preview", "-", "--policy", "-"],
+        ["preview", "-", "--cluster", "-"],
+    ] {
+        let run = run(&arguments, &pod("p"));
+        assert_eq!((run.status, run.out.as_str()), (2, ""), "{arguments:?}: {run:?}");
+        assert!(
+            run.err.contains("standard input (-) can be read only once"),
+            "{arguments:?}: {run:?}"
+        );
+    }
+}
+
+#[test]
+fn files_of_windows_are_read() {
+    let text = format!("\u{feff}{}---\n{}", pod("one"), pod("two")).replace('\n', "\r\n");
+    let run = run(&["preview", "-", "-o", "summary"], &text);
+    assert_eq!((run.status, run.out.matches("==> ").count()), (0, 2), "{run:?}");
+}
+
+/// The API server would not take such Secrets, so a preview of them says nothing.
+#[test]
+fn secrets_that_are_wrong_are_told_without_their_values() {
+    for (fields, message) in [
+        ("data: hunter2", "the Secret db: data is no mapping"),
+        (
+            "data: {password: hunter2}",
+            "the Secret db: data.password is not base64: encode it, or write",
+        ),
+        (
+            "stringData: {password: 22222222}",
+            "the Secret db: stringData.password is no text: write it in quotes",
+        ),
+        ("stringData: [hunter2]", "the Secret db: stringData is no mapping"),
+        (
+            "stringData: {password: hunter2, password: hunter2}",
+            "duplicate entry with key \"password\" at line 4",
+        ),
+        ("stringData: {password: hunter2", "not YAML: "),
+    ] {
+        let secret =
+            format!("---\n{{apiVersion: v1, kind: Secret, metadata: {{name: db, namespace: shared}},\n\n {fields}}}\n");
+        let files = Files::new("wrong-secret", &[("settings.yaml", GLOBAL), ("cluster.yaml", &secret)]);
+        let paths = [files.path("settings.yaml"), files.path("cluster.yaml")];
+        let run = run(
+            &["preview", "-", "--settings", &paths[0], "--cluster", &paths[1]],
+            &pod("p"),
+        );
+        assert_eq!((run.status, run.out.as_str()), (2, ""), "{fields}: {run:?}");
+        assert!(run.err.contains(message), "{fields}: {}", run.err);
+        assert!(
+            !run.err.contains("hunter2") && !run.err.contains("22222222"),
+            "{fields}: {}",
+            run.err
+        );
+    }
+}
+
+#[test]
+fn a_session_that_is_wrong_is_told_without_its_values() {
+    let files = Files::new("session", &[("session.yaml", "- {request: x, response: hunter2}\n")]);
+    let run = run(&["preview", "-", "--replay", &files.path("session.yaml")], &pod("p"));
+    assert_eq!(run.status, 2);
+    assert!(
+        run.err
+            .starts_with("error: --replay: not a session of host capabilities, at line 1")
+            && !run.err.contains("hunter2"),
+        "{run:?}"
+    );
+}
+
+/// The policy doubles some dollar signs of a value, and leaves others.
+#[test]
+fn values_with_dollar_signs_are_masked() {
+    let secret = SHARED.replace("correct-horse", "'a$canary$$b$(c)'");
+    let files = Files::new("dollars", &[("settings.yaml", GLOBAL), ("cluster.yaml", &secret)]);
+    let (settings, cluster) = (files.path("settings.yaml"), files.path("cluster.yaml"));
+    let run = run(
+        &["preview", "-", "--settings", &settings, "--cluster", &cluster],
+        &pod("p"),
+    );
+    assert_eq!(run.status, 0, "{run:?}");
+    assert!(
+        run.out.contains("<the value of password in the Secret db>") && !run.out.contains("canary"),
+        "{run:?}"
+    );
+}
+
+/// A Pod as Flyte 2's webhook leaves it.
+const CHANGED: &str = include_str!("flyte-pod.yaml");
+
+#[test]
+fn pods_that_flyte_changed_are_told() {
+    let changed = run(&["preview", "-", "-o", "summary"], CHANGED);
+    assert_eq!(changed.status, 1, "{changed:?}");
+    assert!(
+        changed
+            .out
+            .contains("note: Flyte's webhook has changed this Pod already")
+            && changed.out.contains("--strip-flyte"),
+        "{changed:?}"
+    );
+    let stripped = run(&["preview", "-", "--strip-flyte"], CHANGED);
+    assert_eq!(stripped.status, 0, "{stripped:?}");
+    let note = "taken out before the policy was asked: variable FLYTE_SECRETS_DEFAULT_DIR, variable FLYTE_SECRETS_ENV_PREFIX, variable \
+                _UNION_DB_PIN, container init-embedded-secret, volume embedded-secret-vol\n";
+    assert!(stripped.out.contains(note), "{stripped:?}");
+    assert!(!stripped.out.contains("initContainers"), "{stripped:?}");
+
+    let files = Files::new("changed", &[("policy.yaml", &POLICY.replace("[CREATE]", "[UPDATE]"))]);
+    let policy = files.path("policy.yaml");
+    for arguments in [
+        vec!["preview", "-"],
+        vec!["preview", "-", "-o", "json", "--policy", &policy],
+        vec!["preview", "-", "-o", "yaml", "--policy", &policy],
+    ] {
+        let run = run(&arguments, CHANGED);
+        let text = run.out + &run.err;
+        assert!(
+            !text.contains("horse") && !text.contains("Y29ycmVj"),
+            "{arguments:?}: {text}"
+        );
+    }
+}
+
+#[cfg(not(feature = "kube"))]
+#[test]
+fn a_build_without_a_client_says_so() {
+    for option in ["--kubeconfig", "--context"] {
+        let run = run(&["preview", "-", option, "x"], &pod("p"));
+        assert_eq!((run.status, run.out.as_str()), (2, ""));
+        assert!(
+            run.err
+                .starts_with("error: this build of the tool cannot ask a cluster"),
+            "{run:?}"
+        );
     }
 }
 
@@ -576,6 +799,12 @@ fn check_warns_of_what_is_legal_and_unwise() {
     let base = POLICY.to_owned();
     for (settings, warnings) in [
         ("access: [{secrets: [\"db/*\"]}]\nmanagers: [{type: kubernetes}]\n".to_owned(), vec![]),
+        (
+            "{apiVersion: policies.kubewarden.io/v1, kind: ClusterAdmissionPolicy, metadata: {name: patch}, spec: {settings: {access: [], \
+             managers: [{type: flyte}]}}}"
+                .to_owned(),
+            vec![],
+        ),
         ("{}".to_owned(), vec!["access is absent"]),
         (
             "{access: [], onUnserved: warn, managers: [{type: global, namespace: g, authorize: none}, {type: vault}, {type: flyte, literal: true, organization: any}]}"

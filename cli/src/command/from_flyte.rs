@@ -8,8 +8,9 @@ use serde_json::Value;
 use super::Console;
 use crate::{
     failure::Failure,
-    flyte_config::{self, FlyteVersion, Found},
+    flyte_config::{self, FlyteConfigError, FlyteVersion, Found},
     source::Source,
+    yaml,
 };
 
 /// Turns the configuration of Flyte's webhook into the policy's settings
@@ -52,18 +53,24 @@ enum Output {
 
 impl FromFlyte {
     pub(super) fn run(&self, console: &Console) -> Result<ExitCode, Failure> {
+        let sources = Source::read_all(&self.files)?;
         let mut found = Found::default();
-        for source in Source::read_all(&self.files)? {
-            found
-                .add(&source.text)
-                .map_err(|error| Failure::at(&source.name, error))?;
+        for source in &sources {
+            for document in source.documents()? {
+                let place = source.place(&document);
+                yaml::to_json(&document.value)
+                    .map_err(FlyteConfigError::from)
+                    .and_then(|document| found.add_document(document))
+                    .map_err(|error| Failure::at(place, error))?;
+            }
         }
         let version = self.flyte_version.map(|version| match version {
             Version::One => FlyteVersion::V1,
             Version::Two => FlyteVersion::V2,
         });
-        let (config, version) = found.finish(version)?;
-        let conversion = flyte_config::convert(&Value::Object(config.clone()), version)?;
+        let at = |error| failure(&sources, &error);
+        let (config, version) = found.finish(version).map_err(at)?;
+        let conversion = flyte_config::convert(&Value::Object(config.clone()), version).map_err(at)?;
         let conversion = conversion.lean(&config, self.global_secrets);
         // Flyte takes some values with which no secret arrives.
         secret_injector_policy::check_settings(&conversion.settings.to_string()).map_err(|error| {
@@ -76,5 +83,20 @@ impl FromFlyte {
             Output::Policy => flyte_config::policy(&conversion)?,
         })?;
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Names the place of the field that is wrong: files that come later count. What is missing is in none of the files.
+fn failure(sources: &[Source], error: &FlyteConfigError) -> Failure {
+    let message = error.to_string();
+    let is_of_field = matches!(error, FlyteConfigError::Value { .. } | FlyteConfigError::NotAMapping(_));
+    let mut places = sources.iter().rev();
+    let place = places.find_map(|source| Some((&source.name, source.line_of_field(&message)?)));
+    match place.filter(|_| is_of_field) {
+        Some((name, line)) => Failure::at(format!("{name}, line {line}"), message),
+        None => {
+            let names: Vec<&str> = sources.iter().map(|source| source.name.as_str()).collect();
+            Failure::at(names.join(", "), message)
+        }
     }
 }

@@ -15,10 +15,13 @@ use crate::{
     cluster::Cluster,
     evaluation::Evaluation,
     failure::Failure,
+    flyte_pod,
     input::{Input, Reading, Subject},
+    kube,
     mask::Mask,
     module,
-    policy_server::PolicyServer,
+    policy_server::{NAMESPACE, PolicyServer},
+    rbac::service_account_user,
     session::{Recorder, Replay},
     settings_source::SettingsSource,
 };
@@ -41,9 +44,8 @@ pub(super) struct Preview {
     /// The cluster: files with Secrets, Roles, RoleBindings, Namespaces and other Kubernetes objects; may be repeated
     #[arg(long, value_name = "FILE")]
     cluster: Vec<PathBuf>,
-    #[cfg(feature = "kube")]
     #[command(flatten)]
-    kube: crate::kube::Options,
+    kube: kube::Options,
     /// The namespace of what says none
     #[arg(short, long, default_value = "default")]
     namespace: String,
@@ -56,6 +58,9 @@ pub(super) struct Preview {
     /// A group of that user; may be repeated
     #[arg(long = "as-group", value_name = "GROUP", requires = "user")]
     groups: Vec<String>,
+    /// Takes out what Flyte's webhook has added to Pods that exist, before the policy is asked
+    #[arg(long)]
+    strip_flyte: bool,
     /// What to print
     #[arg(short, long, value_enum, default_value_t = Output::Diff)]
     output: Output,
@@ -91,7 +96,8 @@ impl Preview {
         settings.validate(&module)?;
 
         let mut shown = Vec::new();
-        for subject in input.subjects {
+        for mut subject in input.subjects {
+            let (written, changed) = self.without_flyte(&mut subject);
             let labels = world
                 .namespaces
                 .get(subject.review.request.namespace.as_deref().unwrap_or_default());
@@ -99,14 +105,23 @@ impl Preview {
                 policy.reach(&subject.review.request, labels)
             });
             shown.push(match reach {
-                Reach::No(reason) => Shown::new(subject, Outcome::NotReached(reason)),
+                Reach::No(reason) => {
+                    self.mask(&[], written)
+                        .apply_to_option(&mut subject.review.request.object);
+                    Shown {
+                        notes: changed,
+                        ..Shown::new(subject, Outcome::NotReached(reason))
+                    }
+                }
                 Reach::Yes(mut notes) => {
                     let evaluation = module.validate(&host, &subject.review.request, &settings.settings);
                     Self::answered(&subject, &evaluation)?;
                     if evaluation.calls.iter().any(reads) {
                         notes.extend(world.unchecked.clone());
                     }
-                    self.masked(subject, evaluation, notes)?
+                    notes.extend(changed);
+                    let mask = self.mask(&evaluation.calls, written);
+                    Self::masked(subject, evaluation, &mask, notes)?
                 }
             });
         }
@@ -145,13 +160,17 @@ impl Preview {
             namespaces,
             unchecked: None,
         };
-        #[cfg(feature = "kube")]
         if self.kube.is_given() {
             world.answers = Box::new(self.kube.connect()?);
+            world.unchecked = Some(format!(
+                "the account of the kubeconfig has read these Secrets; whether the policy server may was not checked: ask `kubectl auth \
+                 can-i get secrets --namespace NAMESPACE --as {}`",
+                service_account_user(NAMESPACE, service_account)
+            ));
             return Ok(world);
         }
         if let Some(session) = &self.replay {
-            world.answers = Box::new(Replay::from_file(session)?);
+            world.answers = Box::new(Replay::from_file(session).map_err(|error| Failure::at("--replay", error))?);
         } else if !self.cluster.is_empty() {
             let cluster = Cluster::from_files(&self.cluster)?;
             world
@@ -193,18 +212,52 @@ impl Preview {
         ))
     }
 
-    fn masked(&self, subject: Subject, mut evaluation: Evaluation, notes: Vec<String>) -> Result<Shown, Failure> {
-        let before = subject.review.request.object.clone().unwrap_or(Value::Null);
-        let mut after = evaluation.response.patched(&before)?;
-        let mut shown = subject;
-        if !self.show_values {
-            let mask = Mask::of(&evaluation.calls);
-            mask.apply(&mut after);
-            if let Some(object) = &mut shown.review.request.object {
-                mask.apply(object);
-            }
-            evaluation.response.mask(&mask);
+    /// Returns the values that Flyte's webhook wrote into a Pod, with their names, and a note on what it did to the Pod.
+    fn without_flyte(&self, subject: &mut Subject) -> (Vec<(String, String)>, Vec<String>) {
+        let Some(pod) = &mut subject.review.request.object else {
+            return (Vec::new(), Vec::new());
+        };
+        if !flyte_pod::is_changed(pod) {
+            return (Vec::new(), Vec::new());
         }
+        let values = flyte_pod::values(pod);
+        let note = match self.strip_flyte {
+            true => format!(
+                "Flyte's webhook had changed this Pod; taken out before the policy was asked: {}",
+                flyte_pod::strip(pod).join(", ")
+            ),
+            false => "Flyte's webhook has changed this Pod already, so this is not what becomes of a Pod that the policy gets first: \
+                      leave out what it added with --strip-flyte"
+                .to_owned(),
+        };
+        (values, vec![note])
+    }
+
+    /// Masks what the policy read, and what Flyte's webhook wrote, unless values are to be shown.
+    fn mask(&self, calls: &[HostCall], written: Vec<(String, String)>) -> Mask {
+        if self.show_values {
+            return Mask::default();
+        }
+        let mut mask = Mask::of(calls);
+        let shown = written.into_iter().map(|(name, value)| {
+            let shown = format!("<the value of the variable {name}>");
+            (value, shown)
+        });
+        mask.add(shown);
+        mask
+    }
+
+    fn masked(
+        mut shown: Subject,
+        mut evaluation: Evaluation,
+        mask: &Mask,
+        notes: Vec<String>,
+    ) -> Result<Shown, Failure> {
+        let before = shown.review.request.object.clone().unwrap_or(Value::Null);
+        let mut after = evaluation.response.patched(&before)?;
+        mask.apply(&mut after);
+        mask.apply_to_option(&mut shown.review.request.object);
+        evaluation.response.mask(mask);
         let before = shown.review.request.object.clone().unwrap_or(Value::Null);
         if evaluation.response.allowed {
             evaluation.response.set_patch(&before, &after);

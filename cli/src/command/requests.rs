@@ -13,7 +13,7 @@ use crate::{
     failure::Failure,
     input::{Input, Reading},
     requests,
-    source::Source,
+    source::{self, Source},
     yaml,
 };
 
@@ -28,7 +28,11 @@ pub(super) struct Encode {
 impl Encode {
     pub(super) fn run(&self, console: &Console) -> Result<ExitCode, Failure> {
         let source = Source::read(&self.requests)?;
-        let read = requests::from_text(&source.text).map_err(|error| Failure::at(&source.name, error))?;
+        let mut read = Vec::new();
+        for document in source.documents()? {
+            let requests = requests::from_document(&document.value);
+            read.extend(requests.map_err(|error| Failure::at(source.place(&document), error))?);
+        }
         if read.is_empty() {
             return Err(Failure::at(&source.name, "found no request"));
         }
@@ -47,7 +51,7 @@ pub(super) struct Decode {
 
 impl Decode {
     pub(super) fn run(&self, console: &Console) -> Result<ExitCode, Failure> {
-        let mut decoded = Vec::new();
+        let (mut decoded, mut without) = (Vec::new(), Vec::new());
         for input in &self.inputs {
             if input != "-" && !Path::new(input).exists() {
                 decoded.push(requests::decode(input, input)?);
@@ -55,11 +59,25 @@ impl Decode {
             }
             for subject in Input::read(&[PathBuf::from(input)], &Reading::default())?.subjects {
                 let pod = subject.review.request.object.unwrap_or_default();
-                for (key, value) in requests::annotations(&pod) {
+                let annotations = requests::annotations(&pod);
+                if annotations.is_empty() {
+                    without.push(subject.name);
+                    continue;
+                }
+                let place = format!("{}, {}", source::name(Path::new(input)), subject.name);
+                for (key, value) in annotations {
                     let request = requests::decode(&key, &value);
-                    decoded.push(request.map_err(|error| Failure::at(format!("{input}, {}", subject.name), error))?);
+                    decoded.push(request.map_err(|error| Failure::at(&place, error))?);
                 }
             }
+        }
+        if decoded.is_empty() {
+            let message = format!(
+                "{}: found no annotation of Flyte ({}0 and so on); decode the Pod template of a workload, or the Pod that Flyte made",
+                without.join(", "),
+                requests::ANNOTATION_PREFIX
+            );
+            return Err(Failure::new(message));
         }
         console.print(&yaml::to_text(&json!(decoded), None)?)?;
         Ok(ExitCode::SUCCESS)

@@ -11,6 +11,8 @@ pub(super) struct Fields {
     pub(super) given: Vec<(String, Value)>,
     /// The fields that Flyte does not know, with their places.
     pub(super) unknown: Vec<String>,
+    /// The first value that Flyte could not read.
+    pub(super) wrong: Option<FlyteConfigError>,
 }
 
 impl Fields {
@@ -49,7 +51,24 @@ impl Fields {
                     }
                 }
             }
-            (default, given) => *default = given.clone(),
+            (default, given) => {
+                let wanted = match (&*default, given) {
+                    (Value::Object(_), given) if !given.is_object() => Some("a mapping"),
+                    (Value::String(_), Value::Array(_) | Value::Object(_)) => Some("a text"),
+                    (Value::Bool(_) | Value::Number(_), Value::Array(_) | Value::Object(_)) => Some("a single value"),
+                    _ => None,
+                };
+                match wanted {
+                    Some(wanted) => {
+                        self.wrong.get_or_insert_with(|| FlyteConfigError::Value {
+                            field: place.to_owned(),
+                            found: given.clone(),
+                            wanted,
+                        });
+                    }
+                    None => *default = given.clone(),
+                }
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::{FlyteConfigError, FlyteVersion, fields::mapping};
-use crate::yaml::{self, YamlError};
+use crate::yaml;
 
 /// Sections that the programs of one version of Flyte read.
 const SECTIONS_V1: [&str; 7] = [
@@ -78,11 +78,11 @@ impl Found {
         }
         if !has_webhook(&self.config) && !self.values {
             let found = match self.passed_over.as_slice() {
-                [] => "nothing".to_owned(),
-                found => found.join(", "),
+                [] => String::new(),
+                found => format!(", but {}", found.join(", ")),
             };
             return Err(FlyteConfigError::NotFound(format!(
-                "found no section webhook in Flyte's configuration, but {found}; it is in the ConfigMap flyte-propeller-config (chart \
+                "found no section webhook in Flyte's configuration{found}; it is in the ConfigMap flyte-propeller-config (chart \
                  flyte-core) or NAME-config (chart flyte-binary)"
             )));
         }
@@ -93,7 +93,11 @@ impl Found {
         Ok((self.config, version))
     }
 
-    fn add_document(&mut self, document: Value) -> Result<(), FlyteConfigError> {
+    /// Adds a document: see [`Found::add`].
+    ///
+    /// # Errors
+    /// [`FlyteConfigError`]
+    pub fn add_document(&mut self, document: Value) -> Result<(), FlyteConfigError> {
         let kind = document["kind"].as_str().unwrap_or_default().to_owned();
         let name = document["metadata"]["name"]
             .as_str()
@@ -142,11 +146,18 @@ impl Found {
 }
 
 /// The files of a ConfigMap, merged in the order of their names, as Flyte merges them.
-fn config_map_files(config_map: &Value) -> Result<Map<String, Value>, YamlError> {
+fn config_map_files(config_map: &Value) -> Result<Map<String, Value>, FlyteConfigError> {
     let mut config = Map::new();
-    for file in config_map["data"].as_object().into_iter().flat_map(Map::values) {
-        // Other keys of a ConfigMap may hold anything.
-        for document in yaml::documents(file.as_str().unwrap_or_default()).unwrap_or_default() {
+    for (name, file) in config_map["data"].as_object().into_iter().flatten() {
+        let documents = match yaml::documents(file.as_str().unwrap_or_default()) {
+            Ok(documents) => documents,
+            Err(error) if name.ends_with(".yaml") || name.ends_with(".yml") => {
+                return Err(FlyteConfigError::NotFound(format!("its file {name} is {error}")));
+            }
+            // Other keys of a ConfigMap may hold anything.
+            Err(_) => continue,
+        };
+        for document in documents {
             if let Value::Object(sections) = yaml::to_json(&document)? {
                 merge(&mut config, sections);
             }

@@ -13,8 +13,9 @@ use e2e_tests::modules;
 use super::markdown::{Document, blocks, code};
 
 /// Files of the reader, and what stands for them where the documentation's commands are run.
-const READERS: [(&str, &str); 8] = [
+const READERS: [(&str, &str); 9] = [
     ("flyte-config.yaml", "cli/tests/flyte-config.yaml"),
+    ("flyte-pod.yaml", "cli/tests/flyte-pod.yaml"),
     ("policy.yaml", "deploy/base/policy.yaml"),
     ("deployment.yaml", "cli/tests/deployment.yaml"),
     ("pod.yaml", "e2e-tests/examples/flyte-files/pod.yaml"),
