@@ -10,7 +10,7 @@ use super::summary::secret_name;
 use crate::access::PodRules;
 use crate::cluster::{Cluster, Questions};
 use crate::managers::vault::orders::AgentOrders;
-use crate::managers::{self, Context, Severity, Unserved};
+use crate::managers::{self, Context, Served, Severity, Unserved};
 use crate::pod::{Addition, PodError};
 use crate::requests::SecretRequest;
 use crate::settings::{OnUnserved, Settings};
@@ -24,6 +24,8 @@ const MAX_SECRETS: usize = 4 * 1024 * 1024;
 pub(super) struct Outcome<'r> {
     /// What is to be added to the Pod.
     pub(super) additions: Vec<Addition<'r>>,
+    /// How many bytes of secrets the additions hold.
+    secrets: usize,
     /// The requests that nobody serves, where the Pod may go without.
     pub(super) unserved: Vec<&'r SecretRequest>,
     /// A sentence for each of these.
@@ -71,21 +73,9 @@ pub(super) fn serve<'r>(
         rules: &rules,
     };
     let mut outcome = Outcome::default();
-    let mut secrets = 0_usize;
     for request in requests {
         match managers::serve(&settings.managers, request, &context) {
-            Ok(served) => {
-                secrets = secrets.saturating_add(served.injection.size_of_secrets());
-                if secrets > MAX_SECRETS {
-                    return Err(PodError::TooLarge.into());
-                }
-                outcome.additions.push(Addition {
-                    request,
-                    manager: &served.manager.name,
-                    position: served.position,
-                    injection: served.injection,
-                });
-            }
+            Ok(served) => outcome.add(request, served)?,
             Err(failure) => outcome.go_without(request, &failure, settings, &questions)?,
         }
     }
@@ -93,6 +83,24 @@ pub(super) fn serve<'r>(
 }
 
 impl<'r> Outcome<'r> {
+    /// Adds what a manager adds to the Pod for a request.
+    ///
+    /// # Errors
+    /// Where the additions hold more than [`MAX_SECRETS`].
+    fn add(&mut self, request: &'r SecretRequest, served: Served<'r>) -> Result<(), Rejection> {
+        self.secrets = self.secrets.saturating_add(served.injection.size_of_secrets());
+        if self.secrets > MAX_SECRETS {
+            return Err(PodError::TooLarge.into());
+        }
+        self.additions.push(Addition {
+            request,
+            manager: &served.manager.name,
+            position: served.position,
+            injection: served.injection,
+        });
+        Ok(())
+    }
+
     /// Lets the Pod go without a request that nobody serves, with a warning.
     ///
     /// # Errors

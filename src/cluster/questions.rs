@@ -3,11 +3,10 @@
 #![forbid(unsafe_code)]
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 
 use super::model::{Cluster, ClusterError, MAX_BYTES, MAX_QUESTIONS, SecretData};
 use crate::names;
-use crate::order::sort_and_dedup;
+use crate::order::{sort_and_dedup, sorted_set};
 use crate::requests::SecretRequest;
 
 /// A cluster that is asked each question once, and only so many questions.
@@ -15,14 +14,14 @@ use crate::requests::SecretRequest;
 /// It knows the Pod's requests: the first read of a Secret asks for the keys of all requests that name it as their group.
 pub struct Questions<'a> {
     cluster: &'a dyn Cluster,
-    /// The keys of the requests by their group.
-    keys: BTreeMap<&'a str, Vec<&'a str>>,
+    /// Group and key of each request, sorted.
+    keys: Vec<(&'a str, &'a str)>,
     asked: Cell<usize>,
     bytes: Cell<usize>,
     suggested: Cell<bool>,
-    secrets: RefCell<BTreeMap<(String, String), Answer>>,
+    secrets: RefCell<Vec<((String, String), Answer)>>,
     /// A user has the same groups in the whole evaluation.
-    permissions: RefCell<BTreeMap<Permission, Result<bool, ClusterError>>>,
+    permissions: RefCell<Vec<(Permission, Result<bool, ClusterError>)>>,
 }
 
 /// A user, and the namespace and name of a Secret.
@@ -46,10 +45,8 @@ impl Answer {
 impl<'a> Questions<'a> {
     /// Begins an evaluation of `requests`.
     pub fn new(cluster: &'a dyn Cluster, requests: &'a [SecretRequest]) -> Self {
-        let mut keys: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-        for request in requests.iter().filter(|request| names::is_secret_key(&request.key)) {
-            keys.entry(&request.group).or_default().push(&request.key);
-        }
+        let requests = requests.iter().filter(|request| names::is_secret_key(&request.key));
+        let keys = sorted_set(requests.map(|request| (request.group.as_str(), request.key.as_str())));
         Self {
             cluster,
             keys,
@@ -64,6 +61,15 @@ impl<'a> Questions<'a> {
     /// Returns whether a question was refused because the Pod has caused too many, or too much data.
     pub fn exhausted(&self) -> bool {
         self.asked.get() > MAX_QUESTIONS || self.bytes.get() > MAX_BYTES
+    }
+
+    /// Returns the keys of the requests for `group`.
+    fn keys_of(&self, group: &str) -> impl Iterator<Item = &'a str> {
+        let start = self.keys.partition_point(|(other, _)| *other < group);
+        let (_, rest) = self.keys.split_at_checked(start).unwrap_or_default();
+        rest.iter()
+            .take_while(move |(other, _)| *other == group)
+            .map(|(_, key)| *key)
     }
 
     fn spend_question(&self) -> Result<(), ClusterError> {
@@ -88,12 +94,13 @@ impl<'a> Questions<'a> {
 impl Cluster for Questions<'_> {
     fn secret(&self, namespace: &str, name: &str, keys: &[&str]) -> Result<SecretData, ClusterError> {
         let secret = (namespace.to_owned(), name.to_owned());
-        if let Some(answer) = self.secrets.borrow().get(&secret).filter(|answer| answer.has(keys)) {
+        let known = |(other, answer): &&((String, String), Answer)| *other == secret && answer.has(keys);
+        if let Some((_, answer)) = self.secrets.borrow().iter().find(known) {
             return answer.data.clone();
         }
         let mut wanted = keys.to_vec();
         if !keys.is_empty() {
-            wanted.extend(self.keys.get(name).into_iter().flatten());
+            wanted.extend(self.keys_of(name));
             sort_and_dedup(&mut wanted);
         }
         let data = self.ask(namespace, name, &wanted);
@@ -102,7 +109,7 @@ impl Cluster for Questions<'_> {
             keys,
             data: data.clone(),
         };
-        self.secrets.borrow_mut().insert(secret, answer);
+        self.secrets.borrow_mut().push((secret, answer));
         data
     }
 
@@ -117,13 +124,14 @@ impl Cluster for Questions<'_> {
 
     fn may_get_secret(&self, user: &str, groups: &[&str], namespace: &str, name: &str) -> Result<bool, ClusterError> {
         let permission = (user.to_owned(), namespace.to_owned(), name.to_owned());
-        if let Some(answer) = self.permissions.borrow().get(&permission) {
+        let known = |(other, _): &&(Permission, Result<bool, ClusterError>)| *other == permission;
+        if let Some((_, answer)) = self.permissions.borrow().iter().find(known) {
             return answer.clone();
         }
         let answer = self
             .spend_question()
             .and_then(|()| self.cluster.may_get_secret(user, groups, namespace, name));
-        self.permissions.borrow_mut().insert(permission, answer.clone());
+        self.permissions.borrow_mut().push((permission, answer.clone()));
         answer
     }
 }
