@@ -149,10 +149,12 @@ bench-go: policy.wasm $(GO_WEBHOOK) ## Measure the policy beside a webhook in Go
 	@$(ALLOCATOR) $(ONE_CORE) target/release/bench_go
 
 .PHONY: growth
-growth: policy.wasm ## Measure how time grows with containers and secrets, and how much memory the largest Pods take
+growth: policy.wasm ## Measure how time grows with containers and secrets, the memory of the largest Pods, and the worst inputs
 	@$(UNWIND) cargo build --quiet --profile bench -p e2e-tests --bin growth
 	@target/release/growth
 	@cargo test --quiet -p e2e-tests --test limits memory_is_bounded -- --nocapture 2>&1 | grep -v "^memory allocation\|RUST_BACKTRACE"
+	@echo "| Worst inputs | Slowest ms | Largest answer KiB |"
+	@WORST=1 cargo test --quiet -p e2e-tests --test limits --test cluster_limits -- --nocapture 2>&1 | grep -o '| `.*' | sort -t '|' -k 3 -n -r
 
 .PHONY: sizes
 sizes: | toolchain ## List how many bytes of policy.wasm each crate takes

@@ -8,6 +8,7 @@
 //!   asks of its host, a cluster in a YAML file, recorded answers, requests and responses;
 //! - [`resolver`] says what a container of the admitted Pod finds: its variables, its command and its files;
 //! - [`bench`] makes tables of what Criterion measured;
+//! - [`worst`] notes what the worst inputs of a test cost;
 //! - [`modules`] says where the modules under test are, and builds the baselines.
 //!
 //! ```no_run
@@ -32,6 +33,7 @@ pub mod host;
 pub mod modules;
 pub mod mutated;
 pub mod resolver;
+pub mod worst;
 
 pub use secret_injector_cli::{
     capabilities, cluster, evaluation, field_mask, flyte_config, rbac, render, requests, review, session, settings,

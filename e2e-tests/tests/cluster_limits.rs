@@ -7,8 +7,8 @@ use std::time::Duration;
 use e2e_tests::capabilities::{Grants, Host, HostCall};
 use e2e_tests::cluster::Cluster;
 use e2e_tests::host::{DEADLINE, Evaluation, PolicyModule};
-use e2e_tests::modules;
 use e2e_tests::review::{AdmissionRequest, Review};
+use e2e_tests::{modules, worst};
 use secret_injector_policy::requests::base32;
 use serde_json::{Map, Value, json};
 
@@ -58,6 +58,8 @@ fn evaluate(policy: &PolicyModule, host: &Host, request: &AdmissionRequest, sett
             Some(failure) => panic!("{failure}: {settings}"),
             None => {
                 assert!(took < DEADLINE / 2, "{took:?}: {settings}");
+                let answer = serde_json::to_string(&evaluation.response).expect("JSON");
+                worst::note(took, answer.len());
                 return evaluation;
             }
         }
