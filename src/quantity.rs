@@ -36,12 +36,16 @@ pub fn parse(text: &str) -> Option<i128> {
 
 /// Returns whether both are the same amount. The API server writes `1024Mi` as `1Gi` and `0.1` as `100m`.
 pub fn is_same(first: &Value, second: &Value) -> bool {
-    let amount = |value: &Value| match value {
+    of_value(first).is_some_and(|first| of_value(second) == Some(first))
+}
+
+/// Returns the amount that a JSON value holds, as [`parse`] does. Kubernetes takes a number for an amount too.
+pub fn of_value(value: &Value) -> Option<i128> {
+    match value {
         Value::String(text) => parse(text),
         Value::Number(number) => parse(&number.to_string()),
         _ => None,
-    };
-    amount(first).is_some_and(|first| amount(second) == Some(first))
+    }
 }
 
 /// Returns what a suffix multiplies by: a factor, and a power of ten.

@@ -8,7 +8,7 @@
 use serde_json::{Map, Value};
 
 use crate::json::fields::{Fields, SettingsError};
-use crate::quantity;
+use crate::quantity::of_value as amount;
 
 /// The types, each as `Name { field:Type … }`. A `!` marks a field that has to be there; `[]` stands for a list, `{}`
 /// for a map. The primitive types are `Text`, `Integer`, `Boolean`, `Quantity`, `IntOrText` and `Any`; `A|B` is the text
@@ -145,14 +145,6 @@ fn check_amount(value: &Value) -> Result<(), Mistake> {
             "is below zero: give an amount such as 100m or 64Mi".to_owned(),
         )),
         Some(_) => Ok(()),
-    }
-}
-
-fn amount(value: &Value) -> Option<i128> {
-    match value {
-        Value::String(text) => quantity::parse(text),
-        Value::Number(number) => quantity::parse(&number.to_string()),
-        _ => None,
     }
 }
 
