@@ -10,7 +10,7 @@ use crate::requests::SecretRequest;
 /// One rule of the settings' `access`: Pods in these namespaces, with these service accounts, may ask for these
 /// secrets.
 #[derive(Debug, Clone)]
-pub struct Rule {
+pub(crate) struct Rule {
     namespaces: Vec<Glob>,
     service_accounts: Vec<Glob>,
     secrets: Vec<Glob>,
@@ -21,7 +21,7 @@ impl Rule {
     ///
     /// # Errors
     /// What an operator has to change.
-    pub fn from_fields(mut fields: Fields<'_>) -> Result<Self, SettingsError> {
+    pub(crate) fn from_fields(mut fields: Fields<'_>) -> Result<Self, SettingsError> {
         let namespaces = globs(&mut fields, "namespaces", Subject::Namespace)?;
         let service_accounts = globs(&mut fields, "serviceAccounts", Subject::ServiceAccount)?;
         let secrets = globs(&mut fields, "secrets", Subject::Secret)?;
@@ -66,12 +66,12 @@ fn globs(fields: &mut Fields<'_>, name: &'static str, subject: Subject) -> Resul
 }
 
 /// Returns the name of the key `key` of `group` in rules.
-pub fn name(group: &str, key: &str) -> String {
+pub(crate) fn name(group: &str, key: &str) -> String {
     format!("{group}/{key}")
 }
 
 /// The rules that are about one Pod's namespace and service account.
-pub struct PodRules<'s> {
+pub(crate) struct PodRules<'s> {
     namespace: &'s str,
     service_account: &'s str,
     /// The patterns for secrets; `None` where the settings have no rules, and every Pod may ask for everything.
@@ -84,7 +84,7 @@ const MAX_MATCHED: usize = 256 * 1024 * 1024;
 
 impl<'s> PodRules<'s> {
     /// Picks the rules for Pods of `service_account` in `namespace`.
-    pub fn new(rules: Option<&'s [Rule]>, namespace: &'s str, service_account: &'s str) -> Self {
+    pub(crate) fn new(rules: Option<&'s [Rule]>, namespace: &'s str, service_account: &'s str) -> Self {
         let secrets = |rules: &'s [Rule]| {
             let own = rules.iter().filter(|rule| rule.is_for(namespace, service_account));
             own.flat_map(|rule| &rule.secrets).collect()
@@ -97,19 +97,19 @@ impl<'s> PodRules<'s> {
     }
 
     /// Returns whether the settings have rules at all.
-    pub fn are_given(&self) -> bool {
+    pub(crate) fn are_given(&self) -> bool {
         self.secrets.is_some()
     }
 
     /// Returns whether the Pod may ask for `secret`, which is named as in rules.
-    pub fn allow(&self, secret: &str) -> bool {
+    pub(crate) fn allow(&self, secret: &str) -> bool {
         self.secrets
             .as_ref()
             .is_none_or(|globs| globs.iter().any(|glob| glob.fits(secret)))
     }
 
     /// Returns whether `requests` can be matched for so many managers in time.
-    pub fn are_few_for(&self, requests: &[SecretRequest], managers: usize) -> bool {
+    pub(crate) fn are_few_for(&self, requests: &[SecretRequest], managers: usize) -> bool {
         let patterns = self.secrets.as_ref().map_or(0, Vec::len);
         let lengths = requests
             .iter()
@@ -120,7 +120,7 @@ impl<'s> PodRules<'s> {
 
     /// Says why a manager is not asked for a request that [`Self::allow`] does not let through, and what can be done about
     /// it. `secret` is what the manager would find, named as in rules.
-    pub fn refusal(&self, request: &SecretRequest, secret: &str) -> String {
+    pub(crate) fn refusal(&self, request: &SecretRequest, secret: &str) -> String {
         let asked_for = name(&request.group, &request.key);
         let what = if secret == asked_for {
             format!("the secret {secret:?}")

@@ -8,12 +8,12 @@ use md5::Md5;
 use sha2::{Digest, Sha256};
 
 /// Returns the MD5 digest of `bytes` as 32 lower-case hexadecimal digits.
-pub fn md5(bytes: &[u8]) -> String {
+pub(crate) fn md5(bytes: &[u8]) -> String {
     hexadecimal(&Md5::digest(bytes))
 }
 
 /// Returns the first eight bytes of the SHA-256 digest of `bytes` as 16 lower-case hexadecimal digits.
-pub fn sha256_prefix(bytes: &[u8]) -> String {
+pub(crate) fn sha256_prefix(bytes: &[u8]) -> String {
     hexadecimal(Sha256::digest(bytes).get(..8).unwrap_or_default())
 }
 

@@ -14,11 +14,11 @@ use serde_json::Value;
 
 use crate::json::Writer;
 
-pub use fetch::{ContainerName, Fetch, FetchContainer, FetchItem, FetchTarget, FetchVolume, Fetched, Fetcher};
+pub(crate) use fetch::{ContainerName, Fetch, FetchContainer, FetchItem, FetchTarget, FetchVolume, Fetched, Fetcher};
 
 /// What one manager adds to a Pod for one secret.
 #[derive(Debug, Default, Clone, PartialEq)]
-pub struct Injection<'m> {
+pub(crate) struct Injection<'m> {
     /// Variables for the request's containers, each put in front of those before it.
     pub env: Vec<EnvVar>,
     /// The file that holds the secret.
@@ -45,7 +45,7 @@ pub struct Injection<'m> {
 
 impl Injection<'_> {
     /// Returns how many bytes of secrets it holds.
-    pub fn size_of_secrets(&self) -> usize {
+    pub(crate) fn size_of_secrets(&self) -> usize {
         let literals = self.env.iter().map(|variable| match &variable.value {
             EnvValue::Literal(text) => text.len(),
             _ => 0,
@@ -59,7 +59,7 @@ impl Injection<'_> {
 
 /// An annotation that a secret manager reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Annotation {
+pub(crate) struct Annotation {
     pub key: String,
     pub value: String,
     /// Whether the request cannot be served without this very value. Then it replaces the Pod's own, with a warning;
@@ -68,14 +68,14 @@ pub struct Annotation {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub struct EnvVar {
+pub(crate) struct EnvVar {
     pub name: String,
     pub value: EnvValue,
 }
 
 /// What a variable holds.
 #[derive(Debug, Clone, PartialEq)]
-pub enum EnvValue {
+pub(crate) enum EnvValue {
     /// This text, as the process is to see it. Written so that the kubelet does not expand
     /// [`$(NAME)`](https://kubernetes.io/docs/tasks/inject-data-application/define-interdependent-environment-variables/)
     /// in it.
@@ -109,7 +109,7 @@ pub enum EnvValue {
 
 impl<'m> Injection<'m> {
     /// Returns the secret that an init container is to fetch, for a file or for a variable.
-    pub fn fetched(&self) -> Option<&Fetched<'m>> {
+    pub(crate) fn fetched(&self) -> Option<&Fetched<'m>> {
         match (&self.file, &self.env_file) {
             (
                 Some(SecretFile {
@@ -125,7 +125,7 @@ impl<'m> Injection<'m> {
 
 /// A file of variables with one secret, which an init container writes and no container mounts.
 #[derive(Debug, Clone, PartialEq)]
-pub struct EnvFile<'m> {
+pub(crate) struct EnvFile<'m> {
     pub fetched: Fetched<'m>,
     /// The name that the value has in the file.
     pub key: String,
@@ -133,7 +133,7 @@ pub struct EnvFile<'m> {
 
 /// A file that holds a secret.
 #[derive(Debug, Clone, PartialEq)]
-pub struct SecretFile<'m> {
+pub(crate) struct SecretFile<'m> {
     /// Where the file appears, below the settings' `mountPath`.
     pub path: RelativePath,
     /// How it gets there.
@@ -143,7 +143,7 @@ pub struct SecretFile<'m> {
 impl SecretFile<'_> {
     /// Returns the directory that a volume of its own is mounted at. The files of a CSI volume may be in directories of
     /// that volume.
-    pub fn volume_directory(&self) -> &str {
+    pub(crate) fn volume_directory(&self) -> &str {
         match self.origin {
             FileOrigin::Csi { .. } => self.path.first(),
             _ => self.path.directory(),
@@ -153,7 +153,7 @@ impl SecretFile<'_> {
 
 /// How a file gets into a container.
 #[derive(Debug, Clone, PartialEq)]
-pub enum FileOrigin<'m> {
+pub(crate) enum FileOrigin<'m> {
     /// The kubelet takes it from a Secret in the Pod's namespace.
     Secret {
         /// The volume's name, when it is free.
@@ -183,7 +183,7 @@ pub enum FileOrigin<'m> {
 
 /// The containers in which an agent mounts a volume of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum AgentMounts {
+pub(crate) enum AgentMounts {
     /// None.
     Nowhere,
     /// All, init containers among them.
@@ -194,7 +194,7 @@ pub enum AgentMounts {
 
 /// A path below a directory: no empty, `.` or `..` part, so that it cannot leave it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct RelativePath(String);
+pub(crate) struct RelativePath(String);
 
 impl RelativePath {
     /// Joins `parts`, each a file's name.
@@ -202,7 +202,7 @@ impl RelativePath {
     /// # Errors
     /// The first part that cannot be a file's name: empty, `.`, `..`, with a `/` or a control character, or longer than
     /// the 255 bytes that Linux allows.
-    pub fn new<'p>(parts: &[&'p str]) -> Result<Self, &'p str> {
+    pub(crate) fn new<'p>(parts: &[&'p str]) -> Result<Self, &'p str> {
         let mut path = String::new();
         for part in parts {
             if part.is_empty()
@@ -221,29 +221,29 @@ impl RelativePath {
         Ok(Self(path))
     }
 
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 
     /// The path without its last part; empty where there is only one.
-    pub fn directory(&self) -> &str {
+    pub(crate) fn directory(&self) -> &str {
         self.0.rsplit_once('/').map_or("", |(directory, _)| directory)
     }
 
     /// The last part.
-    pub fn file_name(&self) -> &str {
+    pub(crate) fn file_name(&self) -> &str {
         self.0.rsplit_once('/').map_or(self.0.as_str(), |(_, name)| name)
     }
 
     /// The first part.
-    pub fn first(&self) -> &str {
+    pub(crate) fn first(&self) -> &str {
         self.0.split_once('/').map_or(self.0.as_str(), |(first, _)| first)
     }
 }
 
 impl EnvVar {
     /// A variable that holds a text.
-    pub fn literal(name: impl Into<String>, value: impl Into<String>) -> Self {
+    pub(crate) fn literal(name: impl Into<String>, value: impl Into<String>) -> Self {
         Self {
             name: name.into(),
             value: EnvValue::Literal(value.into()),
@@ -253,7 +253,7 @@ impl EnvVar {
 
 impl EnvVar {
     /// The variable as an item of a container's `env`.
-    pub fn to_json(&self) -> String {
+    pub(crate) fn to_json(&self) -> String {
         // Growing costs more than what is left over.
         let mut writer = Writer::with_capacity(192);
         writer.raw("{");
@@ -304,7 +304,7 @@ fn write_value_from(writer: &mut Writer, kind: &'static str, fields: &[(&'static
 
 /// `value` such that the kubelet's expansion gives it back: it turns `$$` into `$` and replaces `$(NAME)`
 /// ([expand.go](https://github.com/kubernetes/kubernetes/blob/master/third_party/forked/golang/expansion/expand.go)).
-pub fn unexpanded(value: &str) -> std::borrow::Cow<'_, str> {
+pub(crate) fn unexpanded(value: &str) -> std::borrow::Cow<'_, str> {
     if !value.contains('$') {
         return value.into();
     }

@@ -6,10 +6,10 @@
 
 #![forbid(unsafe_code)]
 
-pub mod fields;
+pub(crate) mod fields;
 mod node;
 mod reader;
 mod writer;
 
-pub use node::{Node, Shape, WrongType, tree, without_position};
-pub use writer::Writer;
+pub(crate) use node::{Node, Shape, WrongType, tree, without_position};
+pub(crate) use writer::Writer;

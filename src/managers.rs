@@ -6,44 +6,44 @@
 #![forbid(unsafe_code)]
 
 mod authorize;
-pub mod aws;
-pub mod azure;
-pub mod common;
-pub mod confidant;
+pub(crate) mod aws;
+pub(crate) mod azure;
+pub(crate) mod common;
+pub(crate) mod confidant;
 mod context;
-pub mod csi;
+pub(crate) mod csi;
 mod entry;
-pub mod fetching;
-pub mod flyte;
-pub mod gcp;
-pub mod global;
+pub(crate) mod fetching;
+pub(crate) mod flyte;
+pub(crate) mod gcp;
+pub(crate) mod global;
 mod joins;
-pub mod kubernetes;
+pub(crate) mod kubernetes;
 mod lookup;
 mod manager;
 mod matching;
-pub mod network;
+pub(crate) mod network;
 mod owners;
-pub mod placeholders;
+pub(crate) mod placeholders;
 mod routing;
-pub mod template;
+pub(crate) mod template;
 mod variables;
-pub mod vault;
+pub(crate) mod vault;
 
 use crate::injection::Injection;
 use crate::requests::SecretRequest;
 
-pub use context::{Context, User};
-pub use entry::Entry;
-pub use manager::{Manager, Miss};
+pub(crate) use context::{Context, User};
+pub(crate) use entry::Entry;
+pub(crate) use manager::Miss;
 
 /// Whether a manager asks for the Pod's label `key`.
-pub fn reads_label(key: &str) -> bool {
+pub(crate) fn reads_label(key: &str) -> bool {
     flyte::LABELS.contains(&key)
 }
 
 /// What one request came to.
-pub struct Served<'m> {
+pub(crate) struct Served<'m> {
     pub manager: &'m Entry,
     /// The manager's position in the settings' list.
     pub position: usize,
@@ -52,7 +52,7 @@ pub struct Served<'m> {
 
 /// Why a request is not served: each manager asked, and what it said.
 #[derive(Debug)]
-pub struct Unserved {
+pub(crate) struct Unserved {
     /// What the last manager that was asked said; it decides the rejection's code.
     pub severity: Severity,
     /// A line for each manager that was asked.
@@ -61,7 +61,7 @@ pub struct Unserved {
 
 /// How bad it is that a request is not served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Severity {
+pub(crate) enum Severity {
     /// No manager has it.
     Nobody,
     /// A manager could not find out.
@@ -75,7 +75,7 @@ pub enum Severity {
 ///
 /// # Errors
 /// [`Unserved`] when none does, or one denies it or fails, or `access` allows the request with none of them.
-pub fn serve<'m>(
+pub(crate) fn serve<'m>(
     managers: &'m [Entry],
     request: &SecretRequest,
     context: &Context<'_>,

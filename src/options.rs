@@ -6,7 +6,7 @@ use crate::json::fields::{Fields, SettingsError};
 use crate::names;
 
 /// The settings that say how secrets appear in a Pod, whichever manager serves them.
-pub struct Options {
+pub(crate) struct Options {
     /// `envPrefix`: what the names of injected variables begin with, in upper case as the rest of them.
     pub env_prefix: String,
     /// `mountPath`: the directory in which secret files appear.
@@ -21,7 +21,7 @@ pub struct Options {
 
 /// Where the init containers we add stand among the Pod's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum InitContainers {
+pub(crate) enum InitContainers {
     /// Before the Pod's own, which then find the files.
     First,
     /// After the Pod's own, as Flyte puts them.
@@ -30,7 +30,7 @@ pub enum InitContainers {
 
 impl InitContainers {
     /// Returns whether the init containers that we add stand before the Pod's own.
-    pub fn stand_first(self) -> bool {
+    pub(crate) fn stand_first(self) -> bool {
         self == Self::First
     }
 }
@@ -40,7 +40,7 @@ impl Options {
     ///
     /// # Errors
     /// The first setting that an operator has to change.
-    pub fn from_fields(fields: &mut Fields<'_>) -> Result<Self, SettingsError> {
+    pub(crate) fn from_fields(fields: &mut Fields<'_>) -> Result<Self, SettingsError> {
         let env_prefix = env_prefix(fields)?;
         let mount_path = mount_path(fields)?;
         let init_containers = fields.choice(
@@ -149,7 +149,7 @@ fn taken_path(path: &str) -> Option<(&'static str, &'static str)> {
 }
 
 /// Returns whether a mount at `path` would hide the service account's token, or be hidden by it.
-pub fn is_over_token(path: &str) -> bool {
+pub(crate) fn is_over_token(path: &str) -> bool {
     taken_path(path.trim_end_matches('/')).is_some_and(|(taken, _)| taken.ends_with("/serviceaccount"))
 }
 

@@ -8,7 +8,7 @@
 use std::cmp::Ordering;
 
 /// Sorts `items` by `compare`. Equal ones keep their order.
-pub fn sort_by<T>(items: &mut Vec<T>, compare: impl Fn(&T, &T) -> Ordering) {
+pub(crate) fn sort_by<T>(items: &mut Vec<T>, compare: impl Fn(&T, &T) -> Ordering) {
     let order = positions(items.len(), &|one, other| match (items.get(one), items.get(other)) {
         (Some(one), Some(other)) => compare(one, other),
         _ => Ordering::Equal,
@@ -22,26 +22,26 @@ pub fn sort_by<T>(items: &mut Vec<T>, compare: impl Fn(&T, &T) -> Ordering) {
 }
 
 /// Sorts `items` and drops those that are there already.
-pub fn sort_and_dedup<T: Ord>(items: &mut Vec<T>) {
+pub(crate) fn sort_and_dedup<T: Ord>(items: &mut Vec<T>) {
     sort_by(items, T::cmp);
     items.dedup();
 }
 
 /// Returns `items` sorted, each once. Such a list takes a fraction of the module that a `BTreeSet` takes, whose `collect`
 /// brings the standard library's sort along.
-pub fn sorted_set<T: Ord>(items: impl IntoIterator<Item = T>) -> Vec<T> {
+pub(crate) fn sorted_set<T: Ord>(items: impl IntoIterator<Item = T>) -> Vec<T> {
     let mut items: Vec<T> = items.into_iter().collect();
     sort_and_dedup(&mut items);
     items
 }
 
 /// Returns whether a [`sorted_set`] has `name`.
-pub fn has(set: &[&str], name: &str) -> bool {
+pub(crate) fn has(set: &[&str], name: &str) -> bool {
     set.binary_search(&name).is_ok()
 }
 
 /// The numbers below `length` in the order of `compare`; those that it finds equal in their own.
-pub fn positions(length: usize, compare: &dyn Fn(usize, usize) -> Ordering) -> Vec<usize> {
+pub(crate) fn positions(length: usize, compare: &dyn Fn(usize, usize) -> Ordering) -> Vec<usize> {
     let mut order: Vec<usize> = (0..length).collect();
     let mut merged = Vec::with_capacity(length);
     let mut sorted = 1;

@@ -11,7 +11,7 @@ use crate::names::Glob;
 
 /// What a pattern is matched with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Subject {
+pub(crate) enum Subject {
     /// The name of a namespace.
     Namespace,
     /// The name of a service account.
@@ -26,7 +26,11 @@ pub enum Subject {
 ///
 /// # Errors
 /// When a pattern cannot mean what it looks like.
-pub fn read(fields: &mut Fields<'_>, name: &'static str, subject: Subject) -> Result<Option<Vec<Glob>>, SettingsError> {
+pub(crate) fn read(
+    fields: &mut Fields<'_>,
+    name: &'static str,
+    subject: Subject,
+) -> Result<Option<Vec<Glob>>, SettingsError> {
     let Some(patterns) = fields.take::<Vec<String>>(name)? else {
         return Ok(None);
     };

@@ -23,8 +23,8 @@ mod system;
 mod template;
 mod volumes;
 
-pub use document::{Addition, Pod, SHAPE, STATUS_ANNOTATION};
-pub use error::PodError;
+pub(crate) use document::{Addition, Pod, SHAPE, STATUS_ANNOTATION};
+pub(crate) use error::PodError;
 
 use crate::options::Options;
 use crate::order::sort_and_dedup;
@@ -40,7 +40,7 @@ impl Pod<'_> {
     ///
     /// # Errors
     /// [`PodError`]; the Pod may then hold a part of the additions and is of no use.
-    pub fn add(&mut self, additions: &[Addition<'_>], options: &Options) -> Result<Vec<String>, PodError> {
+    pub(crate) fn add(&mut self, additions: &[Addition<'_>], options: &Options) -> Result<Vec<String>, PodError> {
         self.check_targets(additions)?;
         let mut warnings: Vec<String> = additions
             .iter()

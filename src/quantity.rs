@@ -10,7 +10,7 @@ const DECIMALS: i32 = 9;
 
 /// Returns the amount in 10⁻⁹ units, rounded up as Kubernetes does; the largest number where it is larger than that.
 /// Returns `None` where `text` is no amount.
-pub fn parse(text: &str) -> Option<i128> {
+pub(crate) fn parse(text: &str) -> Option<i128> {
     let (negative, unsigned) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
         None => (false, text.strip_prefix('+').unwrap_or(text)),
@@ -35,12 +35,12 @@ pub fn parse(text: &str) -> Option<i128> {
 }
 
 /// Returns whether both are the same amount. The API server writes `1024Mi` as `1Gi` and `0.1` as `100m`.
-pub fn is_same(first: &Value, second: &Value) -> bool {
+pub(crate) fn is_same(first: &Value, second: &Value) -> bool {
     of_value(first).is_some_and(|first| of_value(second) == Some(first))
 }
 
 /// Returns the amount that a JSON value holds, as [`parse`] does. Kubernetes takes a number for an amount too.
-pub fn of_value(value: &Value) -> Option<i128> {
+pub(crate) fn of_value(value: &Value) -> Option<i128> {
     match value {
         Value::String(text) => parse(text),
         Value::Number(number) => parse(&number.to_string()),

@@ -17,7 +17,7 @@ const TYPES: &str = include_str!("schema/types.txt");
 
 /// What is wrong with an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mistake {
+pub(crate) struct Mistake {
     /// Where it is, below the object, such as `valueFrom.secretKeyRef.nmae`; empty for the object itself.
     pub place: String,
     pub problem: String,
@@ -32,7 +32,7 @@ impl Mistake {
     }
 
     /// The same mistake, seen from where `step` leads to the object.
-    pub fn below(mut self, step: &str) -> Self {
+    pub(crate) fn below(mut self, step: &str) -> Self {
         let dot = if self.place.is_empty() || self.place.starts_with('[') {
             ""
         } else {
@@ -43,7 +43,7 @@ impl Mistake {
     }
 
     /// The same for the operator who wrote the object into `fields`.
-    pub fn in_settings(&self, fields: &Fields<'_>) -> SettingsError {
+    pub(crate) fn in_settings(&self, fields: &Fields<'_>) -> SettingsError {
         fields.invalid(&self.place, &self.problem)
     }
 }
@@ -53,7 +53,7 @@ impl Mistake {
 ///
 /// # Errors
 /// The first field that the type does not know, that has another type, or that is missing.
-pub fn check(value: &Value, name: &str) -> Result<(), Mistake> {
+pub(crate) fn check(value: &Value, name: &str) -> Result<(), Mistake> {
     // As in the API server, null is an absent field.
     if value.is_null() {
         return Ok(());
@@ -239,14 +239,14 @@ mod tests {
         use serde::forward_to_deserialize_any;
 
         /// Notes what `T` and all types below it ask for.
-        pub fn read<T: serde::de::DeserializeOwned>(found: &Found) {
+        pub(super) fn read<T: serde::de::DeserializeOwned>(found: &Found) {
             T::deserialize(Asked(found)).map(drop).unwrap();
         }
 
-        pub type Found = RefCell<BTreeMap<String, Vec<&'static str>>>;
+        pub(super) type Found = RefCell<BTreeMap<String, Vec<&'static str>>>;
 
         #[derive(Clone, Copy)]
-        pub struct Asked<'f>(pub &'f Found);
+        pub(super) struct Asked<'f>(pub &'f Found);
 
         impl<'de> Deserializer<'de> for Asked<'_> {
             type Error = Error;

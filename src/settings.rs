@@ -10,7 +10,7 @@ use crate::managers::Entry;
 use crate::options::Options;
 
 /// The policy's settings, validated.
-pub struct Settings {
+pub(crate) struct Settings {
     /// What managers and the Pod need to know.
     pub options: Options,
     /// `onUnserved`: what happens when no manager serves a request.
@@ -23,7 +23,7 @@ pub struct Settings {
 
 /// What happens when no manager serves a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnUnserved {
+pub(crate) enum OnUnserved {
     /// The Pod is rejected.
     Reject,
     /// The Pod is admitted without that secret, with a warning.
@@ -104,7 +104,7 @@ impl Settings {
     ///
     /// # Errors
     /// The first setting that an operator has to change.
-    pub fn parse(text: &str) -> Result<Self, SettingsError> {
+    pub(crate) fn parse(text: &str) -> Result<Self, SettingsError> {
         let mut fields = Fields::parse(text, "")?;
         let options = Options::from_fields(&mut fields)?;
         let on_unserved = fields.choice(
@@ -133,7 +133,7 @@ impl Settings {
     ///
     /// # Errors
     /// As [`Self::parse`].
-    pub fn from_raw(raw: Option<&RawValue>) -> Result<Self, SettingsError> {
+    pub(crate) fn from_raw(raw: Option<&RawValue>) -> Result<Self, SettingsError> {
         Self::parse(raw.map_or("null", RawValue::get))
     }
 }

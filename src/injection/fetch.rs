@@ -7,7 +7,7 @@ use std::fmt;
 use serde_json::Value;
 
 /// Makes init containers that write secrets into memory volumes: a manager, as the Pod sees it.
-pub trait Fetcher {
+pub(crate) trait Fetcher {
     /// Returns the init containers that fetch what `fetch` lists.
     fn fetch(&self, fetch: &Fetch<'_>) -> Vec<FetchContainer>;
 
@@ -17,7 +17,7 @@ pub trait Fetcher {
 
 /// A secret that an init container fetches.
 #[derive(Clone)]
-pub struct Fetched<'m> {
+pub(crate) struct Fetched<'m> {
     /// What makes the init container. Secrets of the same fetcher share containers.
     pub fetcher: &'m dyn Fetcher,
     /// What the fetcher needs to fetch the secret; its own matter.
@@ -26,7 +26,7 @@ pub struct Fetched<'m> {
 
 impl<'m> Fetched<'m> {
     /// Leaves what `arguments` say to `fetcher`.
-    pub fn new(fetcher: &'m dyn Fetcher, arguments: Vec<String>) -> Self {
+    pub(crate) fn new(fetcher: &'m dyn Fetcher, arguments: Vec<String>) -> Self {
         Self { fetcher, arguments }
     }
 }
@@ -47,7 +47,7 @@ impl fmt::Debug for Fetched<'_> {
 }
 
 /// What a manager is to fetch for one Pod.
-pub struct Fetch<'a> {
+pub(crate) struct Fetch<'a> {
     /// The secrets, in the order of the requests.
     pub items: &'a [FetchItem<'a>],
     /// Where an init container is to mount the first memory volume: nothing else is mounted there.
@@ -55,7 +55,7 @@ pub struct Fetch<'a> {
 }
 
 /// One secret to fetch.
-pub struct FetchItem<'a> {
+pub(crate) struct FetchItem<'a> {
     /// What the manager put into its injection.
     pub arguments: &'a [String],
     /// Where the value is to be written: one place for each volume that is to hold it.
@@ -64,7 +64,7 @@ pub struct FetchItem<'a> {
 
 /// A place for a secret's value.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FetchTarget {
+pub(crate) struct FetchTarget {
     /// The memory volume; an init container mounts it where it likes, see [`FetchContainer::mounts`].
     pub volume: usize,
     /// The path in the volume.
@@ -74,7 +74,7 @@ pub struct FetchTarget {
 }
 
 /// An init container without its mounts, which [`crate::pod`] adds.
-pub struct FetchContainer {
+pub(crate) struct FetchContainer {
     /// Its name, or the beginning of it.
     pub name: ContainerName,
     /// The container's fields but for `name` and `volumeMounts`.
@@ -87,7 +87,7 @@ pub struct FetchContainer {
 
 /// A volume that an init container reads.
 #[derive(Debug, Clone, PartialEq)]
-pub struct FetchVolume {
+pub(crate) struct FetchVolume {
     /// The volume's name, when it is free.
     pub name: &'static str,
     /// The volume without its name.
@@ -98,7 +98,7 @@ pub struct FetchVolume {
 
 /// The name of an init container that we add.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ContainerName {
+pub(crate) enum ContainerName {
     /// This name, when it is free.
     Exact(&'static str),
     /// This, a dash and a number.

@@ -10,7 +10,7 @@ use super::node::{Node, Shape, without_position};
 /// What an operator has to change in the settings.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{place} {problem}")]
-pub struct SettingsError {
+pub(crate) struct SettingsError {
     /// The setting, such as `managers[1] (vault).role`.
     pub place: String,
     /// What is wrong with it, and what to do.
@@ -22,7 +22,7 @@ pub struct SettingsError {
 const NOTHING: &str = "has nothing under it: give it a value, or leave the line out";
 
 /// An object of the settings of which every field has to be asked for.
-pub struct Fields<'a> {
+pub(crate) struct Fields<'a> {
     place: String,
     fields: Vec<(String, &'a RawValue)>,
     known: Vec<&'static str>,
@@ -33,7 +33,7 @@ impl<'a> Fields<'a> {
     ///
     /// # Errors
     /// When it is not an object, or has a field twice.
-    pub fn parse(text: &'a str, place: &str) -> Result<Self, SettingsError> {
+    pub(crate) fn parse(text: &'a str, place: &str) -> Result<Self, SettingsError> {
         let not_an_object = || SettingsError {
             place: named(place).to_owned(),
             problem: "is not an object (a YAML mapping)".to_owned(),
@@ -70,12 +70,12 @@ impl<'a> Fields<'a> {
     }
 
     /// Where this object stands.
-    pub fn place(&self) -> &str {
+    pub(crate) fn place(&self) -> &str {
         &self.place
     }
 
     /// Adds to the place what kind of object this is.
-    pub fn rename(&mut self, kind: &str) {
+    pub(crate) fn rename(&mut self, kind: &str) {
         self.place = format!("{} ({kind})", self.place);
     }
 
@@ -83,7 +83,7 @@ impl<'a> Fields<'a> {
     ///
     /// # Errors
     /// When it is `null`.
-    pub fn take_raw(&mut self, name: &'static str) -> Result<Option<&'a RawValue>, SettingsError> {
+    pub(crate) fn take_raw(&mut self, name: &'static str) -> Result<Option<&'a RawValue>, SettingsError> {
         if self.is_null(name) {
             return Err(self.invalid(name, NOTHING));
         }
@@ -93,7 +93,7 @@ impl<'a> Fields<'a> {
     }
 
     /// Returns whether the field `name` is given as `null`, which is an error with a better message here and there.
-    pub fn is_null(&self, name: &str) -> bool {
+    pub(crate) fn is_null(&self, name: &str) -> bool {
         self.fields
             .iter()
             .any(|(field, raw)| field == name && raw.get() == "null")
@@ -103,7 +103,7 @@ impl<'a> Fields<'a> {
     ///
     /// # Errors
     /// When it has another type, or is `null`.
-    pub fn take<T: DeserializeOwned>(&mut self, name: &'static str) -> Result<Option<T>, SettingsError> {
+    pub(crate) fn take<T: DeserializeOwned>(&mut self, name: &'static str) -> Result<Option<T>, SettingsError> {
         let Some(raw) = self.take_raw(name)? else {
             return Ok(None);
         };
@@ -117,7 +117,7 @@ impl<'a> Fields<'a> {
     ///
     /// # Errors
     /// When it is none of them.
-    pub fn choice<T: Copy>(
+    pub(crate) fn choice<T: Copy>(
         &mut self,
         name: &'static str,
         default: T,
@@ -144,7 +144,7 @@ impl<'a> Fields<'a> {
     ///
     /// # Errors
     /// When it is not an object.
-    pub fn nested(&mut self, name: &'static str) -> Result<Option<Fields<'a>>, SettingsError> {
+    pub(crate) fn nested(&mut self, name: &'static str) -> Result<Option<Fields<'a>>, SettingsError> {
         match self.take_raw(name)? {
             Some(raw) => Fields::parse(raw.get(), &join(&self.place, name)).map(Some),
             None => Ok(None),
@@ -155,7 +155,7 @@ impl<'a> Fields<'a> {
     ///
     /// # Errors
     /// When it is not a list of objects.
-    pub fn list(&mut self, name: &'static str) -> Result<Option<Vec<Fields<'a>>>, SettingsError> {
+    pub(crate) fn list(&mut self, name: &'static str) -> Result<Option<Vec<Fields<'a>>>, SettingsError> {
         let Some(raw) = self.take_raw(name)? else {
             return Ok(None);
         };
@@ -172,7 +172,7 @@ impl<'a> Fields<'a> {
     }
 
     /// An error about the field `name`.
-    pub fn invalid(&self, name: &str, problem: &str) -> SettingsError {
+    pub(crate) fn invalid(&self, name: &str, problem: &str) -> SettingsError {
         SettingsError {
             place: join(&self.place, name),
             problem: problem.to_owned(),
@@ -180,7 +180,7 @@ impl<'a> Fields<'a> {
     }
 
     /// The first field that nobody has asked for.
-    pub fn unknown(&self) -> Option<&str> {
+    pub(crate) fn unknown(&self) -> Option<&str> {
         self.fields.first().map(|(name, _)| name.as_str())
     }
 
@@ -188,7 +188,7 @@ impl<'a> Fields<'a> {
     ///
     /// # Errors
     /// When a field is left that nobody has asked for.
-    pub fn finish(self) -> Result<(), SettingsError> {
+    pub(crate) fn finish(self) -> Result<(), SettingsError> {
         match self.unknown() {
             None => Ok(()),
             Some(name) => {

@@ -13,7 +13,7 @@ use crate::names;
 
 /// Which places of a document are opened.
 #[derive(Debug, Clone, Copy)]
-pub enum Shape {
+pub(crate) enum Shape {
     /// Kept as it came.
     Closed,
     /// A string that is read.
@@ -31,7 +31,7 @@ pub(super) const TWICE: &str = "a field stands twice in an object";
 
 /// A document, or a part of one.
 #[derive(Debug, Clone)]
-pub enum Node<'a> {
+pub(crate) enum Node<'a> {
     /// JSON's `null`, where something was to be opened. Kubernetes reads it as an absent field.
     Null,
     /// A part that nobody looks at, as its text.
@@ -51,12 +51,12 @@ pub enum Node<'a> {
 
 impl<'a> Node<'a> {
     /// A part made of `value`.
-    pub fn made(value: &Value) -> Self {
+    pub(crate) fn made(value: &Value) -> Self {
         Self::Made(Writer::text_of(value).into())
     }
 
     /// The field `name`, when this is an object that has it and it is not `null`.
-    pub fn get(&self, name: &str) -> Option<&Self> {
+    pub(crate) fn get(&self, name: &str) -> Option<&Self> {
         let Self::Object(fields) = self else {
             return None;
         };
@@ -67,7 +67,7 @@ impl<'a> Node<'a> {
     }
 
     /// Opens the field `name` by `shape`, when this is an object that has it and it is closed.
-    pub fn open(&mut self, name: &str, shape: Shape) {
+    pub(crate) fn open(&mut self, name: &str, shape: Shape) {
         let Self::Object(fields) = self else {
             return;
         };
@@ -84,7 +84,7 @@ impl<'a> Node<'a> {
     }
 
     /// Takes the field `name` out of an object; `null` stays in its place.
-    pub fn take(&mut self, name: &str) -> Option<Self> {
+    pub(crate) fn take(&mut self, name: &str) -> Option<Self> {
         let Self::Object(fields) = self else {
             return None;
         };
@@ -93,7 +93,7 @@ impl<'a> Node<'a> {
     }
 
     /// The string, when this is one.
-    pub fn as_text(&self) -> Option<&str> {
+    pub(crate) fn as_text(&self) -> Option<&str> {
         match self {
             Self::Text(text) => Some(text),
             _ => None,
@@ -101,12 +101,12 @@ impl<'a> Node<'a> {
     }
 
     /// The field `name` as a string.
-    pub fn text(&self, name: &str) -> Option<&str> {
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
         self.get(name)?.as_text()
     }
 
     /// The items of the array in the field `name`; none where it is absent.
-    pub fn items(&self, name: &str) -> &[Self] {
+    pub(crate) fn items(&self, name: &str) -> &[Self] {
         match self.get(name) {
             Some(Self::List(items)) => items,
             _ => &[],
@@ -117,7 +117,7 @@ impl<'a> Node<'a> {
     ///
     /// # Errors
     /// [`WrongType`] where this node, or the field, is something else.
-    pub fn object_mut(&mut self, name: &'static str) -> Result<&mut Vec<(Cow<'a, str>, Self)>, WrongType> {
+    pub(crate) fn object_mut(&mut self, name: &'static str) -> Result<&mut Vec<(Cow<'a, str>, Self)>, WrongType> {
         match self.field_mut(name, || Self::Object(Vec::new()))? {
             Self::Object(fields) => Ok(fields),
             _ => Err(WrongType {
@@ -131,7 +131,7 @@ impl<'a> Node<'a> {
     ///
     /// # Errors
     /// [`WrongType`] where this node, or the field, is something else.
-    pub fn list_mut(&mut self, name: &'static str) -> Result<&mut Vec<Self>, WrongType> {
+    pub(crate) fn list_mut(&mut self, name: &'static str) -> Result<&mut Vec<Self>, WrongType> {
         match self.field_mut(name, || Self::List(Vec::new()))? {
             Self::List(items) => Ok(items),
             _ => Err(WrongType {
@@ -145,7 +145,11 @@ impl<'a> Node<'a> {
     ///
     /// # Errors
     /// [`WrongType`] where this node is not an object.
-    pub fn field_mut(&mut self, name: &'static str, missing: impl FnOnce() -> Self) -> Result<&mut Self, WrongType> {
+    pub(crate) fn field_mut(
+        &mut self,
+        name: &'static str,
+        missing: impl FnOnce() -> Self,
+    ) -> Result<&mut Self, WrongType> {
         let Self::Object(fields) = self else {
             return Err(WrongType {
                 field: name,
@@ -177,7 +181,7 @@ impl<'a> Node<'a> {
     ///
     /// # Errors
     /// Why it cannot be written: it holds an [`Invalid`](Self::Invalid) part.
-    pub fn write(&self, writer: &mut Writer) -> Result<(), &'static str> {
+    pub(crate) fn write(&self, writer: &mut Writer) -> Result<(), &'static str> {
         match self {
             Self::Null => writer.raw("null"),
             Self::Closed(raw) => writer.raw(raw.get()),
@@ -207,7 +211,7 @@ impl<'a> Node<'a> {
     }
 
     /// The same as a `serde_json` tree, for comparisons. What cannot be written is `null`.
-    pub fn to_value(&self) -> Value {
+    pub(crate) fn to_value(&self) -> Value {
         match self {
             Self::Null | Self::Invalid(_) => Value::Null,
             Self::Closed(raw) => serde_json::from_str(raw.get()).unwrap_or(Value::Null),
@@ -231,14 +235,14 @@ fn write_text(text: &Cow<'_, str>, writer: &mut Writer) {
 /// A field that holds something else than Kubernetes says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the field {field:?} is not {expected}")]
-pub struct WrongType {
+pub(crate) struct WrongType {
     pub field: &'static str,
     pub expected: &'static str,
 }
 
 /// An object of these fields. `json!` does the same with some 100 bytes of code for each field, and copies each value;
 /// collecting sorts first, which is 4 KiB more.
-pub fn tree<'f>(fields: impl IntoIterator<Item = (&'f str, Value)>) -> Value {
+pub(crate) fn tree<'f>(fields: impl IntoIterator<Item = (&'f str, Value)>) -> Value {
     let mut tree = Map::new();
     for (name, value) in fields {
         tree.insert(name.to_owned(), value);
@@ -247,7 +251,7 @@ pub fn tree<'f>(fields: impl IntoIterator<Item = (&'f str, Value)>) -> Value {
 }
 
 /// What serde says, without the line and column.
-pub fn without_position(error: &serde_json::Error) -> String {
+pub(crate) fn without_position(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let end = names::find(&text, " at line ").unwrap_or(text.len());
     text.get(..end).unwrap_or_default().to_owned()

@@ -15,7 +15,7 @@ impl<'a> Node<'a> {
     ///
     /// # Errors
     /// When `text` is not JSON.
-    pub fn parse(text: &'a str, shape: Shape) -> serde_json::Result<Self> {
+    pub(crate) fn parse(text: &'a str, shape: Shape) -> serde_json::Result<Self> {
         let mut deserializer = serde_json::Deserializer::from_str(text);
         let node = Open(shape).deserialize(&mut deserializer)?;
         deserializer.end()?;

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 /// JSON text in the making.
 #[derive(Debug, Default)]
-pub struct Writer {
+pub(crate) struct Writer {
     json: Vec<u8>,
     /// Whether this is the inside of a JSON string.
     nested: bool,
@@ -19,7 +19,7 @@ pub struct Writer {
 
 impl Writer {
     /// A writer for a text of about this many bytes.
-    pub fn with_capacity(bytes: usize) -> Self {
+    pub(crate) fn with_capacity(bytes: usize) -> Self {
         Self {
             json: Vec::with_capacity(bytes),
             nested: false,
@@ -28,7 +28,7 @@ impl Writer {
 
     /// A writer for JSON of about `bytes` as the text of a JSON string: [`Self::into_string`] is that string, with its
     /// quotation marks.
-    pub fn nested(bytes: usize) -> Self {
+    pub(crate) fn nested(bytes: usize) -> Self {
         let mut writer = Self::with_capacity(bytes);
         writer.json.push(b'"');
         writer.nested = true;
@@ -36,24 +36,24 @@ impl Writer {
     }
 
     /// Returns how many bytes have been written.
-    pub fn written(&self) -> usize {
+    pub(crate) fn written(&self) -> usize {
         self.json.len()
     }
 
     /// `value` as JSON.
-    pub fn text_of(value: &Value) -> String {
+    pub(crate) fn text_of(value: &Value) -> String {
         let mut writer = Self::default();
         writer.value(value);
         writer.into_string()
     }
 
     /// Adds `json` as it is: a bracket, or a value, which for a nested writer has no quotation mark in it.
-    pub fn raw(&mut self, json: &str) {
+    pub(crate) fn raw(&mut self, json: &str) {
         self.json.extend_from_slice(json.as_bytes());
     }
 
     /// Begins an item of a list.
-    pub fn item(&mut self) {
+    pub(crate) fn item(&mut self) {
         // No value ends with an opening bracket: it is the list's, or object's, own.
         if !matches!(self.json.last(), Some(b'[' | b'{')) {
             self.json.push(b',');
@@ -61,7 +61,7 @@ impl Writer {
     }
 
     /// Begins a field of an object; its name needs no escapes.
-    pub fn field(&mut self, name: &'static str) {
+    pub(crate) fn field(&mut self, name: &'static str) {
         self.item();
         let quote = self.quote();
         self.raw(quote);
@@ -71,7 +71,7 @@ impl Writer {
     }
 
     /// Begins a field of an object, whatever its name is.
-    pub fn any_field(&mut self, name: &str) {
+    pub(crate) fn any_field(&mut self, name: &str) {
         self.item();
         self.text(name);
         self.json.push(b':');
@@ -82,7 +82,7 @@ impl Writer {
     }
 
     /// Adds a string that needs no escapes, to a text that is not nested.
-    pub fn plain(&mut self, text: &str) {
+    pub(crate) fn plain(&mut self, text: &str) {
         self.json.reserve(text.len().saturating_add(2));
         self.json.push(b'"');
         self.json.extend_from_slice(text.as_bytes());
@@ -90,7 +90,7 @@ impl Writer {
     }
 
     /// Adds a string.
-    pub fn text(&mut self, text: &str) {
+    pub(crate) fn text(&mut self, text: &str) {
         let quote = self.quote();
         self.raw(quote);
         if is_plain(text.as_bytes()) {
@@ -106,7 +106,7 @@ impl Writer {
     }
 
     /// Adds a list of strings.
-    pub fn texts<'t>(&mut self, texts: impl IntoIterator<Item = &'t str>) {
+    pub(crate) fn texts<'t>(&mut self, texts: impl IntoIterator<Item = &'t str>) {
         self.raw("[");
         for text in texts {
             self.item();
@@ -116,7 +116,7 @@ impl Writer {
     }
 
     /// Adds a tree.
-    pub fn value(&mut self, value: &Value) {
+    pub(crate) fn value(&mut self, value: &Value) {
         match value {
             Value::Null => self.raw("null"),
             Value::Bool(true) => self.raw("true"),
@@ -160,7 +160,7 @@ impl Writer {
     }
 
     /// The text as bytes.
-    pub fn into_bytes(mut self) -> Vec<u8> {
+    pub(crate) fn into_bytes(mut self) -> Vec<u8> {
         if self.nested {
             self.json.push(b'"');
         }
@@ -168,7 +168,7 @@ impl Writer {
     }
 
     /// The text.
-    pub fn into_string(self) -> String {
+    pub(crate) fn into_string(self) -> String {
         // It is made of strings alone.
         String::from_utf8(self.into_bytes()).unwrap_or_default()
     }

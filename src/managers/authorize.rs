@@ -11,7 +11,7 @@ const SYSTEM: &str = "system:";
 
 /// Who has to be allowed to read a Secret that a manager hands out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Authorize {
+pub(crate) enum Authorize {
     /// The Pod's service account.
     ServiceAccount,
     /// The person who asks for the Pod.
@@ -37,7 +37,7 @@ impl Authorize {
     ///
     /// # Errors
     /// When it is none of the choices.
-    pub fn from_fields(fields: &mut Fields<'_>, default: Self) -> Result<Self, SettingsError> {
+    pub(crate) fn from_fields(fields: &mut Fields<'_>, default: Self) -> Result<Self, SettingsError> {
         let choices = [
             ("serviceAccount", Self::ServiceAccount),
             ("user", Self::User),
@@ -51,7 +51,7 @@ impl Authorize {
     ///
     /// # Errors
     /// [`Miss::Denied`] with what would allow it, or [`Miss::Failed`].
-    pub fn check(self, namespace: &str, secret: &str, context: &Context<'_>) -> Result<(), Miss> {
+    pub(crate) fn check(self, namespace: &str, secret: &str, context: &Context<'_>) -> Result<(), Miss> {
         if matches!(self, Self::User | Self::Both) {
             check_person(context.user.name)?;
         }

@@ -35,7 +35,7 @@ enum Client {
 }
 
 #[derive(Debug)]
-pub struct Aws {
+pub(crate) struct Aws {
     client: Client,
     container: ContainerSettings,
 }
@@ -45,7 +45,7 @@ impl Aws {
     ///
     /// # Errors
     /// What an operator has to change.
-    pub fn from_fields(fields: &mut Fields<'_>) -> Result<Self, SettingsError> {
+    pub(crate) fn from_fields(fields: &mut Fields<'_>) -> Result<Self, SettingsError> {
         let client = fields.choice(
             "client",
             Client::Sidecar,

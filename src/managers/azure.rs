@@ -19,7 +19,7 @@ const SCRIPT: &str = include_str!("scripts/azure.sh");
 const IMAGE: &str = "mcr.microsoft.com/azure-cli:cbl-mariner2.0";
 
 #[derive(Debug)]
-pub struct Azure {
+pub(crate) struct Azure {
     container: ContainerSettings,
 }
 
@@ -28,7 +28,7 @@ impl Azure {
     ///
     /// # Errors
     /// What an operator has to change.
-    pub fn from_fields(fields: &mut Fields<'_>) -> Result<Self, SettingsError> {
+    pub(crate) fn from_fields(fields: &mut Fields<'_>) -> Result<Self, SettingsError> {
         Ok(Self {
             container: ContainerSettings::from_fields(fields, IMAGE, "200m", "500Mi")?.with_network(fields)?,
         })

@@ -9,8 +9,8 @@ use crate::names;
 use crate::options::Options;
 use crate::requests::{FLYTE_PREFIX, JSON_ANNOTATION, SecretRequest};
 
-pub use super::authorize::Authorize;
-pub use super::lookup::{Found, look_up, suggestion};
+pub(crate) use super::authorize::Authorize;
+pub(crate) use super::lookup::{Found, look_up, suggestion};
 
 /// Tells flytekit where secret files are
 /// ([secrets.py](https://github.com/flyteorg/flytekit/blob/master/flytekit/configuration/__init__.py)).
@@ -21,13 +21,13 @@ const FILE_PREFIX: &str = "FLYTE_SECRETS_FILE_PREFIX";
 const ENV_PREFIX: &str = "FLYTE_SECRETS_ENV_PREFIX";
 
 /// The variables that tell Flyte's clients where secrets are; they hold none.
-pub const CLIENT_VARIABLES: [&str; 3] = [DEFAULT_DIR, FILE_PREFIX, ENV_PREFIX];
+pub(crate) const CLIENT_VARIABLES: [&str; 3] = [DEFAULT_DIR, FILE_PREFIX, ENV_PREFIX];
 
 /// The variable that Flyte's clients look for: the upper case of prefix, group, `_` and key.
 ///
 /// # Errors
 /// [`Miss::NotHere`] when Kubernetes does not take it as a name.
-pub fn variable_name(options: &Options, group: &str, key: &str) -> Result<String, Miss> {
+pub(crate) fn variable_name(options: &Options, group: &str, key: &str) -> Result<String, Miss> {
     let mut name = String::with_capacity(options.env_prefix.len() + group.len() + key.len() + 1);
     for part in [options.env_prefix.as_str(), group, "_", key] {
         name.push_str(part);
@@ -45,7 +45,7 @@ pub fn variable_name(options: &Options, group: &str, key: &str) -> Result<String
 ///
 /// # Errors
 /// [`Miss::NotHere`] when Kubernetes does not take it as a name.
-pub fn further_variable(request: &SecretRequest) -> Result<Option<&str>, Miss> {
+pub(crate) fn further_variable(request: &SecretRequest) -> Result<Option<&str>, Miss> {
     match request.env_var.as_str() {
         "" => Ok(None),
         name if names::is_variable(name) => Ok(Some(name)),
@@ -57,7 +57,7 @@ pub fn further_variable(request: &SecretRequest) -> Result<Option<&str>, Miss> {
 
 /// Returns a warning where the request's further variable is one that tells Flyte's clients where secrets are. Where the
 /// request itself needs that variable, the Pod is rejected.
-pub fn client_variable_warning(request: &SecretRequest) -> Option<String> {
+pub(crate) fn client_variable_warning(request: &SecretRequest) -> Option<String> {
     CLIENT_VARIABLES.contains(&request.env_var.as_str()).then(|| {
         format!(
             "{} names {:?} as its further variable, in which Flyte's clients read where secrets are: they will not find \
@@ -71,7 +71,7 @@ pub fn client_variable_warning(request: &SecretRequest) -> Option<String> {
 ///
 /// # Errors
 /// [`Miss::NotHere`] when a part cannot be a file's name.
-pub fn file_path(parts: &[&str]) -> Result<RelativePath, Miss> {
+pub(crate) fn file_path(parts: &[&str]) -> Result<RelativePath, Miss> {
     let lower: Vec<String> = parts.iter().map(|part| part.to_ascii_lowercase()).collect();
     let lower: Vec<&str> = lower.iter().map(String::as_str).collect();
     exact_path(&lower)
@@ -81,7 +81,7 @@ pub fn file_path(parts: &[&str]) -> Result<RelativePath, Miss> {
 ///
 /// # Errors
 /// As [`file_path`].
-pub fn exact_path(parts: &[&str]) -> Result<RelativePath, Miss> {
+pub(crate) fn exact_path(parts: &[&str]) -> Result<RelativePath, Miss> {
     RelativePath::new(parts).map_err(|part| {
         Miss::NotHere(format!(
             "{part:?} cannot be a file's name: it is empty, too long, '.' or '..', or holds '/'"
@@ -93,7 +93,11 @@ pub fn exact_path(parts: &[&str]) -> Result<RelativePath, Miss> {
 ///
 /// # Errors
 /// As [`further_variable`].
-pub fn file_variables(request: &SecretRequest, options: &Options, path: &RelativePath) -> Result<Vec<EnvVar>, Miss> {
+pub(crate) fn file_variables(
+    request: &SecretRequest,
+    options: &Options,
+    path: &RelativePath,
+) -> Result<Vec<EnvVar>, Miss> {
     let mut variables = vec![
         EnvVar::literal(DEFAULT_DIR, options.mount_path.as_str()),
         EnvVar::literal(FILE_PREFIX, ""),
@@ -108,7 +112,7 @@ pub fn file_variables(request: &SecretRequest, options: &Options, path: &Relativ
 }
 
 /// A name for what `parts` say together: 32 letters and digits, the same for the same parts.
-pub fn identity(parts: &[&str]) -> String {
+pub(crate) fn identity(parts: &[&str]) -> String {
     let mut text = String::new();
     for part in parts {
         // The length tells ["a", "bc"] from ["ab", "c"].
@@ -120,12 +124,12 @@ pub fn identity(parts: &[&str]) -> String {
 }
 
 /// The variable that tells Flyte's clients the prefix.
-pub fn prefix_variable(options: &Options) -> EnvVar {
+pub(crate) fn prefix_variable(options: &Options) -> EnvVar {
     EnvVar::literal(ENV_PREFIX, options.env_prefix.as_str())
 }
 
 /// Returns whether a variable tells Flyte's clients where secrets are, and holds nothing of a secret's own.
-pub fn is_for_clients(variable: &EnvVar, options: &Options) -> bool {
+pub(crate) fn is_for_clients(variable: &EnvVar, options: &Options) -> bool {
     let expected = match variable.name.as_str() {
         DEFAULT_DIR => options.mount_path.as_str(),
         FILE_PREFIX => "",
@@ -136,7 +140,7 @@ pub fn is_for_clients(variable: &EnvVar, options: &Options) -> bool {
 }
 
 /// Whether a manager may write the annotation `key`: none in the domains of the requests, where the status stands too.
-pub fn is_annotation(key: &str) -> bool {
+pub(crate) fn is_annotation(key: &str) -> bool {
     names::is_metadata_key(key)
         && [FLYTE_PREFIX, JSON_ANNOTATION]
             .iter()

@@ -23,7 +23,7 @@ use crate::requests::SecretRequest;
 const SCRIPT: &str = include_str!("scripts/confidant.py");
 
 #[derive(Debug)]
-pub struct Confidant {
+pub(crate) struct Confidant {
     /// Confidant's address.
     url: String,
     /// The KMS key, or its alias, with which services authenticate.
@@ -49,7 +49,7 @@ impl Confidant {
     ///
     /// # Errors
     /// What an operator has to change.
-    pub fn from_fields(fields: &mut Fields<'_>) -> Result<Self, SettingsError> {
+    pub(crate) fn from_fields(fields: &mut Fields<'_>) -> Result<Self, SettingsError> {
         let url = required(
             fields,
             "url",

@@ -10,7 +10,7 @@ use crate::managers::vault::orders::AgentOrders;
 use crate::options::Options;
 
 /// What managers may know of the Pod and the settings.
-pub struct Context<'a> {
+pub(crate) struct Context<'a> {
     /// The settings that all managers share.
     pub options: &'a Options,
     /// Whether a reason may suggest another key. Where a Pod goes without what nobody serves, a suggestion would be made
@@ -34,20 +34,20 @@ pub struct Context<'a> {
 
 /// Who made the admission request.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct User<'a> {
+pub(crate) struct User<'a> {
     pub name: &'a str,
     pub groups: &'a [&'a str],
 }
 
 impl<'a> Context<'a> {
     /// Returns whether the settings' `access` lets the Pod ask for the key `key` of `group`, see
-    /// [`Manager::selects`](crate::managers::Manager::selects).
-    pub fn may_ask(&self, group: &str, key: &str) -> bool {
+    /// [`Manager::selects`](crate::managers::manager::Manager::selects).
+    pub(crate) fn may_ask(&self, group: &str, key: &str) -> bool {
         self.rules.allow(&access::name(group, key))
     }
 
     /// Returns the value of the Pod's label `key`, see [`reads_label`](crate::managers::reads_label).
-    pub fn label(&self, key: &str) -> Option<&'a str> {
+    pub(crate) fn label(&self, key: &str) -> Option<&'a str> {
         self.labels
             .iter()
             .find(|(name, _)| *name == key)

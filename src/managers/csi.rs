@@ -27,7 +27,7 @@ use crate::requests::{MountRequirement, SecretRequest};
 const DRIVER: &str = "secrets-store.csi.k8s.io";
 
 #[derive(Debug)]
-pub struct Csi {
+pub(crate) struct Csi {
     /// The CSI driver's name.
     driver: String,
     /// The SecretProviderClass, with placeholders.
@@ -43,7 +43,7 @@ impl Csi {
     ///
     /// # Errors
     /// What an operator has to change.
-    pub fn from_fields(fields: &mut Fields<'_>) -> Result<Self, SettingsError> {
+    pub(crate) fn from_fields(fields: &mut Fields<'_>) -> Result<Self, SettingsError> {
         let driver = fields.take::<String>("driver")?.unwrap_or_else(|| DRIVER.to_owned());
         if driver.len() > names::DNS_LABEL_LENGTH || !names::is_dns_subdomain(&driver) {
             return Err(fields.invalid("driver", "is not a CSI driver's name"));

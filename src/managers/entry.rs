@@ -8,7 +8,7 @@ use crate::managers::matching::Match;
 use crate::managers::{aws, azure, confidant, csi, flyte, gcp, global, kubernetes, routing, template, vault};
 
 /// A manager of the settings' list.
-pub struct Entry {
+pub(crate) struct Entry {
     /// What messages call it: its type, or a template's name.
     pub name: String,
     pub matches: Match,
@@ -20,7 +20,7 @@ impl Entry {
     ///
     /// # Errors
     /// What an operator has to change.
-    pub fn from_fields(mut fields: Fields<'_>) -> Result<Self, SettingsError> {
+    pub(crate) fn from_fields(mut fields: Fields<'_>) -> Result<Self, SettingsError> {
         let Some(kind) = fields.take::<String>("type")? else {
             return Err(fields.invalid("type", &format!("is missing: choose one of {}", type_names())));
         };

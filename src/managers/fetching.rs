@@ -29,7 +29,7 @@ const NOBODY: u32 = 65534;
 
 /// The init container of a manager, as an operator has set it up.
 #[derive(Debug, Clone)]
-pub struct ContainerSettings {
+pub(crate) struct ContainerSettings {
     image: String,
     image_pull_policy: String,
     resources: Value,
@@ -44,7 +44,12 @@ impl ContainerSettings {
     ///
     /// # Errors
     /// What an operator has to change.
-    pub fn from_fields(fields: &mut Fields<'_>, image: &str, cpu: &str, memory: &str) -> Result<Self, SettingsError> {
+    pub(crate) fn from_fields(
+        fields: &mut Fields<'_>,
+        image: &str,
+        cpu: &str,
+        memory: &str,
+    ) -> Result<Self, SettingsError> {
         let image = fields.take::<String>("image")?.unwrap_or_else(|| image.to_owned());
         if image.is_empty() || image.contains(|character: char| character.is_whitespace() || character.is_control()) {
             return Err(fields.invalid("image", "is not an image's name"));
@@ -80,18 +85,18 @@ impl ContainerSettings {
     ///
     /// # Errors
     /// What an operator has to change.
-    pub fn with_network(self, fields: &mut Fields<'_>) -> Result<Self, SettingsError> {
+    pub(crate) fn with_network(self, fields: &mut Fields<'_>) -> Result<Self, SettingsError> {
         let network = Network::from_fields(fields)?;
         Ok(Self { network, ..self })
     }
 
     /// Returns the volumes that its containers mount, beside those for the secrets.
-    pub fn volumes(&self) -> Vec<FetchVolume> {
+    pub(crate) fn volumes(&self) -> Vec<FetchVolume> {
         self.network.volumes()
     }
 
     /// A container that runs `command` with `args`. The kubelet is kept from expanding `$(NAME)` in them.
-    pub fn container(&self, command: &[&str], args: &[String], env: &[(&str, &str)]) -> Value {
+    pub(crate) fn container(&self, command: &[&str], args: &[String], env: &[(&str, &str)]) -> Value {
         let words = |words: &mut dyn Iterator<Item = &str>| words.map(|word| unexpanded(word).into()).collect();
         let command: Vec<Value> = words(&mut command.iter().copied());
         let args: Vec<Value> = words(&mut args.iter().map(String::as_str));
@@ -145,7 +150,7 @@ fn restricted() -> Value {
 ///
 /// # Errors
 /// [`Miss::NotHere`] when the request asks for what cannot be.
-pub fn injection<'m>(
+pub(crate) fn injection<'m>(
     request: &SecretRequest,
     context: &Context<'_>,
     parts: &[&str],
@@ -239,7 +244,7 @@ fn variable_names(request: &SecretRequest, options: &Options) -> Result<Vec<Stri
 ///
 /// # Errors
 /// [`Miss::NotHere`] when it has other characters than versions have.
-pub fn check_version(version: &str) -> Result<(), Miss> {
+pub(crate) fn check_version(version: &str) -> Result<(), Miss> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     if version.len() <= 63 && version.bytes().all(plain) {
         return Ok(());
@@ -253,7 +258,7 @@ pub fn check_version(version: &str) -> Result<(), Miss> {
 ///
 /// `script` is the manager's own part, which defines `prepare` and `fetch` and calls `fetch_all`; `label` is the
 /// manager's name in messages.
-pub fn scripted(
+pub(crate) fn scripted(
     fetch: &Fetch<'_>,
     settings: &ContainerSettings,
     name: &'static str,
@@ -283,13 +288,13 @@ pub fn scripted(
 }
 
 /// Where an init container of ours mounts the memory volumes.
-pub struct Layout {
+pub(crate) struct Layout {
     places: Vec<(usize, String)>,
 }
 
 impl Layout {
     /// Mounts the first volume at the directory for it and each further one beside it.
-    pub fn new(fetch: &Fetch<'_>) -> Self {
+    pub(crate) fn new(fetch: &Fetch<'_>) -> Self {
         let directory = fetch.directory;
         let mut places: Vec<(usize, String)> = Vec::new();
         for target in fetch.items.iter().flat_map(|item| &item.targets) {
@@ -306,25 +311,25 @@ impl Layout {
     }
 
     /// Where the first volume is.
-    pub fn first(&self) -> &str {
+    pub(crate) fn first(&self) -> &str {
         self.places.first().map_or("", |(_, place)| place.as_str())
     }
 
     /// The path of `target` in the init container.
-    pub fn path(&self, target: &FetchTarget) -> String {
+    pub(crate) fn path(&self, target: &FetchTarget) -> String {
         let place = self.places.iter().find(|(volume, _)| *volume == target.volume);
         format!("{}/{}", place.map_or("", |(_, place)| place.as_str()), target.path)
     }
 
     /// The mounts of the init container.
-    pub fn mounts(self) -> Vec<(usize, String)> {
+    pub(crate) fn mounts(self) -> Vec<(usize, String)> {
         self.places
     }
 }
 
 /// The arguments for a script that fetches one secret after the other: for each target of each secret, the manager's own
 /// arguments, then the path to write, then the variable's name, empty where the file itself is wanted.
-pub fn script_arguments(items: &[FetchItem<'_>], layout: &Layout) -> Vec<String> {
+pub(crate) fn script_arguments(items: &[FetchItem<'_>], layout: &Layout) -> Vec<String> {
     let mut arguments = Vec::new();
     for item in items {
         for target in &item.targets {

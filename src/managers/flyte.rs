@@ -29,7 +29,7 @@ use crate::options::Options;
 use crate::requests::{MountRequirement, SecretRequest};
 
 use binding::Binding;
-pub use labels::LABELS;
+pub(crate) use labels::LABELS;
 use labels::{Labels, secret_name};
 
 /// The image that Flyte uses, at a version: `latest` is another one on each node.
@@ -39,7 +39,7 @@ const IMAGE: &str = "public.ecr.aws/docker/library/busybox:1.37.0";
 const VOLUME: &str = "embedded-secret-vol";
 
 #[derive(Debug)]
-pub struct Flyte {
+pub(crate) struct Flyte {
     /// Where Flyte keeps its Secrets: those of `literal`, and the originals of those for image pulls.
     namespace: String,
     /// Whether the Secrets are those of `namespace`. Otherwise they are those of the Pod's namespace.
@@ -59,7 +59,7 @@ impl Flyte {
     ///
     /// # Errors
     /// What an operator has to change.
-    pub fn from_fields(fields: &mut Fields<'_>) -> Result<Self, SettingsError> {
+    pub(crate) fn from_fields(fields: &mut Fields<'_>) -> Result<Self, SettingsError> {
         let namespace = fields
             .take::<String>("namespace")?
             .unwrap_or_else(|| "flyte".to_owned());

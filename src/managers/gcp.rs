@@ -18,7 +18,7 @@ const SCRIPT: &str = include_str!("scripts/gcp.sh");
 const IMAGE: &str = "gcr.io/google.com/cloudsdktool/cloud-sdk:alpine";
 
 #[derive(Debug)]
-pub struct Gcp {
+pub(crate) struct Gcp {
     container: ContainerSettings,
 }
 
@@ -27,7 +27,7 @@ impl Gcp {
     ///
     /// # Errors
     /// What an operator has to change.
-    pub fn from_fields(fields: &mut Fields<'_>) -> Result<Self, SettingsError> {
+    pub(crate) fn from_fields(fields: &mut Fields<'_>) -> Result<Self, SettingsError> {
         Ok(Self {
             container: ContainerSettings::from_fields(fields, IMAGE, "200m", "500Mi")?.with_network(fields)?,
         })

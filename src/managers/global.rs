@@ -17,7 +17,7 @@ use crate::names;
 use crate::requests::{MountRequirement, SecretRequest};
 
 #[derive(Debug)]
-pub struct Global {
+pub(crate) struct Global {
     /// The namespace that holds the Secrets.
     namespace: String,
     /// Who has to be allowed to read a Secret.
@@ -29,7 +29,7 @@ impl Global {
     ///
     /// # Errors
     /// What an operator has to change.
-    pub fn from_fields(fields: &mut Fields<'_>) -> Result<Self, SettingsError> {
+    pub(crate) fn from_fields(fields: &mut Fields<'_>) -> Result<Self, SettingsError> {
         let namespace = fields
             .take::<String>("namespace")?
             .unwrap_or_else(|| "flyte-secrets".to_owned());

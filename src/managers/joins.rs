@@ -19,7 +19,7 @@ const VERSION: char = '\u{3}';
 /// The text between group and key tells them apart where it has a character that neither may hold, and where the later one
 /// has none of its characters. A slash behind the group joins them as a rule does. No rule is about the group version, so
 /// that it may stand behind such a character alone.
-pub fn ambiguity(text: &str, request: &SecretRequest, allowed: &str, path: &str) -> Option<String> {
+pub(super) fn ambiguity(text: &str, request: &SecretRequest, allowed: &str, path: &str) -> Option<String> {
     let mut markers = all_but("group");
     markers.retain(|(name, _)| !matches!(*name, "key" | "groupVersion" | "path"));
     // Without a version, the placeholder is nothing.

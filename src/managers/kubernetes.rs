@@ -17,7 +17,7 @@ use crate::names;
 use crate::requests::{MountRequirement, SecretRequest, base32};
 
 #[derive(Debug)]
-pub struct Kubernetes {
+pub(crate) struct Kubernetes {
     /// Whether a container starts without a Secret or key that is not there.
     optional: bool,
     /// Whether the Secret and the key are looked up at admission.
@@ -29,7 +29,7 @@ impl Kubernetes {
     ///
     /// # Errors
     /// What an operator has to change.
-    pub fn from_fields(fields: &mut Fields<'_>) -> Result<Self, SettingsError> {
+    pub(crate) fn from_fields(fields: &mut Fields<'_>) -> Result<Self, SettingsError> {
         Ok(Self {
             optional: fields.take("optional")?.unwrap_or(true),
             verify: fields.take("verify")?.unwrap_or(false),

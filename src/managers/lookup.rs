@@ -12,7 +12,7 @@ use crate::requests::SecretRequest;
 const MAX_COMPARED: usize = 256;
 
 /// What a look at a Secret found.
-pub enum Found {
+pub(crate) enum Found {
     /// The data in which the value is under the request's key, shared with all who look: a copy of a large value for each
     /// request would take more memory and time than there is.
     Value(SecretData),
@@ -26,7 +26,12 @@ pub enum Found {
 ///
 /// # Errors
 /// [`Miss::Failed`] when the cluster could not be asked.
-pub fn look_up(request: &SecretRequest, namespace: &str, secret: &str, context: &Context<'_>) -> Result<Found, Miss> {
+pub(crate) fn look_up(
+    request: &SecretRequest,
+    namespace: &str,
+    secret: &str,
+    context: &Context<'_>,
+) -> Result<Found, Miss> {
     if !names::is_dns_subdomain(secret) {
         return Ok(Found::NoSecret);
     }
@@ -44,7 +49,7 @@ pub fn look_up(request: &SecretRequest, namespace: &str, secret: &str, context: 
 /// settings' `access` lets the Pod ask for.
 ///
 /// The cluster gives keys for the first suggestion of an evaluation alone.
-pub fn suggestion(request: &SecretRequest, namespace: &str, secret: &str, context: &Context<'_>) -> String {
+pub(crate) fn suggestion(request: &SecretRequest, namespace: &str, secret: &str, context: &Context<'_>) -> String {
     if !context.suggests {
         return String::new();
     }

@@ -8,7 +8,7 @@ use crate::managers::context::Context;
 use crate::requests::SecretRequest;
 
 /// A system that keeps secrets, as an operator has set it up.
-pub trait Manager {
+pub(crate) trait Manager {
     /// What this manager adds to the Pod for `request`.
     ///
     /// # Errors
@@ -43,7 +43,7 @@ pub trait Manager {
 
 /// Why a manager does not serve a request. The texts are for the Pod's author and name no value of a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Miss {
+pub(crate) enum Miss {
     /// It has no such secret, or cannot give it in this way: the next manager is asked.
     NotHere(String),
     /// The Pod may not have the secret: the Pod is rejected.

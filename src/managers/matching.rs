@@ -11,7 +11,7 @@ use crate::requests::{MountRequirement, SecretRequest};
 
 /// Which requests a manager is asked for.
 #[derive(Debug, Clone)]
-pub struct Match {
+pub(crate) struct Match {
     /// The group has to fit one of these; all do when there are none.
     pub groups: Vec<Glob>,
     /// Whether it is asked for variables.

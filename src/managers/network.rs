@@ -44,7 +44,7 @@ const CA_FILE: &str = "ca.crt";
 
 /// The settings `env` and `caBundle` of a manager whose init containers fetch.
 #[derive(Debug, Clone, Default)]
-pub struct Network {
+pub(crate) struct Network {
     env: Vec<Value>,
     /// The source of the volume with the CA certificates.
     ca: Option<Value>,
@@ -55,7 +55,7 @@ impl Network {
     ///
     /// # Errors
     /// What an operator has to change.
-    pub fn from_fields(fields: &mut Fields<'_>) -> Result<Self, SettingsError> {
+    pub(crate) fn from_fields(fields: &mut Fields<'_>) -> Result<Self, SettingsError> {
         let env = fields.take::<Vec<Value>>("env")?.unwrap_or_default();
         let ca = match fields.nested("caBundle")? {
             Some(bundle) => Some(ca_volume(bundle)?),
@@ -77,7 +77,7 @@ impl Network {
     }
 
     /// Returns the variables of a container, as items of its `env`.
-    pub fn variables(&self) -> impl Iterator<Item = Value> + '_ {
+    pub(crate) fn variables(&self) -> impl Iterator<Item = Value> + '_ {
         let file = format!("{CA_DIRECTORY}/{CA_FILE}");
         let ca = self.ca.iter().flat_map(move |_| {
             let file = file.clone();
@@ -89,7 +89,7 @@ impl Network {
     }
 
     /// Returns the volumes that a container mounts, beside those for the secrets.
-    pub fn volumes(&self) -> Vec<FetchVolume> {
+    pub(crate) fn volumes(&self) -> Vec<FetchVolume> {
         let volume = |source: &Value| FetchVolume {
             name: "secret-injector-ca",
             source: source.clone(),

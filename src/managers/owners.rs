@@ -16,7 +16,7 @@ const REQUEST: char = '\u{4}';
 
 /// Where a Kubernetes object that a text names is looked for.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Scope {
+pub(super) enum Scope {
     /// In the Pod's namespace, so that the same name in another namespace is another object.
     Namespace,
     /// Anywhere.
@@ -29,7 +29,7 @@ type Part<'t> = (char, &'t str);
 /// Returns whether `text` becomes the same for Pods of different namespaces or service accounts that ask for different
 /// secrets. `allowed` are the characters that requests may hold besides letters, digits and `._-/`; `path` is what
 /// `{path}` stands for.
-pub fn are_confused(text: &str, scope: Scope, allowed: &str, path: &str) -> bool {
+pub(super) fn are_confused(text: &str, scope: Scope, allowed: &str, path: &str) -> bool {
     let mut markers = all_but("path");
     for (name, value) in &mut markers {
         let marker = match *name {

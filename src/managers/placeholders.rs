@@ -20,10 +20,10 @@ use crate::names;
 use crate::requests::SecretRequest;
 
 /// Names and what they stand for.
-pub type Values = Vec<(&'static str, String)>;
+pub(crate) type Values = Vec<(&'static str, String)>;
 
 /// What every request has. `id` is a name of 32 letters and digits for the group, its version and the key.
-pub fn values(request: &SecretRequest, context: &Context<'_>) -> Values {
+pub(crate) fn values(request: &SecretRequest, context: &Context<'_>) -> Values {
     vec![
         ("group", request.group.clone()),
         ("groupVersion", request.group_version.clone()),
@@ -38,7 +38,7 @@ pub fn values(request: &SecretRequest, context: &Context<'_>) -> Values {
 }
 
 /// Values as a request may have them, to try the settings' texts with.
-pub fn sample() -> Values {
+pub(crate) fn sample() -> Values {
     [
         ("group", "group"),
         ("groupVersion", "version"),
@@ -52,7 +52,7 @@ pub fn sample() -> Values {
 }
 
 /// All placeholders but `name`, without values: a valid text that cannot be expanded with them has `{name}` in it.
-pub fn all_but(name: &str) -> Values {
+pub(crate) fn all_but(name: &str) -> Values {
     let mut others = sample();
     others.extend(["envVar", "mountPath", "path"].map(|name| (name, String::new())));
     others.retain(|(known, _)| *known != name);
@@ -61,7 +61,7 @@ pub fn all_but(name: &str) -> Values {
 
 /// Returns whether a valid `text` has a placeholder in it that stands for something that the request chooses. The others
 /// stand for facts of the cluster.
-pub fn is_of_request(text: &str) -> bool {
+pub(crate) fn is_of_request(text: &str) -> bool {
     let facts = ["namespace", "serviceAccount", "mountPath"].map(|name| (name, String::new()));
     expand(text, &facts).is_err()
 }
@@ -70,7 +70,7 @@ pub fn is_of_request(text: &str) -> bool {
 ///
 /// # Errors
 /// A sentence's end that names a placeholder that `values` do not have.
-pub fn expand(text: &str, values: &[(&'static str, String)]) -> Result<String, String> {
+pub(crate) fn expand(text: &str, values: &[(&'static str, String)]) -> Result<String, String> {
     let find = |name: &str| values.iter().find(|(known, _)| *known == name).map(|(_, value)| value);
     let mut expanded = String::with_capacity(text.len());
     let mut rest = text;
@@ -124,7 +124,7 @@ fn name(text: &str) -> Option<(&str, &str)> {
 ///
 /// # Errors
 /// As [`expand`].
-pub fn expand_all(value: &Value, values: &[(&'static str, String)]) -> Result<Value, String> {
+pub(crate) fn expand_all(value: &Value, values: &[(&'static str, String)]) -> Result<Value, String> {
     Ok(match value {
         Value::String(text) => Value::String(expand(text, values)?),
         Value::Array(items) => Value::Array(
@@ -149,7 +149,7 @@ pub fn expand_all(value: &Value, values: &[(&'static str, String)]) -> Result<Va
 ///
 /// # Errors
 /// What an operator has to change.
-pub fn object_name(fields: &mut Fields<'_>, name: &'static str) -> Result<Option<String>, SettingsError> {
+pub(crate) fn object_name(fields: &mut Fields<'_>, name: &'static str) -> Result<Option<String>, SettingsError> {
     let Some(text) = fields.take::<String>(name)? else {
         return Ok(None);
     };
@@ -164,7 +164,7 @@ pub fn object_name(fields: &mut Fields<'_>, name: &'static str) -> Result<Option
 ///
 /// # Errors
 /// [`Miss::NotHere`] when no object can have it.
-pub fn expand_name(text: &str, what: &str, values: &[(&'static str, String)]) -> Result<String, Miss> {
+pub(crate) fn expand_name(text: &str, what: &str, values: &[(&'static str, String)]) -> Result<String, Miss> {
     match expand(text, values) {
         Ok(name) if names::is_dns_subdomain(&name) => Ok(name),
         Ok(name) => Err(Miss::NotHere(format!(

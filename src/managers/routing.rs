@@ -10,7 +10,7 @@ use crate::requests::{Containers, MountRequirement, Origin, SecretRequest};
 ///
 /// A manager that finds a secret by the key alone gives a Pod every secret, whichever of the groups the Pod writes. The
 /// patterns would look like a gate and be none, so that only those are taken that fit a request without a group.
-pub fn problem(manager: &dyn Manager, groups: &[Glob]) -> Option<&'static str> {
+pub(super) fn problem(manager: &dyn Manager, groups: &[Glob]) -> Option<&'static str> {
     let sample = SecretRequest {
         origin: Origin::Json { index: 0 },
         group: "group".to_owned(),

@@ -35,7 +35,7 @@ use crate::requests::SecretRequest;
 use expansion::wrong_text;
 use settings::relative;
 
-pub use settings::{Template, name};
+pub(crate) use settings::{Template, name};
 
 impl Template {
     /// Whether what the Pod's author says may stand in a text that another system reads.

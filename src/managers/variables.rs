@@ -100,7 +100,11 @@ fn is_startup(name: &str) -> bool {
 ///
 /// # Errors
 /// [`Miss::NotHere`] that names the variable and the way out.
-pub fn check<'m>(request: &SecretRequest, injection: Injection<'m>, options: &Options) -> Result<Injection<'m>, Miss> {
+pub(super) fn check<'m>(
+    request: &SecretRequest,
+    injection: Injection<'m>,
+    options: &Options,
+) -> Result<Injection<'m>, Miss> {
     if matches!(request.containers, Containers::Named(_)) {
         return Ok(injection);
     }
@@ -130,7 +134,7 @@ fn refusal(name: &str) -> Miss {
 ///
 /// # Errors
 /// As [`check`], where the request chooses the name.
-pub fn check_name(text: &str, name: &str, request: &SecretRequest) -> Result<(), Miss> {
+pub(super) fn check_name(text: &str, name: &str, request: &SecretRequest) -> Result<(), Miss> {
     if is_startup(name) && is_of_request(text) && !matches!(request.containers, Containers::Named(_)) {
         return Err(refusal(name));
     }
@@ -142,7 +146,7 @@ pub fn check_name(text: &str, name: &str, request: &SecretRequest) -> Result<(),
 ///
 /// # Errors
 /// [`Miss::NotHere`] where the request chooses a name that changes how programs start, or the beginning of one.
-pub fn check_init_container(template: &Value, container: &Value) -> Result<(), Miss> {
+pub(super) fn check_init_container(template: &Value, container: &Value) -> Result<(), Miss> {
     let begins = |prefix: &str| {
         let names = STARTUP.iter().chain(STARTUP_PREFIXES);
         is_startup(prefix) || !prefix.is_empty() && names.into_iter().any(|name| name.starts_with(prefix))

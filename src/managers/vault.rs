@@ -12,7 +12,7 @@
 
 mod annotations;
 mod checks;
-pub mod orders;
+pub(crate) mod orders;
 mod template;
 
 use serde_json::Value;
@@ -35,7 +35,7 @@ use crate::managers::manager::{Manager, Miss};
 use crate::requests::{MountRequirement, SecretRequest};
 
 #[derive(Debug)]
-pub struct Vault {
+pub(crate) struct Vault {
     /// The role with which the agent logs in.
     role: String,
     /// The engine of requests whose group version names none.
@@ -51,7 +51,7 @@ impl Vault {
     ///
     /// # Errors
     /// What an operator has to change.
-    pub fn from_fields(fields: &mut Fields<'_>) -> Result<Self, SettingsError> {
+    pub(crate) fn from_fields(fields: &mut Fields<'_>) -> Result<Self, SettingsError> {
         let role = fields.take::<String>("role")?.unwrap_or_else(|| "flyte".to_owned());
         if role.trim().is_empty() {
             return Err(fields.invalid("role", NO_ROLE));

@@ -20,7 +20,7 @@ const VOLUMES: Shape = Shape::ListOf(&NAMED);
 const VOLUME_MOUNTS: Shape = Shape::ListOf(&Shape::Fields(&[("name", Shape::Text), ("mountPath", Shape::Text)]));
 
 /// The fields of a Pod that are opened.
-pub const SHAPE: Shape = Shape::Fields(&[
+pub(crate) const SHAPE: Shape = Shape::Fields(&[
     (
         "metadata",
         Shape::Fields(&[
@@ -48,14 +48,14 @@ pub(super) const CONTAINER_LISTS: [&str; 2] = ["initContainers", "containers"];
 pub(super) const INIT_CONTAINERS: &str = "initContainers";
 
 /// The annotation that says what was injected.
-pub const STATUS_ANNOTATION: &str = "secret-injector/status";
+pub(crate) const STATUS_ANNOTATION: &str = "secret-injector/status";
 
 /// A Pod that can be added to.
 #[derive(Debug)]
-pub struct Pod<'a>(pub(super) Node<'a>);
+pub(crate) struct Pod<'a>(pub(super) Node<'a>);
 
 /// One request and what it came to.
-pub struct Addition<'a> {
+pub(crate) struct Addition<'a> {
     pub request: &'a SecretRequest,
     /// What messages call the manager that serves it.
     pub manager: &'a str,
@@ -72,22 +72,22 @@ impl Addition<'_> {
 
 impl<'a> Pod<'a> {
     /// Takes a document of the [`SHAPE`].
-    pub fn new(node: Node<'a>) -> Self {
+    pub(crate) fn new(node: Node<'a>) -> Self {
         Self(node)
     }
 
     /// The Pod as JSON.
-    pub fn into_node(self) -> Node<'a> {
+    pub(crate) fn into_node(self) -> Node<'a> {
         self.0
     }
 
     /// Its annotations, those that are strings.
-    pub fn annotations(&self) -> impl Iterator<Item = (&Cow<'a, str>, &Cow<'a, str>)> {
+    pub(crate) fn annotations(&self) -> impl Iterator<Item = (&Cow<'a, str>, &Cow<'a, str>)> {
         self.metadata("annotations")
     }
 
     /// Its labels, those that are strings.
-    pub fn labels(&self) -> impl Iterator<Item = (&Cow<'a, str>, &Cow<'a, str>)> {
+    pub(crate) fn labels(&self) -> impl Iterator<Item = (&Cow<'a, str>, &Cow<'a, str>)> {
         self.metadata("labels")
     }
 
@@ -103,7 +103,7 @@ impl<'a> Pod<'a> {
     }
 
     /// Returns the names in one of the Pod's lists of containers.
-    pub fn container_names(&self, list: &str) -> impl Iterator<Item = &str> {
+    pub(crate) fn container_names(&self, list: &str) -> impl Iterator<Item = &str> {
         self.spec_items(list)
             .iter()
             .filter_map(|container| container.text("name"))
@@ -114,7 +114,7 @@ impl<'a> Pod<'a> {
     ///
     /// # Errors
     /// [`PodError::TwoServiceAccounts`]
-    pub fn service_account(&self) -> Result<&str, PodError> {
+    pub(crate) fn service_account(&self) -> Result<&str, PodError> {
         let name = |field| {
             self.field(field)
                 .and_then(Node::as_text)
@@ -129,7 +129,7 @@ impl<'a> Pod<'a> {
 
     /// Returns the first annotation among those with which `is_read` is about that has no string. The API server would
     /// refuse it; here, what it asks for would be passed over.
-    pub fn annotation_without_text(&self, is_read: impl Fn(&str) -> bool) -> Option<&str> {
+    pub(crate) fn annotation_without_text(&self, is_read: impl Fn(&str) -> bool) -> Option<&str> {
         let annotations = self.0.get("metadata")?.get("annotations")?;
         let Node::Object(fields) = annotations else {
             return None;

@@ -6,7 +6,7 @@ use crate::json::WrongType;
 
 /// Why the additions cannot be made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum PodError {
+pub(crate) enum PodError {
     /// A field of the Pod has a type that Kubernetes does not know for it.
     #[error("the Pod is not valid: {0}")]
     WrongType(#[from] WrongType),

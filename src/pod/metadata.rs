@@ -105,7 +105,7 @@ impl<'a> Pod<'a> {
     ///
     /// # Errors
     /// [`PodError::WrongType`]
-    pub fn set_status(&mut self, status: String) -> Result<bool, PodError> {
+    pub(crate) fn set_status(&mut self, status: String) -> Result<bool, PodError> {
         let annotations = self.metadata_mut("annotations")?;
         let others: usize = annotations
             .iter()
@@ -132,7 +132,7 @@ impl<'a> Pod<'a> {
     ///
     /// # Errors
     /// [`PodError::WrongType`]
-    pub fn remove_status(&mut self) -> Result<(), PodError> {
+    pub(crate) fn remove_status(&mut self) -> Result<(), PodError> {
         if self.annotations().any(|(key, _)| key == STATUS_ANNOTATION) {
             self.metadata_mut("annotations")?
                 .retain(|(key, _)| key != STATUS_ANNOTATION);

@@ -26,12 +26,12 @@ pub(super) struct Lexer<'a> {
 }
 
 impl<'a> Lexer<'a> {
-    pub const fn new(input: &'a [u8]) -> Self {
+    pub(super) const fn new(input: &'a [u8]) -> Self {
         Self { input, rest: input }
     }
 
     /// The next token and its offset.
-    pub fn next(&mut self) -> Result<(usize, Token<'a>), Fault> {
+    pub(super) fn next(&mut self) -> Result<(usize, Token<'a>), Fault> {
         self.skip_space();
         let offset = self.offset();
         let Some((&first, rest)) = self.rest.split_first() else {
@@ -58,7 +58,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// Passes over one `,` or `;`.
-    pub fn skip_separator(&mut self) {
+    pub(super) fn skip_separator(&mut self) {
         self.skip_space();
         if let Some((b',' | b';', rest)) = self.rest.split_first() {
             self.rest = rest;

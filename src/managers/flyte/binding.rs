@@ -15,7 +15,7 @@ const POD_NAMESPACE: &str = "{project}-{domain}";
 
 /// What the labels of a Pod have to agree with.
 #[derive(Debug)]
-pub struct Binding {
+pub(super) struct Binding {
     /// The setting `organization`: the only value of that label; `None` where every value is taken.
     organization: Option<String>,
     /// The setting `podNamespace`.
@@ -55,7 +55,7 @@ impl Binding {
     ///
     /// # Errors
     /// What an operator has to change.
-    pub fn from_fields(fields: &mut Fields<'_>) -> Result<Self, SettingsError> {
+    pub(super) fn from_fields(fields: &mut Fields<'_>) -> Result<Self, SettingsError> {
         let pod_namespace = PodNamespace::from_fields(fields)?;
         let given = word(
             fields,
@@ -79,7 +79,7 @@ impl Binding {
     ///
     /// # Errors
     /// [`Miss::Denied`] with the setting that decides.
-    pub fn check(&self, labels: &Labels<'_>, namespace: &str) -> Result<(), Miss> {
+    pub(super) fn check(&self, labels: &Labels<'_>, namespace: &str) -> Result<(), Miss> {
         if let Some(organization) = &self.organization
             && organization != labels.organization
         {
@@ -104,7 +104,7 @@ impl Binding {
     ///
     /// Of all labels that give one namespace, at most one has neither a domain nor an organization that could begin or
     /// end elsewhere. Only that one is not warned of, so that two projects with one namespace never both go unnoticed.
-    pub fn warning(&self, labels: &Labels<'_>, namespace: &str) -> Option<String> {
+    pub(super) fn warning(&self, labels: &Labels<'_>, namespace: &str) -> Option<String> {
         let PodNamespace::OfLabels(template) = &self.pod_namespace else {
             return None;
         };

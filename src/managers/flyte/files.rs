@@ -13,7 +13,7 @@ const SCRIPT: &str = include_str!("../scripts/flyte.sh");
 const LONGEST_ARGUMENT: usize = 96 * 1024;
 
 /// Returns the container that writes all files of `fetch`.
-pub fn container(fetch: &Fetch<'_>, settings: &ContainerSettings) -> FetchContainer {
+pub(super) fn container(fetch: &Fetch<'_>, settings: &ContainerSettings) -> FetchContainer {
     let layout = Layout::new(fetch);
     let mut arguments = vec!["sh".to_owned()];
     for item in fetch.items {

@@ -8,14 +8,14 @@ use crate::managers::manager::Miss;
 use crate::managers::placeholders;
 
 /// The labels that Flyte puts on its Pods.
-pub const LABELS: [&str; 3] = [ORGANIZATION, DOMAIN, PROJECT];
-pub const ORGANIZATION: &str = "organization";
-pub const DOMAIN: &str = "domain";
-pub const PROJECT: &str = "project";
+pub(crate) const LABELS: [&str; 3] = [ORGANIZATION, DOMAIN, PROJECT];
+pub(super) const ORGANIZATION: &str = "organization";
+pub(super) const DOMAIN: &str = "domain";
+pub(super) const PROJECT: &str = "project";
 
 /// The values of [`LABELS`]: all of them, or those of a wider scope, where the rest is empty.
 #[derive(Debug, Default, Clone, Copy)]
-pub struct Labels<'l> {
+pub(super) struct Labels<'l> {
     pub organization: &'l str,
     pub domain: &'l str,
     pub project: &'l str,
@@ -26,7 +26,7 @@ impl<'l> Labels<'l> {
     ///
     /// # Errors
     /// [`Miss::NotHere`] when one is missing.
-    pub fn of(context: &Context<'l>) -> Result<Self, Miss> {
+    pub(super) fn of(context: &Context<'l>) -> Result<Self, Miss> {
         let label = |name| {
             context.label(name).filter(|value| !value.is_empty()).ok_or_else(|| {
                 Miss::NotHere(format!(
@@ -46,7 +46,7 @@ impl<'l> Labels<'l> {
     ///
     /// # Errors
     /// As [`placeholders::expand`].
-    pub fn expand(&self, template: &str) -> Result<String, String> {
+    pub(super) fn expand(&self, template: &str) -> Result<String, String> {
         placeholders::expand(
             template,
             &[
@@ -58,14 +58,14 @@ impl<'l> Labels<'l> {
     }
 
     /// Returns the scopes of a secret, from the closest to the widest.
-    pub fn scopes(self) -> [(&'static str, Self); 3] {
+    pub(super) fn scopes(self) -> [(&'static str, Self); 3] {
         let domain = Self { project: "", ..self };
         let organization = Self { domain: "", ..domain };
         [("project", self), ("domain", domain), ("organization", organization)]
     }
 
     /// Returns what Flyte calls the secret `key` in its store.
-    pub fn secret_id(&self, key: &str) -> String {
+    pub(super) fn secret_id(&self, key: &str) -> String {
         format!(
             "u__org__{}__domain__{}__project__{}__key__{key}",
             self.organization, self.domain, self.project
@@ -73,13 +73,13 @@ impl<'l> Labels<'l> {
     }
 
     /// Returns what Flyte calls the Secret for image pulls that goes with the secret `key`.
-    pub fn pull_secret(&self, key: &str) -> String {
+    pub(super) fn pull_secret(&self, key: &str) -> String {
         let text = format!("{}:{}:{}:{key}", self.organization, self.domain, self.project);
         format!("img-pull-{}", digest::sha256_prefix(text.as_bytes()))
     }
 }
 
 /// Returns the name of the Secret that holds the secret `id`.
-pub fn secret_name(id: &str) -> String {
+pub(super) fn secret_name(id: &str) -> String {
     digest::md5(id.as_bytes())
 }

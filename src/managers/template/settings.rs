@@ -15,7 +15,7 @@ use crate::managers::owners::{self, Scope};
 use crate::managers::placeholders::{self, Values, all_but, expand, expand_all};
 
 #[derive(Debug)]
-pub struct Template {
+pub(crate) struct Template {
     pub(super) annotations: Vec<(String, String)>,
     pub(super) labels: Vec<(String, String)>,
     pub(super) env: Vec<Value>,
@@ -42,7 +42,7 @@ const PARTS: [&str; 2] = ["group", "key"];
 ///
 /// # Errors
 /// When it is empty, or holds a line break or another control character.
-pub fn name(fields: &mut Fields<'_>) -> Result<Option<String>, SettingsError> {
+pub(crate) fn name(fields: &mut Fields<'_>) -> Result<Option<String>, SettingsError> {
     let name = fields.take::<String>("name")?;
     if let Some(name) = &name
         && (name.trim().is_empty() || name.contains(char::is_control))
@@ -57,7 +57,7 @@ impl Template {
     ///
     /// # Errors
     /// What an operator has to change.
-    pub fn from_fields(fields: &mut Fields<'_>) -> Result<Self, SettingsError> {
+    pub(crate) fn from_fields(fields: &mut Fields<'_>) -> Result<Self, SettingsError> {
         let path = fields.take::<String>("path")?;
         let allowed = fields.take::<String>("allowedCharacters")?.unwrap_or_default();
         // The kubelet replaces $(NAME) in variables and commands.

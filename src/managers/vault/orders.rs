@@ -28,7 +28,7 @@ struct OwnFile<'a> {
 }
 
 /// What the Pod says to the Vault Agent injector itself, read once for all of its requests.
-pub struct AgentOrders<'a> {
+pub(crate) struct AgentOrders<'a> {
     /// The injector's annotations without what they all begin with, by name.
     annotations: Vec<(&'a str, &'a str)>,
     /// The names of those that decide where secrets come from, or what fetches them.
@@ -55,7 +55,7 @@ pub(super) struct Containers<'a> {
 
 impl<'a> AgentOrders<'a> {
     /// Reads the annotations and the names of the containers of a Pod.
-    pub fn new(
+    pub(crate) fn new(
         annotations: impl Iterator<Item = (&'a str, &'a str)>,
         init_containers: impl Iterator<Item = &'a str>,
         containers: impl Iterator<Item = &'a str>,
