@@ -9,8 +9,9 @@ mod serving;
 mod summary;
 
 use crate::cluster::Cluster;
+use crate::injection::Addition;
 use crate::options::Options;
-use crate::pod::{Addition, Pod, STATUS_ANNOTATION};
+use crate::pod::{Pod, STATUS_ANNOTATION};
 use crate::requests::{self, RequestError, Requests};
 use crate::settings::Settings;
 use rejection::{MOST_REQUESTS, Rejection};

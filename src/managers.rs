@@ -1,6 +1,6 @@
 //! The secret managers, their order and what happens when one does not serve a request.
 //!
-//! One file holds one manager. A manager turns a request into an [`Injection`] and changes nothing itself, so that one
+//! One file holds one manager. A manager turns a request into an [`Injection`](crate::injection::Injection) and changes nothing itself, so that one
 //! that cannot serve a request leaves no trace.
 
 #![forbid(unsafe_code)]
@@ -30,7 +30,7 @@ pub(crate) mod template;
 mod variables;
 pub(crate) mod vault;
 
-use crate::injection::Injection;
+use crate::injection::Addition;
 use crate::requests::SecretRequest;
 
 pub(crate) use context::{Context, User};
@@ -40,14 +40,6 @@ pub(crate) use manager::Miss;
 /// Whether a manager asks for the Pod's label `key`.
 pub(crate) fn reads_label(key: &str) -> bool {
     flyte::LABELS.contains(&key)
-}
-
-/// What one request came to.
-pub(crate) struct Served<'m> {
-    pub manager: &'m Entry,
-    /// The manager's position in the settings' list.
-    pub position: usize,
-    pub injection: Injection<'m>,
 }
 
 /// Why a request is not served: each manager asked, and what it said.
@@ -77,9 +69,9 @@ pub(crate) enum Severity {
 /// [`Unserved`] when none does, or one denies it or fails, or `access` allows the request with none of them.
 pub(crate) fn serve<'m>(
     managers: &'m [Entry],
-    request: &SecretRequest,
+    request: &'m SecretRequest,
     context: &Context<'_>,
-) -> Result<Served<'m>, Unserved> {
+) -> Result<Addition<'m>, Unserved> {
     let mut reasons = Vec::new();
     let (mut asked, mut barred) = (false, false);
     for (position, entry) in managers.iter().enumerate() {
@@ -98,8 +90,9 @@ pub(crate) fn serve<'m>(
         let (severity, reason) = match answer {
             Ok(mut injection) => {
                 injection.warnings.extend(common::client_variable_warning(request));
-                return Ok(Served {
-                    manager: entry,
+                return Ok(Addition {
+                    request,
+                    manager: &entry.name,
                     position,
                     injection,
                 });

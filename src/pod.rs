@@ -16,24 +16,24 @@ mod mounts;
 mod order;
 mod path;
 mod plan;
-mod room;
 mod same;
 mod sets;
 mod system;
-mod template;
 mod volumes;
+mod work;
 
-pub(crate) use document::{Addition, Pod, SHAPE, STATUS_ANNOTATION};
+pub(crate) use document::{Pod, SHAPE, STATUS_ANNOTATION};
 pub(crate) use error::PodError;
 
+use crate::injection::Addition;
 use crate::options::Options;
-use crate::order::sort_and_dedup;
+use crate::order::{has, sort_and_dedup, sorted_set};
 use crate::requests::Containers;
-use document::CONTAINER_LISTS;
-use room::Room;
+use document::name_of;
+use work::Work;
 
 /// How many pairs of a container and a secret are looked at.
-const MOST_PAIRS: usize = 1_000_000;
+const MAX_PAIRS: usize = 1_000_000;
 
 impl Pod<'_> {
     /// Adds what `additions` say and returns what the Pod's author should know.
@@ -42,43 +42,33 @@ impl Pod<'_> {
     /// [`PodError`]; the Pod may then hold a part of the additions and is of no use.
     pub(crate) fn add(&mut self, additions: &[Addition<'_>], options: &Options) -> Result<Vec<String>, PodError> {
         self.check_targets(additions)?;
-        let mut warnings: Vec<String> = additions
-            .iter()
-            .flat_map(|addition| addition.injection.warnings.iter().cloned())
-            .collect();
-        let mut room = Room::new();
-        let files = files::add(self, additions, options, &mut room, &mut warnings)?;
-        earlier_secrets::warn_of_left(self, files.ours(), &mut warnings)?;
-        env::add(self, additions, &files, &mut room, &mut warnings)?;
-        self.add_metadata(additions, &mut room, &mut warnings)?;
-        self.add_pull_secrets(additions, &mut room)?;
-        sort_and_dedup(&mut warnings);
-        Ok(warnings)
+        let mut work = Work::new(additions, options);
+        let files = files::add(self, &mut work)?;
+        earlier_secrets::warn_of_left(self, &files.ours, &mut work.warnings)?;
+        env::add(self, &files, &mut work)?;
+        self.add_metadata(&mut work)?;
+        self.add_pull_secrets(&mut work)?;
+        sort_and_dedup(&mut work.warnings);
+        Ok(work.warnings)
     }
 
     fn check_targets(&self, additions: &[Addition<'_>]) -> Result<(), PodError> {
-        let mut existing: Vec<&str> = Vec::new();
-        let mut containers = 0_usize;
-        for container in CONTAINER_LISTS.iter().flat_map(|list| self.spec_items(list)) {
-            containers = containers.saturating_add(1);
-            existing.extend(container.text("name"));
+        let names: Vec<&str> = self.containers(&[]).map(|(_, container)| name_of(container)).collect();
+        if names.len().saturating_mul(additions.len()) > MAX_PAIRS {
+            return Err(PodError::too_large());
         }
-        if containers.saturating_mul(additions.len()) > MOST_PAIRS {
-            return Err(PodError::TooLarge);
-        }
-        let mut sorted = existing.clone();
-        sort_and_dedup(&mut sorted);
+        let sorted = sorted_set(names.iter().copied());
         for addition in additions {
-            let Containers::Named(names) = &addition.request.containers else {
+            let Containers::Named(wanted) = &addition.request.containers else {
                 continue;
             };
-            if let Some(name) = names.iter().find(|name| sorted.binary_search(&name.as_str()).is_err()) {
-                existing.truncate(20);
-                return Err(PodError::NoSuchContainer {
-                    request: addition.request.origin.to_string(),
-                    name: name.clone(),
-                    existing: existing.join(", "),
-                });
+            if let Some(name) = wanted.iter().find(|name| !has(&sorted, name)) {
+                let origin = &addition.request.origin;
+                let existing = names.get(..20).unwrap_or(&names).join(", ");
+                return Err(format!(
+                    "{origin} names the container {name:?}, which the Pod does not have; it has {existing}"
+                )
+                .into());
             }
         }
         Ok(())

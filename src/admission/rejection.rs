@@ -53,15 +53,10 @@ impl Rejection {
     /// The HTTP status of the rejection.
     pub(super) fn code(&self) -> u16 {
         match self {
-            Self::Unreadable(_)
-            | Self::Request(_)
-            | Self::Pod(PodError::WrongType(_) | PodError::TwoServiceAccounts) => 400,
+            Self::Unreadable(_) | Self::Request(_) => 400,
+            Self::Pod(error) => error.code,
             Self::Unserved(_, Severity::Denied) => 403,
-            Self::Unserved(_, Severity::Nobody)
-            | Self::Exhausted(_)
-            | Self::LongNames
-            | Self::TooMany(_)
-            | Self::Pod(_) => 422,
+            Self::Unserved(_, Severity::Nobody) | Self::Exhausted(_) | Self::LongNames | Self::TooMany(_) => 422,
             Self::Settings(_) => 500,
             Self::Unserved(_, Severity::Failed) => 503,
         }

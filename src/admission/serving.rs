@@ -9,9 +9,10 @@ use super::request::AdmissionRequest;
 use super::summary::secret_name;
 use crate::access::PodRules;
 use crate::cluster::{Cluster, Questions};
+use crate::injection::Addition;
 use crate::managers::vault::orders::AgentOrders;
-use crate::managers::{self, Context, Served, Severity, Unserved};
-use crate::pod::{Addition, PodError};
+use crate::managers::{self, Context, Severity, Unserved};
+use crate::pod::PodError;
 use crate::requests::SecretRequest;
 use crate::settings::{OnUnserved, Settings};
 
@@ -75,7 +76,7 @@ pub(super) fn serve<'r>(
     let mut outcome = Outcome::default();
     for request in requests {
         match managers::serve(&settings.managers, request, &context) {
-            Ok(served) => outcome.add(request, served)?,
+            Ok(addition) => outcome.add(addition)?,
             Err(failure) => outcome.go_without(request, &failure, settings, &questions)?,
         }
     }
@@ -83,21 +84,16 @@ pub(super) fn serve<'r>(
 }
 
 impl<'r> Outcome<'r> {
-    /// Adds what a manager adds to the Pod for a request.
+    /// Adds a request that a manager serves.
     ///
     /// # Errors
     /// Where the additions hold more than [`MAX_SECRETS`].
-    fn add(&mut self, request: &'r SecretRequest, served: Served<'r>) -> Result<(), Rejection> {
-        self.secrets = self.secrets.saturating_add(served.injection.size_of_secrets());
+    fn add(&mut self, addition: Addition<'r>) -> Result<(), Rejection> {
+        self.secrets = self.secrets.saturating_add(addition.injection.size_of_secrets());
         if self.secrets > MAX_SECRETS {
-            return Err(PodError::TooLarge.into());
+            return Err(PodError::too_large().into());
         }
-        self.additions.push(Addition {
-            request,
-            manager: &served.manager.name,
-            position: served.position,
-            injection: served.injection,
-        });
+        self.additions.push(addition);
         Ok(())
     }
 

@@ -4,11 +4,10 @@
 
 use std::fmt::Write as _;
 
-use crate::injection::Injection;
+use crate::injection::{Addition, Injection};
 use crate::json::Writer;
 use crate::managers::common;
 use crate::options::Options;
-use crate::pod::Addition;
 use crate::requests::SecretRequest;
 
 /// `group@version/key`, without what is empty.

@@ -7,124 +7,99 @@
 
 use std::collections::BTreeMap;
 
-use super::document::{Addition, CONTAINER_LISTS, Pod, described};
+use super::document::{Pod, name_of};
 use super::error::PodError;
 use super::files::Files;
-use super::room::Room;
 use super::same::same;
-use crate::injection::EnvVar;
+use super::work::Work;
+use crate::injection::{Addition, EnvValue, EnvVar};
 use crate::json::Node;
 
 /// The variables of one container, in the order in which they stand there, and a way to find one by its name.
+#[derive(Default)]
 struct Variables<'v> {
-    ordered: Vec<(&'v EnvVar, Node<'static>)>,
+    ordered: Vec<Variable<'v>>,
     positions: BTreeMap<&'v str, usize>,
     /// How long they are together as JSON.
     bytes: usize,
 }
 
+struct Variable<'v> {
+    variable: &'v EnvVar,
+    /// The volume with the file that holds the value of a fetched variable, and the path in it.
+    file: Option<&'v (String, String)>,
+    /// The addition that needs it, for messages.
+    owner: &'v Addition<'v>,
+    node: Node<'static>,
+}
+
 /// Adds the variables of all additions.
-pub(super) fn add(
-    pod: &mut Pod<'_>,
-    additions: &[Addition<'_>],
-    files: &Files,
-    room: &mut Room,
-    warnings: &mut Vec<String>,
-) -> Result<(), PodError> {
-    let resolved: Vec<(usize, EnvVar)> = additions
-        .iter()
-        .enumerate()
-        .flat_map(|(index, addition)| addition.injection.env.iter().map(move |variable| (index, variable)))
-        .map(|(index, variable)| (index, files.resolve(index, variable)))
-        .collect();
+pub(super) fn add<'w>(pod: &mut Pod<'_>, files: &'w Files, work: &mut Work<'w>) -> Result<(), PodError> {
     // Containers mostly get the same variables: those that the same additions reach share them.
-    let mut known: Vec<(Vec<bool>, Variables<'_>)> = Vec::new();
-    for list in CONTAINER_LISTS {
-        if pod.spec_items(list).is_empty() {
-            continue;
-        }
-        for (index, container) in pod.spec_list(list)?.iter_mut().enumerate() {
-            if files.is_ours(list, index) {
-                continue;
+    let mut known: Vec<(Vec<bool>, Variables<'w>)> = Vec::new();
+    for (_, container) in pod.containers_mut(&files.ours) {
+        let name = name_of(container).to_owned();
+        let reached: Vec<bool> = work.additions.iter().map(|addition| addition.reaches(&name)).collect();
+        work.budget.compare(1, known.len())?;
+        let position = match known.iter().position(|(additions, _)| *additions == reached) {
+            Some(position) => position,
+            None => {
+                let variables = variables(work.additions, files, &reached)?;
+                known.push((reached, variables));
+                known.len() - 1
             }
-            let name = container.text("name").unwrap_or_default().to_owned();
-            let reached: Vec<bool> = additions.iter().map(|addition| addition.reaches(&name)).collect();
-            room.compare(known.len())?;
-            let position = match known.iter().position(|(additions, _)| *additions == reached) {
-                Some(position) => position,
-                None => {
-                    let variables = variables(additions, &resolved, &reached)?;
-                    known.push((reached, variables));
-                    known.len() - 1
-                }
-            };
-            if let Some((_, variables)) = known.get(position)
-                && !variables.ordered.is_empty()
-            {
-                room.take(variables.bytes)?;
-                merge(container, &name, variables, warnings)?;
-            }
+        };
+        if let Some((_, variables)) = known.get(position)
+            && !variables.ordered.is_empty()
+        {
+            work.budget.spend(variables.bytes)?;
+            merge(container, &name, variables, &mut work.warnings)?;
         }
     }
     Ok(())
 }
 
-/// The variables that a container gets from the additions that reach it.
-fn variables<'v>(
-    additions: &[Addition<'_>],
-    resolved: &'v [(usize, EnvVar)],
-    reached: &[bool],
-) -> Result<Variables<'v>, PodError> {
-    let mut ordered = Vec::new();
-    let mut owners: Vec<usize> = Vec::new();
-    let mut positions: BTreeMap<&str, usize> = BTreeMap::new();
-    let mut bytes = 0_usize;
+/// Returns the variables that a container gets from the additions that reach it.
+fn variables<'w>(additions: &'w [Addition<'w>], files: &'w Files, reached: &[bool]) -> Result<Variables<'w>, PodError> {
+    let mut all = Variables::default();
+    let additions = additions.iter().enumerate().zip(reached).rev();
     // Each variable is put in front of those before it, so the last one stands first.
-    for (owner, variable) in resolved.iter().rev() {
-        if !reached.get(*owner).is_some_and(|reached| *reached) {
-            continue;
-        }
-        let Some(position) = positions.get(variable.name.as_str()) else {
-            positions.insert(&variable.name, ordered.len());
-            let json = variable.to_json();
-            bytes = json.len().saturating_add(bytes);
-            ordered.push((variable, Node::Made(json.into())));
-            owners.push(*owner);
-            continue;
-        };
-        let same = ordered
-            .get(*position)
-            .is_some_and(|(known, _): &(&EnvVar, _)| known.value == variable.value);
-        if !same {
-            let other = owners.get(*position).copied().unwrap_or(*owner);
-            return Err(clash(&variable.name, *owner, other, additions));
+    for ((index, owner), _) in additions.filter(|(_, is_reached)| **is_reached) {
+        for variable in owner.injection.env.iter().rev() {
+            let is_fetched = matches!(variable.value, EnvValue::Fetched { .. });
+            let file = files.env_file(index).filter(|_| is_fetched);
+            let known = all.positions.get(variable.name.as_str());
+            let Some(known) = known.and_then(|position| all.ordered.get(*position)) else {
+                all.positions.insert(&variable.name, all.ordered.len());
+                let json = variable.to_json(file);
+                all.bytes = json.len().saturating_add(all.bytes);
+                all.ordered.push(Variable {
+                    variable,
+                    file,
+                    owner,
+                    node: Node::Made(json.into()),
+                });
+                continue;
+            };
+            if known.variable.value != variable.value || known.file != file {
+                return Err(clash(&variable.name, owner, known.owner));
+            }
         }
     }
-    Ok(Variables {
-        ordered,
-        positions,
-        bytes,
-    })
+    Ok(all)
 }
 
-/// Two values for one variable: of two requests, or of one that names a variable which it needs for something else.
-fn clash(variable: &str, first: usize, second: usize, additions: &[Addition<'_>]) -> PodError {
-    let request = |owner: usize| {
-        additions
-            .get(owner)
-            .map_or_else(String::new, |addition| described(addition.request))
-    };
-    let variable = variable.to_owned();
-    if first == second {
-        return PodError::ReservedVariable {
-            variable,
-            request: request(first),
-        };
-    }
-    PodError::VariableClash {
-        variable,
-        first: request(first),
-        second: request(second),
+/// Makes the error for two values of one variable: of two requests, or of one that names a variable which it needs for
+/// something else.
+fn clash(variable: &str, first: &Addition<'_>, second: &Addition<'_>) -> PodError {
+    if std::ptr::eq(first, second) {
+        format!("{first} names {variable:?} as its further variable, which Flyte's clients need for something else")
+            .into()
+    } else {
+        format!(
+            "{first} and {second} both need the variable {variable:?} in one container; give one of them another name"
+        )
+        .into()
     }
 }
 
@@ -136,7 +111,7 @@ fn merge(
     warnings: &mut Vec<String>,
 ) -> Result<(), PodError> {
     let env = container.list_mut("env")?;
-    let mut merged: Vec<Node<'_>> = variables.ordered.iter().map(|(_, node)| node.clone()).collect();
+    let mut merged: Vec<Node<'_>> = variables.ordered.iter().map(|added| added.node.clone()).collect();
     merged.reserve(env.len());
     for own in env.drain(..) {
         let position = own.text("name").and_then(|name| variables.positions.get(name));
@@ -144,17 +119,16 @@ fn merge(
             merged.push(own);
             continue;
         };
-        let (Some((variable, node)), Some(place)) = (variables.ordered.get(*position), merged.get_mut(*position))
-        else {
+        let (Some(added), Some(place)) = (variables.ordered.get(*position), merged.get_mut(*position)) else {
             continue;
         };
-        if same(&own.to_value(), &node.to_value()) {
+        if same(&own.to_value(), &added.node.to_value()) {
             *place = own;
         } else {
             warnings.push(format!(
                 "the container {container_name:?} sets the variable {:?} itself; the secret that the Pod asks for \
                  replaces it",
-                variable.name
+                added.variable.name
             ));
         }
     }
