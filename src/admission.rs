@@ -9,9 +9,10 @@ mod serving;
 mod summary;
 
 use crate::cluster::Cluster;
+use crate::names::excerpt;
 use crate::options::Options;
 use crate::pod::{Addition, Pod, STATUS_ANNOTATION};
-use crate::requests::{self, RequestError, Requests};
+use crate::requests::{self, Requests};
 use crate::settings::Settings;
 use rejection::{MOST_REQUESTS, Rejection};
 use request::{AdmissionRequest, may_ask};
@@ -81,9 +82,13 @@ fn admit<'a>(payload: &'a [u8], cluster: &dyn Cluster) -> Result<Option<Response
 /// Reads what the Pod's annotations ask for.
 fn decode(pod: &Pod<'_>) -> Result<Requests, Rejection> {
     if let Some(key) = pod.annotation_without_text(requests::is_request) {
-        return Err(RequestError::NotAString(key.to_owned()).into());
+        let key = excerpt(key);
+        return Err(Rejection::Request(format!(
+            "annotation {key} is not a string: quote its value"
+        )));
     }
-    let decoded = requests::from_annotations(pod.annotations().map(|(key, value)| (key.as_ref(), value.as_ref())))?;
+    let annotations = pod.annotations().map(|(key, value)| (key.as_ref(), value.as_ref()));
+    let decoded = requests::from_annotations(annotations).map_err(Rejection::Request)?;
     if decoded.requests.len() > MOST_REQUESTS {
         return Err(Rejection::TooMany(decoded.requests.len()));
     }

@@ -5,7 +5,6 @@
 use crate::json::fields::SettingsError;
 use crate::managers::Severity;
 use crate::pod::PodError;
-use crate::requests::RequestError;
 
 /// How many secrets a Pod may ask for. Requests are compared with each other, and the host stops the policy after two
 /// seconds; what the status annotation says of a thousand takes a third of the 256 KiB that Kubernetes gives a Pod's
@@ -22,8 +21,8 @@ pub(super) enum Rejection {
     #[error("the policy's settings are not valid: {0}")]
     Settings(#[from] SettingsError),
     /// A request cannot be decoded.
-    #[error(transparent)]
-    Request(#[from] RequestError),
+    #[error("{0}")]
+    Request(String),
     /// No manager serves a request.
     #[error("{0}")]
     Unserved(String, Severity),

@@ -95,7 +95,7 @@ fn tells_apart(separator: &str, group_first: bool, request: &SecretRequest, allo
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::requests::json;
+    use crate::requests::{JSON_ANNOTATION, from_annotations};
 
     #[test]
     fn joins() {
@@ -119,7 +119,10 @@ mod tests {
             ("{key}-{path}", "b/a-g/a-b", "a", "", false),
         ] {
             let text_of_request = format!(r#"[{{"group":"{group}","key":"{key}"}}]"#);
-            let request = json::decode(&text_of_request).unwrap().remove(0);
+            let request = from_annotations([(JSON_ANNOTATION, text_of_request.as_str())])
+                .unwrap()
+                .requests
+                .remove(0);
             assert_eq!(
                 ambiguity(text, &request, allowed, "{group}/{key}").is_none(),
                 told,
@@ -152,7 +155,10 @@ mod tests {
             ("x/{path}", "{group}@{groupVersion}@{key}", "b", true),
         ] {
             let text_of_request = format!(r#"[{{"group":"team","groupVersion":"{version}","key":"k"}}]"#);
-            let request = json::decode(&text_of_request).unwrap().remove(0);
+            let request = from_annotations([(JSON_ANNOTATION, text_of_request.as_str())])
+                .unwrap()
+                .requests
+                .remove(0);
             let answer = ambiguity(text, &request, "", path);
             assert_eq!(answer.is_none(), told, "{text} {path} {version}");
             assert!(answer.is_none_or(|answer| answer.contains("the group version")));

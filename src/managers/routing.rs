@@ -4,21 +4,18 @@
 
 use crate::managers::manager::Manager;
 use crate::names::Glob;
-use crate::requests::{Containers, MountRequirement, Origin, SecretRequest};
+use crate::requests::{Origin, SecretRequest};
 
 /// Returns what is wrong with the patterns of `match.groups` for `manager`, if anything.
 ///
 /// A manager that finds a secret by the key alone gives a Pod every secret, whichever of the groups the Pod writes. The
 /// patterns would look like a gate and be none, so that only those are taken that fit a request without a group.
 pub(super) fn problem(manager: &dyn Manager, groups: &[Glob]) -> Option<&'static str> {
+    let origin = Origin::Flyte { key: String::new() };
     let sample = SecretRequest {
-        origin: Origin::Json { index: 0 },
         group: "group".to_owned(),
-        group_version: String::new(),
         key: "key".to_owned(),
-        mount: MountRequirement::Any,
-        env_var: String::new(),
-        containers: Containers::All,
+        ..SecretRequest::new(origin)
     };
     let (group, key) = manager.selects(&sample);
     let misleads = group.is_empty() && !key.is_empty() && !groups.iter().all(|glob| glob.fits(""));

@@ -1,18 +1,18 @@
 //! Input in messages: short, and unable to change how a terminal or a log shows the rest.
 #![forbid(unsafe_code)]
 
-const LONGEST: usize = 40;
+const MAX_LENGTH: usize = 40;
 
-/// The start of `text` with everything but printable ASCII escaped, and `…` where it was cut.
-pub(super) fn excerpt(text: &str) -> String {
+/// Returns the start of `text` with everything but printable ASCII escaped, and `…` where it was cut.
+pub(crate) fn excerpt(text: &str) -> String {
     let plain = |byte: u8| (byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\'' | b'\\')) || byte == b' ';
-    if text.len() <= LONGEST && text.bytes().all(plain) {
+    if text.len() <= MAX_LENGTH && text.bytes().all(plain) {
         return text.to_owned();
     }
     let mut shown = String::new();
     for character in text.chars() {
         let escaped = character.escape_default();
-        if shown.len().saturating_add(escaped.len()) > LONGEST {
+        if shown.len().saturating_add(escaped.len()) > MAX_LENGTH {
             shown.push('…');
             break;
         }
