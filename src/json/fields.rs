@@ -270,11 +270,7 @@ fn named(place: &str) -> &str {
 
 fn join(place: &str, name: &str) -> String {
     // A field may be called nothing at all; the message still says which one.
-    let name = if name.is_empty() {
-        "\"\"".to_owned()
-    } else {
-        excerpt(name)
-    };
+    let name = if name.is_empty() { "\"\"" } else { name };
     if place.is_empty() {
         name.to_owned()
     } else if place.ends_with(':') {
