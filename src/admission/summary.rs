@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use crate::injection::Injection;
 use crate::json::Writer;
-use crate::managers::common;
+use crate::managers::naming;
 use crate::options::Options;
 use crate::pod::Addition;
 use crate::requests::SecretRequest;
@@ -103,7 +103,7 @@ fn secret_variables<'i>(injection: &'i Injection<'_>, options: &Options) -> impl
     injection
         .env
         .iter()
-        .filter(|variable| !common::is_for_clients(variable, options))
+        .filter(|variable| !naming::is_for_clients(variable, options))
         .map(|variable| variable.name.as_str())
 }
 

@@ -5,7 +5,7 @@
 
 #![forbid(unsafe_code)]
 
-use crate::managers::placeholders::{all_but, expand};
+use crate::managers::placeholders::{all_but, expand, holds};
 use crate::requests::SecretRequest;
 
 /// Stand for the parts of a request in a text that is looked at; no text of the settings has them.
@@ -31,7 +31,7 @@ pub(super) fn ambiguity(text: &str, request: &SecretRequest, allowed: &str, path
     ]);
     markers.push(("path", expand(path, &markers).ok()?));
     let expanded = expand(text, &markers).ok()?;
-    let by_id = expand(text, &all_but("id")).is_err();
+    let by_id = holds(text, "id");
     let mut before: Option<(char, usize)> = None;
     for (position, character) in expanded.char_indices() {
         if !matches!(character, GROUP | KEY | VERSION) {

@@ -9,9 +9,11 @@ use crate::names::Glob;
 use crate::patterns::{self, Subject};
 use crate::requests::{MountRequirement, SecretRequest};
 
+const OTHER_MOUNTS: &str = "the settings' match.mounts leaves this way to mount to others";
+
 /// Which requests a manager is asked for.
 #[derive(Debug, Clone)]
-pub(crate) struct Match {
+pub(crate) struct Selector {
     /// The group has to fit one of these; all do when there are none.
     pub groups: Vec<Glob>,
     /// Whether it is asked for variables.
@@ -20,13 +22,14 @@ pub(crate) struct Match {
     pub file: bool,
 }
 
-impl Match {
+impl Selector {
     pub(super) fn from_fields(fields: Option<Fields<'_>>) -> Result<Self, SettingsError> {
         let Some(mut fields) = fields else {
+            let (env, file) = (true, true);
             return Ok(Self {
                 groups: Vec::new(),
-                env: true,
-                file: true,
+                env,
+                file,
             });
         };
         let groups = patterns::read(&mut fields, "groups", Subject::Group)?;
@@ -59,23 +62,22 @@ impl Match {
         })
     }
 
-    pub(super) fn fits(&self, request: &SecretRequest) -> Result<(), &'static str> {
+    /// Returns whether the manager is asked for `request`.
+    ///
+    /// # Errors
+    /// Why it is not.
+    pub(super) fn matches(&self, request: &SecretRequest) -> Result<(), &'static str> {
         if !self.groups.is_empty() && !self.groups.iter().any(|glob| glob.fits(&request.group)) {
             return Err("the settings' match.groups leaves this group to others");
         }
-        let fits = match request.mount {
-            MountRequirement::Any => true,
-            MountRequirement::EnvVar => self.env,
-            MountRequirement::File => self.file,
-        };
-        if fits {
-            Ok(())
-        } else {
-            Err("the settings' match.mounts leaves this way to mount to others")
+        match request.mount {
+            MountRequirement::EnvVar if !self.env => Err(OTHER_MOUNTS),
+            MountRequirement::File if !self.file => Err(OTHER_MOUNTS),
+            _ => Ok(()),
         }
     }
 
-    /// The request as the manager is to see it: where it may be mounted in any way, but the settings leave one, that one.
+    /// Replaces [`MountRequirement::Any`] with the only mount type that `match.mounts` allows.
     pub(super) fn narrowed<'r>(&self, request: &'r SecretRequest) -> Cow<'r, SecretRequest> {
         let mount = match (request.mount, self.env, self.file) {
             (MountRequirement::Any, true, false) => MountRequirement::EnvVar,

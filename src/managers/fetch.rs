@@ -5,24 +5,18 @@
 use serde_json::{Map, Value};
 
 use crate::injection::{
-    ContainerName, EnvFile, EnvValue, EnvVar, Fetch, FetchContainer, FetchItem, FetchTarget, FetchVolume, Fetched,
-    FileOrigin, Injection, SecretFile, unexpanded,
+    EnvFile, EnvValue, EnvVar, Fetch, FetchTarget, FetchVolume, Fetched, FileOrigin, Injection, SecretFile, unexpanded,
 };
 use crate::json::fields::{Fields, SettingsError};
 use crate::json::tree;
-use crate::managers::common;
 use crate::managers::context::Context;
-use crate::managers::manager::Miss;
+use crate::managers::manager::{NotServed, not_found};
+use crate::managers::naming;
 use crate::managers::network::Network;
 use crate::names;
 use crate::options::Options;
 use crate::requests::{MountRequirement, SecretRequest};
 use crate::schema;
-
-/// What the scripts share that fetch one secret after the other.
-const FETCH: &str = include_str!("scripts/fetch.sh");
-/// What they need for a file of variables.
-const WRITE_ENV: &str = include_str!("scripts/write_env.sh");
 
 /// The user and group that our init containers run as unless settings say otherwise: nobody's.
 const NOBODY: u32 = 65534;
@@ -79,6 +73,14 @@ impl ContainerSettings {
             security_context,
             network: Network::default(),
         })
+    }
+
+    /// Reads the settings of a container with a cloud's own client, see [`Self::with_network`].
+    ///
+    /// # Errors
+    /// What an operator has to change.
+    pub(crate) fn of_client(fields: &mut Fields<'_>, image: &str) -> Result<Self, SettingsError> {
+        Self::from_fields(fields, image, "200m", "500Mi")?.with_network(fields)
     }
 
     /// Reads `env` and `caBundle` as well, for a container that asks a server.
@@ -149,20 +151,20 @@ fn restricted() -> Value {
 /// A variable is served through a file of variables, where the settings allow it.
 ///
 /// # Errors
-/// [`Miss::NotHere`] when the request asks for what cannot be.
+/// [`NotServed`] when the request asks for what cannot be.
 pub(crate) fn injection<'m>(
     request: &SecretRequest,
     context: &Context<'_>,
     parts: &[&str],
     fetched: Fetched<'m>,
     source: String,
-) -> Result<Injection<'m>, Miss> {
+) -> Result<Injection<'m>, NotServed> {
     // The parts are names in the store, too: one that leads elsewhere is refused for a variable as well.
-    let path = common::file_path(parts)?;
+    let path = naming::file_path(parts)?;
     if request.mount == MountRequirement::EnvVar {
         return variable(request, context, fetched, source);
     }
-    let env = common::file_variables(request, context.options, &path)?;
+    let env = naming::file_variables(request, context.options, &path)?;
     let origin = FileOrigin::Fetched(fetched);
     Ok(Injection {
         env,
@@ -177,12 +179,11 @@ fn variable<'m>(
     context: &Context<'_>,
     fetched: Fetched<'m>,
     source: String,
-) -> Result<Injection<'m>, Miss> {
+) -> Result<Injection<'m>, NotServed> {
     if !context.options.env_files {
-        return Err(Miss::NotHere(
+        return Err(not_found!(
             "it gives files only; with the policy's setting envFiles: true (Kubernetes 1.35 and later) it gives \
              variables too"
-                .to_owned(),
         ));
     }
     let names = variable_names(request, context.options)?;
@@ -194,7 +195,7 @@ fn variable<'m>(
             value: EnvValue::Fetched { key: key.clone() },
         })
         .collect();
-    env.push(common::prefix_variable(context.options));
+    env.push(naming::prefix_variable(context.options));
     Ok(Injection {
         env,
         env_file: Some(EnvFile { fetched, key }),
@@ -209,7 +210,7 @@ fn variable<'m>(
 /// Flytekit looks for
 /// [prefix, group, version and key](https://github.com/flyteorg/flytekit/blob/master/flytekit/core/context_manager.py),
 /// those that are given.
-fn variable_names(request: &SecretRequest, options: &Options) -> Result<Vec<String>, Miss> {
+fn variable_names(request: &SecretRequest, options: &Options) -> Result<Vec<String>, NotServed> {
     let can_be = |name: &str| names::is_variable(name) && !name.starts_with(['-', '.']);
     let given: Vec<&str> = [&request.group, &request.group_version, &request.key]
         .into_iter()
@@ -217,11 +218,11 @@ fn variable_names(request: &SecretRequest, options: &Options) -> Result<Vec<Stri
         .filter(|part| !part.is_empty())
         .collect();
     let looked_for = format!("{}{}", options.env_prefix, given.join("_")).to_ascii_uppercase();
-    let further = common::further_variable(request)?;
+    let further = naming::extra_env_var(request)?;
     if let Some(name) = further.filter(|name| !can_be(name)) {
-        return Err(Miss::NotHere(format!(
+        return Err(not_found!(
             "env_var {name:?} cannot be a name in a file of variables: it has to start with a letter or '_'"
-        )));
+        ));
     }
     let mut found = Vec::new();
     if can_be(&looked_for) {
@@ -231,60 +232,12 @@ fn variable_names(request: &SecretRequest, options: &Options) -> Result<Vec<Stri
         found.push(name.to_owned());
     }
     if found.is_empty() {
-        return Err(Miss::NotHere(format!(
+        return Err(not_found!(
             "{looked_for:?} cannot be a variable's name (letters, digits, '_', '-' and '.', no digit first); name one \
              with env_var, or ask for a file"
-        )));
+        ));
     }
     Ok(found)
-}
-
-/// Whether `version` can be one, and nothing else: where the client puts it behind the secret's name, a longer text could
-/// name another secret.
-///
-/// # Errors
-/// [`Miss::NotHere`] when it has other characters than versions have.
-pub(crate) fn check_version(version: &str) -> Result<(), Miss> {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-    if version.len() <= 63 && version.bytes().all(plain) {
-        return Ok(());
-    }
-    Err(Miss::NotHere(format!(
-        "{version:?} cannot be a version: it has at most 63 letters, digits, '-' and '_'"
-    )))
-}
-
-/// The init container that fetches all secrets of a manager whose client is a command.
-///
-/// `script` is the manager's own part, which defines `prepare` and `fetch` and calls `fetch_all`; `label` is the
-/// manager's name in messages.
-pub(crate) fn scripted(
-    fetch: &Fetch<'_>,
-    settings: &ContainerSettings,
-    name: &'static str,
-    label: &str,
-    script: &str,
-) -> FetchContainer {
-    let layout = Layout::new(fetch);
-    let mut args = vec![layout.first().to_owned()];
-    args.extend(script_arguments(fetch.items, &layout));
-    let variables = fetch
-        .items
-        .iter()
-        .flat_map(|item| &item.targets)
-        .any(|target| target.variable.is_some());
-    let script = [if variables { WRITE_ENV } else { "" }, FETCH, script].concat();
-    let mut spec = settings.container(&["sh", "-ec", &script, label], &args, &[]);
-    if let Value::Object(fields) = &mut spec {
-        // `kubectl describe pod` then says which secret is missing.
-        fields.insert("terminationMessagePolicy".to_owned(), "FallbackToLogsOnError".into());
-    }
-    FetchContainer {
-        name: ContainerName::Numbered(name),
-        spec,
-        mounts: layout.mounts(),
-        volumes: settings.volumes(),
-    }
 }
 
 /// Where an init container of ours mounts the memory volumes.
@@ -327,19 +280,6 @@ impl Layout {
     }
 }
 
-/// The arguments for a script that fetches one secret after the other: for each target of each secret, the manager's own
-/// arguments, then the path to write, then the variable's name, empty where the file itself is wanted.
-pub(crate) fn script_arguments(items: &[FetchItem<'_>], layout: &Layout) -> Vec<String> {
-    let mut arguments = Vec::new();
-    for item in items {
-        for target in &item.targets {
-            arguments.extend_from_slice(item.arguments);
-            arguments.push(layout.path(target));
-            arguments.push(target.variable.clone().unwrap_or_default());
-        }
-    }
-    arguments
-}
-
 #[cfg(test)]
+#[path = "fetching/tests.rs"]
 mod tests;

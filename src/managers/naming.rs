@@ -4,13 +4,10 @@
 
 use crate::digest;
 use crate::injection::{EnvValue, EnvVar, RelativePath};
-use crate::managers::manager::Miss;
+use crate::managers::manager::{NotServed, not_found};
 use crate::names;
 use crate::options::Options;
 use crate::requests::{FLYTE_PREFIX, JSON_ANNOTATION, SecretRequest};
-
-pub(crate) use super::authorize::Authorize;
-pub(crate) use super::lookup::{Found, look_up, suggestion};
 
 /// Tells flytekit where secret files are
 /// ([secrets.py](https://github.com/flyteorg/flytekit/blob/master/flytekit/configuration/__init__.py)).
@@ -26,8 +23,8 @@ pub(crate) const CLIENT_VARIABLES: [&str; 3] = [DEFAULT_DIR, FILE_PREFIX, ENV_PR
 /// The variable that Flyte's clients look for: the upper case of prefix, group, `_` and key.
 ///
 /// # Errors
-/// [`Miss::NotHere`] when Kubernetes does not take it as a name.
-pub(crate) fn variable_name(options: &Options, group: &str, key: &str) -> Result<String, Miss> {
+/// [`NotServed`] when Kubernetes does not take it as a name.
+pub(crate) fn variable_name(options: &Options, group: &str, key: &str) -> Result<String, NotServed> {
     let mut name = String::with_capacity(options.env_prefix.len() + group.len() + key.len() + 1);
     for part in [options.env_prefix.as_str(), group, "_", key] {
         name.push_str(part);
@@ -36,22 +33,42 @@ pub(crate) fn variable_name(options: &Options, group: &str, key: &str) -> Result
     if names::is_variable(&name) {
         return Ok(name);
     }
-    Err(Miss::NotHere(format!(
+    Err(not_found!(
         "{name:?} cannot be a variable's name (letters, digits, '_', '-' and '.', no digit first); ask for a file instead"
-    )))
+    ))
+}
+
+/// Returns the variables that hold `value`: the one that Flyte's clients look for, and the one that the request names; and
+/// the one that tells the clients the prefix.
+///
+/// # Errors
+/// When Kubernetes does not take one of the names.
+pub(crate) fn variables(
+    request: &SecretRequest,
+    options: &Options,
+    group: &str,
+    value: &EnvValue,
+) -> Result<Vec<EnvVar>, NotServed> {
+    let name = variable_name(options, group, &request.key)?;
+    let names = std::iter::once(name).chain(extra_env_var(request)?.map(str::to_owned));
+    let variable = |name| EnvVar {
+        name,
+        value: value.clone(),
+    };
+    Ok(names.map(variable).chain([prefix_variable(options)]).collect())
 }
 
 /// The further variable that the request names.
 ///
 /// # Errors
-/// [`Miss::NotHere`] when Kubernetes does not take it as a name.
-pub(crate) fn further_variable(request: &SecretRequest) -> Result<Option<&str>, Miss> {
+/// [`NotServed`] when Kubernetes does not take it as a name.
+pub(crate) fn extra_env_var(request: &SecretRequest) -> Result<Option<&str>, NotServed> {
     match request.env_var.as_str() {
         "" => Ok(None),
         name if names::is_variable(name) => Ok(Some(name)),
-        name => Err(Miss::NotHere(format!(
+        name => Err(not_found!(
             "env_var {name:?} cannot be a variable's name (letters, digits, '_', '-' and '.', no digit first)"
-        ))),
+        )),
     }
 }
 
@@ -70,8 +87,8 @@ pub(crate) fn client_variable_warning(request: &SecretRequest) -> Option<String>
 /// The path of a secret's file: the lower case of `parts`.
 ///
 /// # Errors
-/// [`Miss::NotHere`] when a part cannot be a file's name.
-pub(crate) fn file_path(parts: &[&str]) -> Result<RelativePath, Miss> {
+/// [`NotServed`] when a part cannot be a file's name.
+pub(crate) fn file_path(parts: &[&str]) -> Result<RelativePath, NotServed> {
     let lower: Vec<String> = parts.iter().map(|part| part.to_ascii_lowercase()).collect();
     let lower: Vec<&str> = lower.iter().map(String::as_str).collect();
     exact_path(&lower)
@@ -81,28 +98,26 @@ pub(crate) fn file_path(parts: &[&str]) -> Result<RelativePath, Miss> {
 ///
 /// # Errors
 /// As [`file_path`].
-pub(crate) fn exact_path(parts: &[&str]) -> Result<RelativePath, Miss> {
+pub(crate) fn exact_path(parts: &[&str]) -> Result<RelativePath, NotServed> {
     RelativePath::new(parts).map_err(|part| {
-        Miss::NotHere(format!(
-            "{part:?} cannot be a file's name: it is empty, too long, '.' or '..', or holds '/'"
-        ))
+        not_found!("{part:?} cannot be a file's name: it is empty, too long, '.' or '..', or holds '/'")
     })
 }
 
 /// The variables that go with a file: where Flyte's clients find it, and the further one, which holds its path.
 ///
 /// # Errors
-/// As [`further_variable`].
+/// As [`extra_env_var`].
 pub(crate) fn file_variables(
     request: &SecretRequest,
     options: &Options,
     path: &RelativePath,
-) -> Result<Vec<EnvVar>, Miss> {
+) -> Result<Vec<EnvVar>, NotServed> {
     let mut variables = vec![
         EnvVar::literal(DEFAULT_DIR, options.mount_path.as_str()),
         EnvVar::literal(FILE_PREFIX, ""),
     ];
-    if let Some(name) = further_variable(request)? {
+    if let Some(name) = extra_env_var(request)? {
         variables.push(EnvVar::literal(
             name,
             format!("{}/{}", options.mount_path, path.as_str()),
