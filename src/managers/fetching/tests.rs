@@ -1,4 +1,4 @@
-//! What `aws`, `gcp` and `azure` make of a request, in the Pod. That the containers fetch it, `e2e-tests/tests/scripts.rs`
+//! What `aws`, `gcp` and `azure` make of a request, in the Pod. That the containers fetch it, `e2e-tests/tests/scripts/`
 //! shows.
 
 use serde_json::{Value, json};
