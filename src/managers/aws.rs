@@ -41,7 +41,7 @@ static CLI: Cli = Cli {
 /// What an operator has to change.
 pub(crate) fn from_fields(fields: &mut Fields<'_>) -> Result<Box<dyn Manager>, SettingsError> {
     if fields.choice("client", false, &[("sidecar", false), ("cli", true)])? {
-        return CLI.from_fields(fields);
+        return CLI.read(fields);
     }
     let container = ContainerSettings::of_client(fields, SIDECAR_IMAGE)?;
     Ok(Box::new(Sidecar { container }))

@@ -24,7 +24,7 @@ static CLI: Cli = Cli {
 };
 
 pub(crate) fn from_fields(fields: &mut Fields<'_>) -> Result<Box<dyn Manager>, SettingsError> {
-    CLI.from_fields(fields)
+    CLI.read(fields)
 }
 
 fn url(request: &SecretRequest) -> &str {

@@ -54,7 +54,7 @@ impl Cli {
     ///
     /// # Errors
     /// What an operator has to change.
-    pub(crate) fn from_fields(&'static self, fields: &mut Fields<'_>) -> Result<Box<dyn Manager>, SettingsError> {
+    pub(crate) fn read(&'static self, fields: &mut Fields<'_>) -> Result<Box<dyn Manager>, SettingsError> {
         let container = ContainerSettings::of_client(fields, self.image)?;
         Ok(Box::new(CliManager { cli: self, container }))
     }

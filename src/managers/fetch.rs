@@ -281,5 +281,4 @@ impl Layout {
 }
 
 #[cfg(test)]
-#[path = "fetching/tests.rs"]
 mod tests;
