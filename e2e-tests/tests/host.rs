@@ -9,6 +9,7 @@ use e2e_tests::{
     evaluation::ValidationResponse,
     host::{DEADLINE, HostError, PolicyModule},
     modules::{self, Baseline},
+    protocol::{ResourceAttributes, SubjectAccessReview},
     rbac::{service_account_groups, service_account_user},
     render::{self, Color, Injected},
     requests::{self, Request},
@@ -16,7 +17,6 @@ use e2e_tests::{
     session::{Recorder, Replay},
     yaml,
 };
-use kubewarden_policy_sdk::host_capabilities::kubernetes::{ResourceAttributes, SubjectAccessReview};
 use kubewarden_policy_sdk::metadata::ProtocolVersion;
 use serde_json::{Value, json};
 
