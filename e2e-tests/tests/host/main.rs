@@ -5,6 +5,7 @@ mod cluster_access;
 mod messages;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
+use e2e_tests::protocol::{ResourceAttributes, SubjectAccessReview};
 use e2e_tests::{
     capabilities::{Answer, Grants, Host, HostRequest, LogLine},
     cluster::Cluster,
@@ -18,7 +19,6 @@ use e2e_tests::{
     session::{Recorder, Replay},
     yaml,
 };
-use kubewarden_policy_sdk::host_capabilities::kubernetes::{ResourceAttributes, SubjectAccessReview};
 use kubewarden_policy_sdk::metadata::ProtocolVersion;
 use serde_json::{Value, json};
 use std::{sync::Arc, time::Instant};
