@@ -2,12 +2,14 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "host")]
 mod host;
 #[cfg(any(test, feature = "memory-cluster"))]
 mod memory;
 mod model;
 mod questions;
 
+#[cfg(feature = "host")]
 pub use host::HostCluster;
 #[cfg(any(test, feature = "memory-cluster"))]
 pub use memory::MemoryCluster;

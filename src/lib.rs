@@ -23,11 +23,13 @@ pub mod requests;
 mod schema;
 mod settings;
 
-use kubewarden_policy_sdk::protocol_version_guest;
-use kubewarden_policy_sdk::settings::SettingsValidationResponse;
+#[cfg(feature = "host")]
+use kubewarden_policy_sdk::{protocol_version_guest, settings::SettingsValidationResponse};
+#[cfg(feature = "host")]
 use wapc_guest::{CallResult, register_function};
 
 /// Registers the policy's functions with the host.
+#[cfg(feature = "host")]
 #[allow(unsafe_code)] // The host looks the function up by this name.
 #[unsafe(no_mangle)]
 pub extern "C" fn wapc_init() {
@@ -47,10 +49,12 @@ pub fn check_settings(settings: &str) -> Result<(), String> {
     }
 }
 
+#[cfg(feature = "host")]
 fn validate(payload: &[u8]) -> CallResult {
     Ok(admission::validate(payload, &cluster::HostCluster))
 }
 
+#[cfg(feature = "host")]
 fn validate_settings(payload: &[u8]) -> CallResult {
     let problem = match std::str::from_utf8(payload) {
         Ok(text) => check_settings(text).err(),

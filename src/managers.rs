@@ -1,143 +1,117 @@
 //! The secret managers, their order and what happens when one does not serve a request.
 //!
-//! One file holds one manager. A manager turns a request into an [`Injection`](crate::injection::Injection) and changes nothing itself, so that one
+//! One file holds one manager. A manager turns a request into an [`Injection`] and changes nothing itself, so that one
 //! that cannot serve a request leaves no trace.
 
 #![forbid(unsafe_code)]
 
 mod authorize;
-pub(crate) mod aws;
-pub(crate) mod azure;
-pub(crate) mod common;
-pub(crate) mod confidant;
+mod aws;
+mod azure;
+mod cli;
+mod confidant;
+mod configured;
 mod context;
-pub(crate) mod csi;
-mod entry;
-pub(crate) mod fetching;
-pub(crate) mod flyte;
-pub(crate) mod gcp;
-pub(crate) mod global;
+mod csi;
+mod fetch;
+mod flyte;
+mod gcp;
+mod global;
 mod joins;
-pub(crate) mod kubernetes;
+mod kubernetes;
 mod lookup;
 mod manager;
-mod matching;
-pub(crate) mod network;
+pub(crate) mod naming;
+mod network;
 mod owners;
-pub(crate) mod placeholders;
-mod routing;
-pub(crate) mod template;
+mod placeholders;
+mod selector;
+mod template;
 mod variables;
-pub(crate) mod vault;
+mod vault;
 
-use crate::injection::Addition;
+use std::fmt::Write as _;
+
+use crate::injection::{Addition, Injection};
 use crate::requests::SecretRequest;
+use manager::not_found;
 
-pub(crate) use context::{Context, User};
-pub(crate) use entry::Entry;
-pub(crate) use manager::Miss;
-
-/// Whether a manager asks for the Pod's label `key`.
-pub(crate) fn reads_label(key: &str) -> bool {
-    flyte::LABELS.contains(&key)
-}
-
-/// Why a request is not served: each manager asked, and what it said.
-#[derive(Debug)]
-pub(crate) struct Unserved {
-    /// What the last manager that was asked said; it decides the rejection's code.
-    pub severity: Severity,
-    /// A line for each manager that was asked.
-    pub reasons: Vec<(String, String)>,
-}
-
-/// How bad it is that a request is not served.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Severity {
-    /// No manager has it.
-    Nobody,
-    /// A manager could not find out.
-    Failed,
-    /// The Pod may not have it.
-    Denied,
-}
+pub(crate) use configured::ConfiguredManager;
+pub(crate) use context::{Context, Notes, User};
+pub(crate) use manager::{NotServed, NotServedKind};
 
 /// Asks the managers in the settings' order; the first that serves the request wins. A manager is not asked for what the
 /// settings' `access` does not allow.
 ///
 /// # Errors
-/// [`Unserved`] when none does, or one denies it or fails, or `access` allows the request with none of them.
+/// [`NotServed`] with a line for each manager, when none serves the request, or one denies it or fails, or `access` allows
+/// the request with none of them.
 pub(crate) fn serve<'m>(
-    managers: &'m [Entry],
+    managers: &'m [ConfiguredManager],
     request: &'m SecretRequest,
     context: &Context<'_>,
-) -> Result<Addition<'m>, Unserved> {
-    let mut reasons = Vec::new();
+) -> Result<Addition<'m>, NotServed> {
+    let mut reasons = String::new();
     let (mut asked, mut barred) = (false, false);
-    for (position, entry) in managers.iter().enumerate() {
-        let answer = match gate(entry, request, context) {
-            Gate::Open => {
-                asked = true;
-                let injection = entry.manager.inject(&entry.matches.narrowed(request), context);
-                injection.and_then(|injection| variables::check(request, injection, context.options))
-            }
-            Gate::Elsewhere(reason) => Err(Miss::NotHere(reason)),
-            Gate::Barred(reason) => {
-                barred = true;
-                Err(Miss::NotHere(reason))
-            }
+    for (position, manager) in managers.iter().enumerate() {
+        let answer = if let Err(reason) = manager.selector.matches(request) {
+            Err(not_found!("{reason}"))
+        } else if let Err(reason) = check_access(manager, request, context) {
+            barred = true;
+            Err(not_found!("{reason}"))
+        } else {
+            asked = true;
+            inject(manager, request, context)
         };
-        let (severity, reason) = match answer {
-            Ok(mut injection) => {
-                injection.warnings.extend(common::client_variable_warning(request));
+        let NotServed { kind, reason } = match answer {
+            Ok(injection) => {
                 return Ok(Addition {
                     request,
-                    manager: &entry.name,
+                    manager: &manager.name,
                     position,
                     injection,
                 });
             }
-            Err(Miss::NotHere(reason)) => (Severity::Nobody, reason),
-            Err(Miss::Failed(reason)) => (Severity::Failed, reason),
-            Err(Miss::Denied(reason)) => (Severity::Denied, reason),
+            Err(not_served) => not_served,
         };
-        reasons.push((entry.name.clone(), reason));
-        if severity != Severity::Nobody {
-            return Err(Unserved { severity, reasons });
+        let _ = write!(reasons, "\n- {}: {reason}", manager.name);
+        if kind != NotServedKind::NotFound {
+            return Err(NotServed { kind, reason: reasons });
         }
     }
-    Err(Unserved {
-        severity: if barred && !asked {
-            Severity::Denied
-        } else {
-            Severity::Nobody
-        },
-        reasons,
-    })
+    let kind = if barred && !asked {
+        NotServedKind::Denied
+    } else {
+        NotServedKind::NotFound
+    };
+    Err(NotServed { kind, reason: reasons })
 }
 
-/// Whether a manager is asked for a request.
-enum Gate {
-    Open,
-    /// The settings' `match` leaves the request to other managers.
-    Elsewhere(String),
-    /// The settings' `access` does not let the Pod ask for it, or cannot tell what it asks for.
-    Barred(String),
-}
-
-fn gate(entry: &Entry, request: &SecretRequest, context: &Context<'_>) -> Gate {
-    if let Err(reason) = entry.matches.fits(request) {
-        return Gate::Elsewhere(reason.to_owned());
-    }
+/// Checks that the settings' `access` lets the Pod ask `manager` for `request`, and that it can tell what the Pod asks for.
+fn check_access(manager: &ConfiguredManager, request: &SecretRequest, context: &Context<'_>) -> Result<(), String> {
     // Without rules, there is nothing to be confused.
-    if context.rules.are_given()
-        && let Some(reason) = entry.manager.ambiguity(request)
-    {
-        return Gate::Barred(reason);
+    if !context.rules.are_given() {
+        return Ok(());
     }
-    let names = std::iter::once(entry.manager.access_name(request)).chain(entry.manager.other_access_name(request));
-    match names.into_iter().find(|name| !context.rules.allow(name)) {
-        None => Gate::Open,
-        Some(secret) => Gate::Barred(context.rules.refusal(request, &secret)),
+    let manager = manager.manager.as_ref();
+    if let Some(reason) = manager.ambiguity(request) {
+        return Err(reason);
     }
+    let mut names = std::iter::once(manager.access_name(request)).chain(manager.other_access_name(request));
+    match names.find(|name| !context.rules.allow(name)) {
+        None => Ok(()),
+        Some(secret) => Err(context.rules.refusal(request, &secret)),
+    }
+}
+
+fn inject<'m>(
+    manager: &'m ConfiguredManager,
+    request: &SecretRequest,
+    context: &Context<'_>,
+) -> Result<Injection<'m>, NotServed> {
+    let narrowed = manager.selector.narrowed(request);
+    let mut injection = manager.manager.inject(&narrowed, context)?;
+    variables::check(request, &injection, context.options)?;
+    injection.warnings.extend(naming::client_variable_warning(request));
+    Ok(injection)
 }

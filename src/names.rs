@@ -3,9 +3,11 @@
 #![forbid(unsafe_code)]
 
 mod distance;
+mod excerpt;
 mod glob;
 
 pub use distance::{distance, may_be_near};
+pub(crate) use excerpt::excerpt;
 pub use glob::Glob;
 
 /// The longest name of a volume or container: a

@@ -1,16 +1,15 @@
 //! What a Pod asks for. Only this module knows how requests are written in annotations.
 //!
-//! Two forms exist side by side: Flyte's ([`flyte`]) and a readable one ([`json`]).
+//! Two forms exist side by side: Flyte's ([`flyte`]) and a readable one ([`JSON_ANNOTATION`]).
+
 #![forbid(unsafe_code)]
 
 pub mod base32;
-mod excerpt;
 pub mod flyte;
 #[cfg(test)]
 mod golden_tests;
-pub mod json;
+pub(crate) mod json;
 mod model;
-mod text_error;
 mod text_format;
 
 pub use model::{
@@ -18,47 +17,17 @@ pub use model::{
     SecretRequest,
 };
 
-use excerpt::excerpt;
-use thiserror::Error;
-
+use crate::names::excerpt;
 use crate::order::{positions, sort_by};
 
 /// Everything that a Pod's annotations ask for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Requests {
-    /// Each secret once: Flyte's by the number in their keys, then those of [`JSON_ANNOTATION`] in its order.
+    /// Each secret once: Flyte's by the number in their keys, then those of the readable annotations by the annotations'
+    /// names and in the order of their lists.
     pub requests: Vec<SecretRequest>,
     /// Sentences on annotations that look like requests but are none.
     pub warnings: Vec<String>,
-}
-
-/// A request that cannot be read.
-///
-/// The message names the annotation, the place in it and a way out. Of the annotation's value it holds at most the
-/// start of one word, escaped.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum RequestError {
-    /// One of Flyte's annotations.
-    #[error(
-        "annotation {} cannot be decoded: {source}; for requests by hand there is {JSON_ANNOTATION}",
-        excerpt(key)
-    )]
-    Flyte {
-        /// The annotation's key.
-        key: String,
-        /// What is wrong with its value.
-        source: flyte::DecodeError,
-    },
-    /// An annotation that has something else than a string; the API server refuses such a Pod.
-    #[error("annotation {} is not a string: quote its value", excerpt(.0))]
-    NotAString(String),
-    /// The readable annotation.
-    #[error("annotation {JSON_ANNOTATION}{}{source}", source.separator())]
-    Json {
-        /// What is wrong with its value.
-        #[from]
-        source: json::JsonError,
-    },
 }
 
 /// Reads all requests among a Pod's annotations; other annotations are passed over.
@@ -70,32 +39,33 @@ pub enum RequestError {
 /// containers of both.
 ///
 /// # Errors
-/// The first request, in the order of [`Requests::requests`], that cannot be read.
-pub fn from_annotations<'a>(
-    annotations: impl IntoIterator<Item = (&'a str, &'a str)>,
-) -> Result<Requests, RequestError> {
+/// A sentence on the first request, in the order of [`Requests::requests`], that cannot be read: the annotation, the place
+/// in it and a way out. Of the annotation's value it holds at most the start of one word, escaped.
+pub fn from_annotations<'a>(annotations: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Requests, String> {
     let mut numbered = Vec::new();
-    let mut readable = None;
+    let mut readable: Vec<(&str, &str)> = Vec::new();
     let mut warnings = Vec::new();
     for (key, value) in annotations {
-        if let Some(suffix) = key.strip_prefix(FLYTE_PREFIX) {
-            match Number::new(suffix) {
-                Some(number) => numbered.push((number, key, value)),
-                None => warnings.push(not_a_request(key)),
+        match Key::new(key) {
+            Some(Key::Flyte(number)) => numbered.push((number, key, value)),
+            Some(Key::Json) => {
+                readable.retain(|(earlier, _)| *earlier != key);
+                readable.push((key, value));
             }
-        } else if key == JSON_ANNOTATION {
-            readable = Some(value);
+            Some(Key::Lookalike) => warnings.push(not_a_request(key)),
+            None => {}
         }
     }
     sort_by(&mut numbered, Ord::cmp);
+    sort_by(&mut readable, Ord::cmp);
     sort_by(&mut warnings, Ord::cmp);
 
     let mut requests = Vec::with_capacity(numbered.len());
     for (_, key, value) in numbered {
         requests.push(flyte_request(key, value)?);
     }
-    if let Some(text) = readable {
-        requests.extend(json::decode(text)?);
+    for (key, value) in readable {
+        requests.extend(json::decode(key, value)?);
     }
     Ok(Requests {
         requests: merge(requests),
@@ -105,30 +75,62 @@ pub fn from_annotations<'a>(
 
 /// Returns whether the annotation `key` holds a request.
 pub fn is_request(key: &str) -> bool {
-    key == JSON_ANNOTATION || key.strip_prefix(FLYTE_PREFIX).and_then(Number::new).is_some()
+    matches!(Key::new(key), Some(Key::Flyte(_) | Key::Json))
 }
 
-fn flyte_request(key: &str, value: &str) -> Result<SecretRequest, RequestError> {
-    let secret = flyte::decode(value).map_err(|source| RequestError::Flyte {
-        key: key.to_owned(),
-        source,
+/// An annotation's key that starts as those of requests do.
+enum Key<'a> {
+    /// [`FLYTE_PREFIX`] and a number.
+    Flyte(Number<'a>),
+    /// [`JSON_ANNOTATION`], alone or with `-` and a name behind it.
+    Json,
+    /// Something else.
+    Lookalike,
+}
+
+impl<'a> Key<'a> {
+    fn new(key: &'a str) -> Option<Self> {
+        if let Some(suffix) = key.strip_prefix(FLYTE_PREFIX) {
+            return Some(Number::new(suffix).map_or(Self::Lookalike, Self::Flyte));
+        }
+        let suffix = key.strip_prefix(JSON_ANNOTATION)?;
+        let is_name = |name: &str| {
+            let ends = [name.bytes().next(), name.bytes().next_back()];
+            ends.iter()
+                .all(|end| end.is_some_and(|end| end.is_ascii_alphanumeric()))
+                && name
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.'))
+        };
+        let is_json = suffix.is_empty() || suffix.strip_prefix('-').is_some_and(is_name);
+        Some(if is_json { Self::Json } else { Self::Lookalike })
+    }
+}
+
+fn flyte_request(key: &str, value: &str) -> Result<SecretRequest, String> {
+    let secret = flyte::decode(value).map_err(|problem| {
+        let key = excerpt(key);
+        format!("annotation {key} cannot be decoded: {problem}; for requests by hand there is {JSON_ANNOTATION}")
     })?;
     Ok(SecretRequest {
-        origin: Origin::Flyte { key: key.to_owned() },
         group: secret.group,
         group_version: secret.group_version,
         key: secret.key,
         mount: secret.mount,
         env_var: secret.env_var,
-        containers: Containers::All,
+        ..SecretRequest::new(Origin::Flyte { key: key.to_owned() })
     })
 }
 
 fn not_a_request(key: &str) -> String {
-    format!(
-        "annotation {} is ignored: a request's key is {FLYTE_PREFIX} and a decimal number, such as {FLYTE_PREFIX}0",
-        excerpt(key)
-    )
+    let rule = if key.starts_with(FLYTE_PREFIX) {
+        format!("{FLYTE_PREFIX} and a decimal number, such as {FLYTE_PREFIX}0")
+    } else {
+        format!(
+            "{JSON_ANNOTATION}, alone or with - and a name of letters, digits, '-' and '.', such as {JSON_ANNOTATION}-db"
+        )
+    };
+    format!("annotation {} is ignored: a request's key is {rule}", excerpt(key))
 }
 
 /// A decimal number of any length. Compares by value: without leading zeros the longer is the greater, and digits of
@@ -212,7 +214,9 @@ mod tests {
     fn flytes_come_first_and_by_number() {
         let [a, b, c, d, e, f] = ["a", "b", "c", "d", "e", "f"].map(|key| flyte(&format!("key:'{key}'")));
         let annotations = [
+            ("secret-injector/requests-wandb", r#"[{"key":"u"}]"#),
             ("secret-injector/requests", r#"[{"key":"y"},{"key":"x"}]"#),
+            ("secret-injector/requests-platform.v2", r#"[{"key":"v"},{"key":"y"}]"#),
             ("flyte.secrets/s10", c.as_str()),
             ("flyte.secrets/s9", b.as_str()),
             ("flyte.secrets/s007", f.as_str()),
@@ -230,6 +234,8 @@ mod tests {
             "annotation flyte.secrets/s3402823669209384634633746…: d",
             "annotation secret-injector/requests, item 1: y",
             "annotation secret-injector/requests, item 2: x",
+            "annotation secret-injector/requests-platform.v2, item 1: v",
+            "annotation secret-injector/requests-wandb, item 1: u",
         ];
         assert_eq!(outline(&annotations), expected);
         let mut reversed = annotations;
@@ -239,6 +245,11 @@ mod tests {
 
     #[test]
     fn keys_without_a_number_are_warned_about() {
+        for suffix in ["-", "-a_b", "-a/b", "-.a", "-a-", "-é", "2", ".a"] {
+            let key = format!("{JSON_ANNOTATION}{suffix}");
+            let read = from_annotations([(key.as_str(), "true")]).unwrap();
+            assert_eq!((read.requests.len(), read.warnings.len()), (0, 1), "{key}");
+        }
         for suffix in ["", "idecar", "-1", "+1", "1a", "1 ", "١", "0x1", "1.0"] {
             let key = format!("flyte.secrets/s{suffix}");
             let read = from_annotations([(key.as_str(), "true")]).unwrap();
@@ -249,7 +260,7 @@ mod tests {
             "flyte.secrets",
             "Flyte.secrets/s0",
             "xflyte.secrets/s0",
-            "secret-injector/requests2",
+            "secret-injector/request",
         ] {
             assert_eq!(from_annotations([(key, "true")]), Ok(Requests::default()), "{key}");
         }
@@ -312,7 +323,7 @@ mod tests {
             (JSON_ANNOTATION, &name),
         ];
         for annotation in table {
-            let message = from_annotations([annotation]).unwrap_err().to_string();
+            let message = from_annotations([annotation]).unwrap_err();
             assert!(message.chars().count() < 300, "{message}");
         }
     }
@@ -353,11 +364,11 @@ mod tests {
             (
                 (JSON_ANNOTATION, r#"[{},{"groop":1}]"#),
                 "annotation secret-injector/requests, item 2: there is no field groop; the fields are group, \
-                 groupVersion, key, mountRequirement, envVar and containers",
+                 groupVersion, key, mountRequirement, envVar, containers",
             ),
         ];
         for (annotation, expected) in table {
-            assert_eq!(from_annotations([annotation]).unwrap_err().to_string(), expected);
+            assert_eq!(from_annotations([annotation]).unwrap_err(), expected);
         }
     }
 }

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use crate::access::Rule;
 use crate::json::fields::{Fields, SettingsError};
-use crate::managers::Entry;
+use crate::managers::ConfiguredManager;
 use crate::options::Options;
 
 /// The policy's settings, validated.
@@ -16,7 +16,7 @@ pub(crate) struct Settings {
     /// `onUnserved`: what happens when no manager serves a request.
     pub on_unserved: OnUnserved,
     /// `managers`, in the order in which they are asked.
-    pub managers: Vec<Entry>,
+    pub managers: Vec<ConfiguredManager>,
     /// `access`: who may ask for what. `None`: every Pod for everything.
     pub access: Option<Vec<Rule>>,
 }
@@ -32,7 +32,7 @@ pub(crate) enum OnUnserved {
 
 /// Fields of Flyte's `webhook:` configuration that are not this policy's, and whose they are
 /// ([config.go](https://github.com/flyteorg/flyte/blob/master/flytepropeller/pkg/webhook/config/config.go)).
-const NOT_OURS: &[(&str, &str)] = &[
+const FLYTE_WEBHOOK_FIELDS: &[(&str, &str)] = &[
     (
         "certDir",
         "the Kubewarden controller makes and renews the certificates; leave it out",
@@ -114,7 +114,7 @@ impl Settings {
         )?;
         let managers = managers(&mut fields)?;
         let access = access(&mut fields)?;
-        if let Some((name, whose)) = NOT_OURS
+        if let Some((name, whose)) = FLYTE_WEBHOOK_FIELDS
             .iter()
             .find(|(name, _)| fields.unknown().is_some_and(|unknown| unknown == *name))
         {
@@ -138,10 +138,10 @@ impl Settings {
     }
 }
 
-fn managers(fields: &mut Fields<'_>) -> Result<Vec<Entry>, SettingsError> {
+fn managers(fields: &mut Fields<'_>) -> Result<Vec<ConfiguredManager>, SettingsError> {
     let Some(items) = fields.list("managers")? else {
         let default = Fields::parse(r#"{"type":"kubernetes"}"#, "managers[0]")?;
-        return Ok(vec![Entry::from_fields(default)?]);
+        return Ok(vec![ConfiguredManager::from_fields(default)?]);
     };
     if items.is_empty() {
         return Err(fields.invalid(
@@ -149,7 +149,7 @@ fn managers(fields: &mut Fields<'_>) -> Result<Vec<Entry>, SettingsError> {
             "is empty: name a manager, or leave it out for [{type: kubernetes}]",
         ));
     }
-    items.into_iter().map(Entry::from_fields).collect()
+    items.into_iter().map(ConfiguredManager::from_fields).collect()
 }
 
 fn access(fields: &mut Fields<'_>) -> Result<Option<Vec<Rule>>, SettingsError> {

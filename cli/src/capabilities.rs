@@ -8,9 +8,10 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use kubewarden_policy_sdk::host_capabilities::kubernetes::{CanIRequest, GetResourceRequest, SubjectAccessReview};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use crate::protocol::{CanIRequest, GetResourceRequest, SubjectAccessReview};
 
 pub use crate::grants::{ContextAwareResource, Grants, GrantsError};
 

@@ -19,7 +19,6 @@
 use std::{fs, io, path::Path, path::PathBuf};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use kubewarden_policy_sdk::host_capabilities::kubernetes::SubjectAccessReview;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
@@ -27,6 +26,7 @@ use crate::{
     capabilities::{Answer, HostRequest},
     failure::Failure,
     field_mask::FieldMask,
+    protocol::SubjectAccessReview,
     rbac::{AccessReviewStatus, Rbac},
     secret::check_secret,
     source::Source,

@@ -23,6 +23,7 @@ pub mod kube;
 pub mod mask;
 pub mod module;
 pub mod policy_server;
+pub mod protocol;
 pub mod rbac;
 pub mod render;
 pub mod requests;

@@ -1,10 +1,9 @@
 //! The policy server's own rights: what it may not read, the policy cannot read.
 
-use kubewarden_policy_sdk::host_capabilities::kubernetes::{ResourceAttributes, SubjectAccessReview};
-
 use crate::{
     capabilities::{Answer, HostRequest},
     cluster::Cluster,
+    protocol::{ResourceAttributes, SubjectAccessReview},
     rbac::{service_account_groups, service_account_user},
 };
 
@@ -47,15 +46,7 @@ impl PolicyServer {
         let user = service_account_user(NAMESPACE, &self.service_account);
         let review = SubjectAccessReview {
             groups: Some(service_account_groups(NAMESPACE)),
-            resource_attributes: ResourceAttributes {
-                group: Some(String::new()),
-                name: Some(name.to_owned()),
-                namespace: Some(namespace.to_owned()),
-                resource: "secrets".to_owned(),
-                subresource: None,
-                verb: "get".to_owned(),
-                version: Some("v1".to_owned()),
-            },
+            resource_attributes: ResourceAttributes::get_secret(namespace, name),
             user: user.clone(),
         };
         (!self.cluster.can_i(&review).allowed).then(|| {

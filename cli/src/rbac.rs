@@ -4,8 +4,9 @@ mod objects;
 
 use std::collections::BTreeMap;
 
-use kubewarden_policy_sdk::host_capabilities::kubernetes::{ResourceAttributes, SubjectAccessReview};
 use serde::Serialize;
+
+use crate::protocol::{ResourceAttributes, SubjectAccessReview};
 
 pub use objects::{Binding, PolicyRule, Role, RoleRef, Subject};
 

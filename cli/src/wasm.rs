@@ -8,13 +8,13 @@ use std::{
     sync::Arc,
 };
 
-use kubewarden_policy_sdk::settings::SettingsValidationResponse;
 use serde_json::Value;
 use wasmi::{CompilationMode, Config, Engine, Linker, Module, Store, TypedFunc};
 
 use crate::{
     capabilities::{Host, Journal},
     evaluation::{Evaluation, validate_payload},
+    protocol::SettingsValidationResponse,
     review::AdmissionRequest,
 };
 use imports::{Guest, link};

@@ -73,8 +73,8 @@ fn main() -> Result<()> {
             cfg!(feature = "jemalloc"),
             "these figures are of another allocator than the policy server's: use make bench"
         );
-        report.write_into(&repository().join("docs/benchmarks.md"))?;
-        report.write_sizing_into(&repository().join("docs/scaling.md"))?;
+        report.write_into(&repository().join("docs/contributing/benchmarks.md"))?;
+        report.write_sizing_into(&repository().join("docs/how-to/size.md"))?;
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use kubewarden_policy_sdk::{metadata::ProtocolVersion, settings::SettingsValidationResponse};
+use kubewarden_policy_sdk::metadata::ProtocolVersion;
 use serde_json::Value;
 use wapc::WapcHost;
 use wasmtime_provider::{
@@ -19,6 +19,7 @@ use crate::{
     capabilities::{Host, HostCall, Journal, LogLine},
     console,
     evaluation::ValidationResponse,
+    protocol::SettingsValidationResponse,
     review::AdmissionRequest,
 };
 

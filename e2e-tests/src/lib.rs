@@ -36,8 +36,8 @@ pub mod resolver;
 pub mod worst;
 
 pub use secret_injector_cli::{
-    capabilities, cluster, evaluation, field_mask, flyte_config, rbac, render, requests, review, session, settings,
-    wasm, yaml,
+    capabilities, cluster, evaluation, field_mask, flyte_config, protocol, rbac, render, requests, review, session,
+    settings, wasm, yaml,
 };
 
 #[cfg(feature = "jemalloc")]

@@ -911,12 +911,12 @@ fn wrong_in_list(list: &Differences, comparisons: &[Comparison]) -> Vec<String> 
 const BEGIN: &str = "<!-- made of e2e-tests/golden/differences.yaml: begin -->\n";
 const END: &str = "<!-- end -->\n";
 
-/// Set it to let the test write the section of `docs/flyte-compatibility.md` instead of comparing it.
+/// Set it to let the test write the section of `docs/reference/flyte-differences.md` instead of comparing it.
 const BLESS_VARIABLE: &str = "GOLDEN_BLESS";
 
 #[test]
 fn the_documentation_lists_the_differences() {
-    let path = modules::repository().join("docs/flyte-compatibility.md");
+    let path = modules::repository().join("docs/reference/flyte-differences.md");
     let text = fs::read_to_string(&path).unwrap();
     let (before, rest) = text.split_once(BEGIN).expect("the beginning is marked");
     let (_, after) = rest.split_once(END).expect("the end is marked");
@@ -927,7 +927,7 @@ fn the_documentation_lists_the_differences() {
     }
     assert!(
         text == expected,
-        "docs/flyte-compatibility.md is not what differences.yaml says; run {BLESS_VARIABLE}=1 cargo test -p e2e-tests \
+        "docs/reference/flyte-differences.md is not what differences.yaml says; run {BLESS_VARIABLE}=1 cargo test -p e2e-tests \
          --test golden"
     );
 }
@@ -972,11 +972,11 @@ fn section(list: &Differences) -> String {
     text
 }
 
-/// What the tables of `docs/flyte-compatibility.md` name as evidence: groups of differences in italics, vectors as code,
+/// What the tables of `docs/reference/flyte-differences.md` name as evidence: groups of differences in italics, vectors as code,
 /// cases of `tests/policy/` in quotes.
 #[test]
 fn the_documentation_cites_what_there_is() {
-    let text = fs::read_to_string(modules::repository().join("docs/flyte-compatibility.md")).unwrap();
+    let text = fs::read_to_string(modules::repository().join("docs/reference/flyte-differences.md")).unwrap();
     let (_, tables) = text.split_once("\n## Where Flyte is wrong\n").unwrap();
     let (tables, _) = tables.split_once(BEGIN).expect("the beginning is marked");
     let list = differences();

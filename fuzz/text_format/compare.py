@@ -3,7 +3,7 @@
 
 Texts are made by a grammar and by changing those of fuzz/corpus/text_format, most of which come from the golden vectors.
 The policy follows Go, as Flyte uses it, and Python differs from that in places: each is in DIFFERENCES here and in
-docs/hardening.md. Any other difference is a failure, and so is one of the list that does not come up.
+docs/contributing/hardening.md. Any other difference is a failure, and so is one of the list that does not come up.
 """
 import argparse
 import base64

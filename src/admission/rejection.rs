@@ -3,62 +3,62 @@
 #![forbid(unsafe_code)]
 
 use crate::json::fields::SettingsError;
-use crate::managers::Severity;
+use crate::managers::NotServedKind;
 use crate::pod::PodError;
-use crate::requests::RequestError;
-
-/// How many secrets a Pod may ask for. Requests are compared with each other, and the host stops the policy after two
-/// seconds; what the status annotation says of a thousand takes a third of the 256 KiB that Kubernetes gives a Pod's
-/// annotations.
-pub(super) const MOST_REQUESTS: usize = 1_000;
 
 /// Why a Pod is rejected, for its author.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Rejection {
-    /// The payload is not an admission request.
-    #[error("the admission request cannot be read: {0}")]
-    Unreadable(&'static str),
-    /// The settings are not valid; the host checks them before it serves the policy.
-    #[error("the policy's settings are not valid: {0}")]
-    Settings(#[from] SettingsError),
-    /// A request cannot be decoded.
-    #[error(transparent)]
-    Request(#[from] RequestError),
-    /// No manager serves a request.
-    #[error("{0}")]
-    Unserved(String, Severity),
-    /// The cluster would have to be asked for more than one Pod may cause.
-    #[error("{0}")]
-    Exhausted(String),
-    /// Its names are too long to be matched with the rules of `access` in time.
-    #[error(
-        "the groups and keys that the Pod asks for are so long that they cannot be matched with the rules of the policy's \
-         setting access in time; make several Pods"
-    )]
-    LongNames,
-    /// It asks for more secrets than any Pod needs.
-    #[error(
-        "the Pod asks for {0} secrets, and {MOST_REQUESTS} are the most; make several Pods, or keep several values in \
-         one secret"
-    )]
-    TooMany(usize),
-    /// The additions do not go together, or not with the Pod.
-    #[error(transparent)]
-    Pod(#[from] PodError),
+#[derive(Debug)]
+pub(super) struct Rejection {
+    /// The HTTP status.
+    pub(super) code: u16,
+    pub(super) message: String,
 }
 
 impl Rejection {
-    pub(super) const NOT_A_REQUEST: Self = Self::Unreadable("it is not the JSON that the host sends");
+    /// Rejects a payload that is not an admission request.
+    pub(super) fn unreadable(problem: &str) -> Self {
+        Self::new(400, format!("the admission request cannot be read: {problem}"))
+    }
 
-    /// The HTTP status of the rejection.
-    pub(super) fn code(&self) -> u16 {
-        match self {
-            Self::Unreadable(_) | Self::Request(_) => 400,
-            Self::Pod(error) => error.code,
-            Self::Unserved(_, Severity::Denied) => 403,
-            Self::Unserved(_, Severity::Nobody) | Self::Exhausted(_) | Self::LongNames | Self::TooMany(_) => 422,
-            Self::Settings(_) => 500,
-            Self::Unserved(_, Severity::Failed) => 503,
-        }
+    pub(super) fn not_a_request() -> Self {
+        Self::unreadable("it is not the JSON that the host sends")
+    }
+
+    /// Rejects a Pod that asks for secrets in a way that cannot be read.
+    pub(super) fn bad_request(message: String) -> Self {
+        Self::new(400, message)
+    }
+
+    /// Rejects a Pod that asks for more than the policy does for one Pod.
+    pub(super) fn too_much(message: impl Into<String>) -> Self {
+        Self::new(422, message)
+    }
+
+    /// Rejects a Pod that may not go without a request that nobody serves.
+    pub(super) fn not_served(kind: NotServedKind, message: String) -> Self {
+        let code = match kind {
+            NotServedKind::Denied => 403,
+            NotServedKind::NotFound => 422,
+            NotServedKind::Unavailable => 503,
+        };
+        Self::new(code, message)
+    }
+
+    fn new(code: u16, message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self { code, message }
+    }
+}
+
+/// The host checks the settings before it serves the policy.
+impl From<SettingsError> for Rejection {
+    fn from(error: SettingsError) -> Self {
+        Self::new(500, format!("the policy's settings are not valid: {error}"))
+    }
+}
+
+impl From<PodError> for Rejection {
+    fn from(error: PodError) -> Self {
+        Self::new(error.code, error.message)
     }
 }

@@ -60,18 +60,18 @@ impl<'a> AdmissionRequest<'a> {
     /// Reads the payload; returns nothing where it is about anything but the creation of a Pod.
     ///
     /// # Errors
-    /// [`Rejection::Unreadable`]
+    /// When a field has the wrong type.
     pub(super) fn read(payload: &'a [u8]) -> Result<Option<Self>, Rejection> {
-        let text = std::str::from_utf8(payload).map_err(|_| Rejection::NOT_A_REQUEST)?;
-        let mut document = Node::parse(text, PAYLOAD).map_err(|_| Rejection::NOT_A_REQUEST)?;
+        let text = std::str::from_utf8(payload).map_err(|_| Rejection::not_a_request())?;
+        let mut document = Node::parse(text, PAYLOAD).map_err(|_| Rejection::not_a_request())?;
         let Some(mut request @ Node::Object(_)) = document.take("request") else {
-            return Err(Rejection::NOT_A_REQUEST);
+            return Err(Rejection::not_a_request());
         };
         if !creates_a_pod(&request)? {
             return Ok(None);
         }
         let Some(node @ Node::Object(_)) = request.take("object") else {
-            return Err(Rejection::Unreadable("its object is no Pod"));
+            return Err(Rejection::unreadable("its object is no Pod"));
         };
         let settings = match document.get("settings") {
             Some(Node::Closed(raw)) => Some(*raw),
@@ -87,7 +87,7 @@ impl<'a> AdmissionRequest<'a> {
     /// Returns the namespace of the Pod.
     ///
     /// # Errors
-    /// [`Rejection::Unreadable`]
+    /// When a field has the wrong type.
     pub(super) fn namespace(&self) -> Result<&str, Rejection> {
         text(Some(&self.request), "namespace")
     }
@@ -129,6 +129,6 @@ fn text<'n>(node: Option<&'n Node<'_>>, name: &str) -> Result<&'n str, Rejection
     match node.map(|node| (node, node.get(name))) {
         None | Some((Node::Object(_), None)) => Ok(""),
         Some((_, Some(Node::Text(text)))) => Ok(text),
-        Some(_) => Err(Rejection::NOT_A_REQUEST),
+        Some(_) => Err(Rejection::not_a_request()),
     }
 }

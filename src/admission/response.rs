@@ -32,10 +32,10 @@ impl Response<'_> {
     }
 
     /// Rejects the Pod.
-    pub(super) fn reject(rejection: &Rejection) -> Self {
+    pub(super) fn reject(rejection: Rejection) -> Self {
         Self {
-            message: Some(shortened(rejection.to_string())),
-            code: rejection.code(),
+            message: Some(shortened(rejection.message)),
+            code: rejection.code,
             ..Self::default()
         }
     }
@@ -76,28 +76,28 @@ impl Response<'_> {
 
 /// The longest list of warnings: the API server passes on
 /// [4 KiB in all](https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/#response).
-const MOST_WARNINGS: usize = 30;
+const MAX_WARNINGS: usize = 30;
 
 /// The first of `warnings`, none of them long, and how many more there are.
 pub(super) fn few(mut warnings: Vec<String>) -> Vec<String> {
-    if let Some(more) = warnings.len().checked_sub(MOST_WARNINGS + 1).filter(|more| *more > 0) {
-        warnings.truncate(MOST_WARNINGS);
+    if let Some(more) = warnings.len().checked_sub(MAX_WARNINGS + 1).filter(|more| *more > 0) {
+        warnings.truncate(MAX_WARNINGS);
         warnings.push(format!("{} more warnings are left out", more + 1));
     }
     warnings.into_iter().map(shortened).collect()
 }
 
 /// How much of the beginning of a rejection or warning is said, in bytes: it may quote names as long as a request is.
-const LONGEST_BEGINNING: usize = 4096;
+const MAX_BEGINNING: usize = 4096;
 
 /// How much of the end is said, which tells what to do.
-const LONGEST_END: usize = 1024;
+const MAX_END: usize = 1024;
 
 /// `message` without its middle, where it is long.
 fn shortened(message: String) -> String {
     const GAP: &str = " … ";
-    let begin = message.floor_char_boundary(LONGEST_BEGINNING);
-    let end = message.ceil_char_boundary(message.len().saturating_sub(LONGEST_END));
+    let begin = message.floor_char_boundary(MAX_BEGINNING);
+    let end = message.ceil_char_boundary(message.len().saturating_sub(MAX_END));
     match (message.get(..begin), message.get(end..)) {
         (Some(first), Some(last)) if end.saturating_sub(begin) > GAP.len() => format!("{first}{GAP}{last}"),
         _ => message,

@@ -2,16 +2,13 @@
 
 #![forbid(unsafe_code)]
 
-use std::fmt::Write as _;
-
 use super::rejection::Rejection;
 use super::request::AdmissionRequest;
 use super::summary::secret_name;
 use crate::access::PodRules;
 use crate::cluster::{Cluster, Questions};
 use crate::injection::Addition;
-use crate::managers::vault::orders::AgentOrders;
-use crate::managers::{self, Context, Severity, Unserved};
+use crate::managers::{self, Context, NotServed, NotServedKind, Notes};
 use crate::pod::PodError;
 use crate::requests::SecretRequest;
 use crate::settings::{OnUnserved, Settings};
@@ -48,36 +45,29 @@ pub(super) fn serve<'r>(
     let namespace = admission.namespace()?;
     let rules = PodRules::new(settings.access.as_deref(), namespace, service_account);
     if !rules.are_few_for(requests, settings.managers.len()) {
-        return Err(Rejection::LongNames);
+        return Err(Rejection::too_much(
+            "the groups and keys that the Pod asks for are so long that they cannot be matched with the rules of the \
+             policy's setting access in time; make several Pods",
+        ));
     }
     let questions = Questions::new(cluster, requests);
     let groups = admission.groups();
-    let labels: Vec<_> = pod
-        .labels()
-        .filter(|(key, _)| managers::reads_label(key))
-        .map(|(key, value)| (key.clone(), value.clone()))
-        .collect();
-    let agent_orders = AgentOrders::new(
-        pod.annotations().map(|(key, value)| (key.as_ref(), value.as_ref())),
-        pod.container_names("initContainers"),
-        pod.container_names("containers"),
-    );
     let context = Context {
         options: &settings.options,
         suggests: settings.on_unserved == OnUnserved::Reject,
         namespace,
         service_account,
         user: admission.user(&groups),
-        labels: &labels,
-        agent_orders: &agent_orders,
         cluster: &questions,
         rules: &rules,
+        pod,
+        notes: Notes::default(),
     };
     let mut outcome = Outcome::default();
     for request in requests {
         match managers::serve(&settings.managers, request, &context) {
             Ok(addition) => outcome.add(addition)?,
-            Err(failure) => outcome.go_without(request, &failure, settings, &questions)?,
+            Err(not_served) => outcome.go_without(request, &not_served, settings, &questions)?,
         }
     }
     Ok(outcome)
@@ -104,37 +94,30 @@ impl<'r> Outcome<'r> {
     fn go_without(
         &mut self,
         request: &'r SecretRequest,
-        failure: &Unserved,
+        not_served: &NotServed,
         settings: &Settings,
         questions: &Questions<'_>,
     ) -> Result<(), Rejection> {
-        let reason = explained(request, failure);
-        if failure.severity == Severity::Nobody && settings.on_unserved == OnUnserved::Warn {
+        let reason = explain(request, not_served);
+        if not_served.kind == NotServedKind::NotFound && settings.on_unserved == OnUnserved::Warn {
             self.warnings
-                .push(format!("the Pod goes without a secret: {}", in_one_line(&reason)));
+                .push(format!("the Pod goes without a secret: {}", reason.replace('\n', " ")));
             self.unserved.push(request);
             Ok(())
         } else if questions.exhausted() {
-            Err(Rejection::Exhausted(reason))
+            Err(Rejection::too_much(reason))
         } else {
-            Err(Rejection::Unserved(reason, failure.severity))
+            Err(Rejection::not_served(not_served.kind, reason))
         }
     }
 }
 
-/// Why nobody serves `request`, a line for each manager.
-fn explained(request: &SecretRequest, failure: &Unserved) -> String {
-    let mut text = format!(
-        "{} asks for the secret {:?}, which cannot be injected:",
+/// Explains why nobody serves `request`, a line for each manager.
+fn explain(request: &SecretRequest, not_served: &NotServed) -> String {
+    format!(
+        "{} asks for the secret {:?}, which cannot be injected:{}",
         request.origin,
-        secret_name(request)
-    );
-    for (manager, reason) in &failure.reasons {
-        let _ = write!(text, "\n- {manager}: {reason}");
-    }
-    text
-}
-
-fn in_one_line(text: &str) -> String {
-    text.replace('\n', " ")
+        secret_name(request),
+        not_served.reason
+    )
 }

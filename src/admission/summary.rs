@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use crate::injection::{Addition, Injection};
 use crate::json::Writer;
-use crate::managers::common;
+use crate::managers::naming;
 use crate::options::Options;
 use crate::requests::SecretRequest;
 
@@ -102,7 +102,7 @@ fn secret_variables<'i>(injection: &'i Injection<'_>, options: &Options) -> impl
     injection
         .env
         .iter()
-        .filter(|variable| !common::is_for_clients(variable, options))
+        .filter(|variable| !naming::is_for_clients(variable, options))
         .map(|variable| variable.name.as_str())
 }
 

@@ -1,4 +1,4 @@
-//! Reading an object of the settings field by field, so that each error names its place.
+//! Reading an object of the settings, or of an annotation, field by field, so that each error names its place.
 
 #![forbid(unsafe_code)]
 
@@ -6,6 +6,7 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use super::node::{Node, Shape, without_position};
+use crate::names::excerpt;
 
 /// What an operator has to change in the settings.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -21,6 +22,9 @@ pub(crate) struct SettingsError {
 /// that closes a gate would be lost with a value that was commented out.
 const NOTHING: &str = "has nothing under it: give it a value, or leave the line out";
 
+/// What is wrong with a string whose escapes are no Unicode, such as half a surrogate pair.
+pub(crate) const NOT_UNICODE: &str = "has a \\u escape that is no character";
+
 /// An object of the settings of which every field has to be asked for.
 pub(crate) struct Fields<'a> {
     place: String,
@@ -29,14 +33,18 @@ pub(crate) struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// Reads the object `text`, which stands at `place`. Settings as a whole, whose place is empty, may be `null`.
+    /// Reads the object `text`, which stands at `place`: a path such as `managers[1].match`, or a sentence's start with a
+    /// colon at its end. Settings as a whole, whose place is empty, may be `null`.
     ///
     /// # Errors
     /// When it is not an object, or has a field twice.
     pub(crate) fn parse(text: &'a str, place: &str) -> Result<Self, SettingsError> {
         let not_an_object = || SettingsError {
             place: named(place).to_owned(),
-            problem: "is not an object (a YAML mapping)".to_owned(),
+            problem: match kind(text) {
+                "an object" => "has a name with a \\u escape that is no character".to_owned(),
+                _ => "is not an object (a YAML mapping)".to_owned(),
+            },
         };
         let node = Node::parse(text, Shape::MapOf(&Shape::Closed)).map_err(|_| not_an_object())?;
         let nodes = match node {
@@ -54,7 +62,7 @@ impl<'a> Fields<'a> {
         for (name, node) in nodes {
             if fields.iter().any(|(known, _)| *known == *name) {
                 return Err(SettingsError {
-                    place: join(place, &name),
+                    place: join(place, &excerpt(&name)),
                     problem: "is given twice".to_owned(),
                 });
             }
@@ -67,6 +75,29 @@ impl<'a> Fields<'a> {
             fields,
             known: Vec::new(),
         })
+    }
+
+    /// Removes the fields that are `null`, and renames those that have the first name of a pair in `aliases` to the second.
+    ///
+    /// # Errors
+    /// When a field is there under both names.
+    pub(crate) fn normalize(&mut self, aliases: &[(&str, &str)]) -> Result<(), SettingsError> {
+        for (alias, name) in aliases {
+            let both = [alias, name].map(|name| self.fields.iter().position(|(field, _)| field == name));
+            match both {
+                [Some(_), Some(_)] => {
+                    return Err(self.invalid(name, "is given twice (camelCase and snake_case are the same field)"));
+                }
+                [Some(position), None] => {
+                    if let Some((field, _)) = self.fields.get_mut(position) {
+                        (*name).clone_into(field);
+                    }
+                }
+                _ => {}
+            }
+        }
+        self.fields.retain(|(_, raw)| raw.get() != "null");
+        Ok(())
     }
 
     /// Where this object stands.
@@ -110,6 +141,22 @@ impl<'a> Fields<'a> {
         match serde_json::from_str(raw.get()) {
             Ok(value) => Ok(Some(value)),
             Err(error) => Err(self.invalid(name, &format!("has the wrong type: {}", without_position(&error)))),
+        }
+    }
+
+    /// Takes the string in the field `name`. Unlike the message of [`Self::take`], that of this method does not repeat the
+    /// value.
+    ///
+    /// # Errors
+    /// When it is something else than a string.
+    pub(crate) fn text(&mut self, name: &'static str) -> Result<Option<String>, SettingsError> {
+        let Some(raw) = self.take_raw(name)? else {
+            return Ok(None);
+        };
+        match serde_json::from_str(raw.get()) {
+            Ok(text) => Ok(Some(text)),
+            Err(_) if raw.get().starts_with('"') => Err(self.invalid(name, NOT_UNICODE)),
+            Err(_) => Err(self.invalid(name, &format!("must be a string, not {}", kind(raw.get())))),
         }
     }
 
@@ -184,6 +231,11 @@ impl<'a> Fields<'a> {
         self.fields.first().map(|(name, _)| name.as_str())
     }
 
+    /// Returns the names of the fields that somebody has asked for.
+    pub(crate) fn known(&self) -> String {
+        self.known.join(", ")
+    }
+
     /// Ends the reading.
     ///
     /// # Errors
@@ -192,10 +244,23 @@ impl<'a> Fields<'a> {
         match self.unknown() {
             None => Ok(()),
             Some(name) => {
-                let known = self.known.join(", ");
+                let known = self.known();
                 Err(self.invalid(name, &format!("is not a setting; known here are {known}")))
             }
         }
+    }
+}
+
+/// Returns the type of the JSON that `text` starts with.
+pub(crate) fn kind(text: &str) -> &'static str {
+    match text.trim_start_matches([' ', '\t', '\r', '\n']).bytes().next() {
+        None => "empty",
+        Some(b'n') => "null",
+        Some(b't' | b'f') => "a boolean",
+        Some(b'"') => "a string",
+        Some(b'[') => "a list",
+        Some(b'{') => "an object",
+        Some(_) => "a number",
     }
 }
 
@@ -208,6 +273,8 @@ fn join(place: &str, name: &str) -> String {
     let name = if name.is_empty() { "\"\"" } else { name };
     if place.is_empty() {
         name.to_owned()
+    } else if place.ends_with(':') {
+        format!("{place} the field {name}")
     } else {
         format!("{place}.{name}")
     }

@@ -4,7 +4,7 @@
 
 use crate::json::fields::{Fields, SettingsError};
 use crate::managers::context::Context;
-use crate::managers::manager::Miss;
+use crate::managers::manager::{NotServed, denied, unavailable};
 
 /// What the names of users begin with that are the cluster's own: service accounts, nodes and components.
 const SYSTEM: &str = "system:";
@@ -50,8 +50,8 @@ impl Authorize {
     /// Asks Kubernetes whether the Pod's service account, the person who creates the Pod, or both, may `get` the Secret.
     ///
     /// # Errors
-    /// [`Miss::Denied`] with what would allow it, or [`Miss::Failed`].
-    pub(crate) fn check(self, namespace: &str, secret: &str, context: &Context<'_>) -> Result<(), Miss> {
+    /// [`NotServed`] with what would allow it, or [`NotServed`].
+    pub(crate) fn check(self, namespace: &str, secret: &str, context: &Context<'_>) -> Result<(), NotServed> {
         if matches!(self, Self::User | Self::Both) {
             check_person(context.user.name)?;
         }
@@ -86,7 +86,7 @@ impl Authorize {
 
 /// Refuses a user that is not a person. A controller creates Pods for whoever writes a Deployment or a Git repository: its
 /// permissions say nothing about the author, and a grant to it would be one to all of them.
-fn check_person(user: &str) -> Result<(), Miss> {
+fn check_person(user: &str) -> Result<(), NotServed> {
     let who = if user.is_empty() {
         "nobody that the admission request names".to_owned()
     } else if user.starts_with(SYSTEM) {
@@ -94,22 +94,22 @@ fn check_person(user: &str) -> Result<(), Miss> {
     } else {
         return Ok(());
     };
-    Err(Miss::Denied(format!(
+    Err(denied!(
         "this manager's setting authorize asks what the person who creates the Pod may read, but the Pod is created by {who}; \
          its permissions do not count, and no grant would change that: create the Pod as a person, or ask the cluster's \
          operator for authorize: serviceAccount"
-    )))
+    ))
 }
 
 impl Subject<'_> {
-    fn check(&self, namespace: &str, secret: &str, context: &Context<'_>) -> Result<(), Miss> {
+    fn check(&self, namespace: &str, secret: &str, context: &Context<'_>) -> Result<(), NotServed> {
         let (who, subject) = (&self.name, &self.binding);
         match context
             .cluster
             .may_get_secret(self.user, self.groups, namespace, secret)
         {
             Ok(true) => Ok(()),
-            Ok(false) => Err(Miss::Denied(format!(
+            Ok(false) => Err(denied!(
                 "{who} may not get the Secret {secret:?} in the namespace {namespace:?}. This would allow it, 5 s after it \
                  is applied, for the policy server remembers a refusal as long:\n\
                  apiVersion: rbac.authorization.k8s.io/v1\n\
@@ -122,10 +122,10 @@ impl Subject<'_> {
                  metadata: {{name: read-{secret}, namespace: {namespace:?}}}\n\
                  roleRef: {{kind: Role, name: read-{secret}, apiGroup: rbac.authorization.k8s.io}}\n\
                  subjects: [{subject}]"
-            ))),
-            Err(error) => Err(Miss::Failed(format!(
+            )),
+            Err(error) => Err(unavailable!(
                 "whether {who} may get the Secret {secret:?} is unknown: {error}"
-            ))),
+            )),
         }
     }
 }

@@ -8,96 +8,85 @@
 
 use crate::injection::{ContainerName, Fetch, FetchContainer, FetchTarget, Fetched, Fetcher, Injection};
 use crate::json::fields::{Fields, SettingsError};
+use crate::managers::cli::{Cli, Located};
 use crate::managers::context::Context;
-use crate::managers::fetching::{self, ContainerSettings};
-use crate::managers::manager::{Manager, Miss};
+use crate::managers::fetch::{self, ContainerSettings};
+use crate::managers::manager::{Manager, NotServed, not_found};
 use crate::requests::{MountRequirement, SecretRequest};
-
-const SCRIPT: &str = include_str!("scripts/aws.sh");
 
 /// Flyte's image; its makers have archived it.
 const SIDECAR_IMAGE: &str = "docker.io/amazon/aws-secrets-manager-secret-sidecar:v0.1.4";
-const CLI_IMAGE: &str = "docker.io/amazon/aws-cli:2.37.5";
 
 /// Where Flyte's image writes
 /// ([main.go](https://github.com/aws-samples/aws-secret-sidecar-injector/blob/master/secrets-manager-secret-sidecar/main.go)).
 const SIDECAR_DIRECTORY: &str = "/tmp";
 
-const NAME: &str = "aws-pull-secret";
+const CONTAINER: &str = "aws-pull-secret";
+const VOLUME: &str = "aws-secret-vol";
 
-/// What fetches the secrets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Client {
-    /// Flyte's image: one container for each file.
-    Sidecar,
-    /// The AWS CLI: one container for all.
-    Cli,
+/// The AWS CLI: one container for all secrets.
+static CLI: Cli = Cli {
+    label: "aws",
+    script: include_str!("scripts/aws.sh"),
+    image: "docker.io/amazon/aws-cli:2.37.5",
+    container: CONTAINER,
+    volume: VOLUME,
+    access_name: secret_id,
+    locate,
+};
+
+/// Reads the manager's settings.
+///
+/// # Errors
+/// What an operator has to change.
+pub(crate) fn from_fields(fields: &mut Fields<'_>) -> Result<Box<dyn Manager>, SettingsError> {
+    if fields.choice("client", false, &[("sidecar", false), ("cli", true)])? {
+        return CLI.read(fields);
+    }
+    let container = ContainerSettings::of_client(fields, SIDECAR_IMAGE)?;
+    Ok(Box::new(Sidecar { container }))
 }
 
-#[derive(Debug)]
-pub(crate) struct Aws {
-    client: Client,
+/// Finds out what the AWS CLI is asked for.
+fn locate(request: &SecretRequest) -> Result<Located<'_>, NotServed> {
+    let (secret, is_arn) = secret(request)?;
+    if !is_arn {
+        return Err(no_arn(&secret));
+    }
+    let version = request.group_version.as_str();
+    if version.contains("://") {
+        // The CLI reads a value such as file:///etc/passwd from that file
+        // (https://docs.aws.amazon.com/cli/latest/userguide/cli-usage-parameters-file.html).
+        return Err(not_found!("no version is called {version:?}"));
+    }
+    let mut source = format!("AWS secret {secret}");
+    let mut texts = vec![request.group.as_str()];
+    if !version.is_empty() {
+        texts.push(version);
+        source.push_str(", version ");
+        source.push_str(version);
+    }
+    texts.push(&request.key);
+    Ok(Located {
+        path: path_parts(&texts)?,
+        arguments: [secret, version.to_owned()],
+        source,
+        warning: None,
+    })
+}
+
+/// Flyte's image: one container for each file.
+struct Sidecar {
     container: ContainerSettings,
 }
 
-impl Aws {
-    /// Reads the manager's settings.
-    ///
-    /// # Errors
-    /// What an operator has to change.
-    pub(crate) fn from_fields(fields: &mut Fields<'_>) -> Result<Self, SettingsError> {
-        let client = fields.choice(
-            "client",
-            Client::Sidecar,
-            &[("sidecar", Client::Sidecar), ("cli", Client::Cli)],
-        )?;
-        let image = match client {
-            Client::Sidecar => SIDECAR_IMAGE,
-            Client::Cli => CLI_IMAGE,
-        };
-        Ok(Self {
-            client,
-            container: ContainerSettings::from_fields(fields, image, "200m", "500Mi")?.with_network(fields)?,
-        })
-    }
-
-    /// Returns what the AWS CLI gives for a request.
-    fn cli_injection(
-        &self,
-        request: &SecretRequest,
-        context: &Context<'_>,
-        secret: String,
-        mut source: String,
-    ) -> Result<Injection<'_>, Miss> {
-        let version = request.group_version.as_str();
-        if version.contains("://") {
-            // The CLI reads a value such as file:///etc/passwd from that file
-            // (https://docs.aws.amazon.com/cli/latest/userguide/cli-usage-parameters-file.html).
-            return Err(Miss::NotHere(format!("no version is called {version:?}")));
-        }
-        let mut texts = vec![request.group.as_str()];
-        if !version.is_empty() {
-            texts.push(version);
-            source.push_str(", version ");
-            source.push_str(version);
-        }
-        texts.push(&request.key);
-        let parts = path_parts(&texts)?;
-        fetching::injection(
-            request,
-            context,
-            &parts,
-            Fetched::new(self, vec![secret, version.to_owned()]),
-            source,
-        )
-    }
-
-    /// The container of Flyte's image for one file.
-    fn sidecar(&self, secret: &str, target: &FetchTarget) -> FetchContainer {
+impl Sidecar {
+    /// Returns the container for one file.
+    fn container(&self, secret: &str, target: &FetchTarget) -> FetchContainer {
         let file = format!("/{}", target.path);
         let env = [("SECRET_ARN", secret), ("SECRET_FILENAME", file.as_str())];
         FetchContainer {
-            name: ContainerName::Numbered(NAME),
+            name: ContainerName::Numbered(CONTAINER),
             spec: self.container.container(&[], &[], &env),
             mounts: vec![(target.volume, SIDECAR_DIRECTORY.to_owned())],
             volumes: self.container.volumes(),
@@ -105,46 +94,24 @@ impl Aws {
     }
 }
 
-impl Manager for Aws {
+impl Manager for Sidecar {
     /// The ARN alone chooses the secret, not what of it is the group.
     fn access_name(&self, request: &SecretRequest) -> String {
         secret_id(request)
     }
 
-    fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection<'_>, Miss> {
-        let (group, key, version) = (&request.group, &request.key, request.group_version.as_str());
-        if group.is_empty() || key.is_empty() {
-            return Err(Miss::NotHere(
-                "it needs a group and a key, which are the secret's ARN together".to_owned(),
-            ));
-        }
-        let secret = secret_id(request);
-        let is_arn = is_arn(&secret);
-        // A text that looks like an ARN and is none could fit a rule for another secret.
-        if !is_arn && (self.client == Client::Cli || secret.contains(":secretsmanager:")) {
-            return Err(Miss::NotHere(format!(
-                "{secret:?} is not the ARN of a secret; {ARN_FORM}"
-            )));
-        }
-        let source = format!("AWS secret {secret}");
-        if self.client == Client::Cli {
-            return self.cli_injection(request, context, secret, source);
-        }
+    fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection<'_>, NotServed> {
+        let (secret, is_arn) = secret(request)?;
         if request.mount == MountRequirement::EnvVar {
-            return Err(Miss::NotHere(
+            return Err(not_found!(
                 "with the setting client: sidecar it gives files only; client: cli with the policy's setting envFiles: \
                  true (Kubernetes 1.35 and later) gives variables too"
-                    .to_owned(),
             ));
         }
-        let parts = path_parts(&[group, key])?;
-        let mut injection = fetching::injection(
-            request,
-            context,
-            &parts,
-            Fetched::new(self, vec![secret.clone()]),
-            source,
-        )?;
+        let path = path_parts(&[&request.group, &request.key])?;
+        let source = format!("AWS secret {secret}");
+        let fetched = Fetched::new(self, vec![secret.clone()]);
+        let mut injection = fetch::injection(request, context, &path, fetched, source)?;
         if !is_arn {
             injection.warnings.push(format!(
                 "{} asks for {secret:?}, which is not the ARN of a secret, so that the image of client: sidecar will not \
@@ -152,6 +119,7 @@ impl Manager for Aws {
                 request.origin
             ));
         }
+        let version = &request.group_version;
         if !version.is_empty() {
             injection.warnings.push(format!(
                 "{} asks for the version {version:?}, but the image of client: sidecar always takes AWSCURRENT; client: \
@@ -163,24 +131,40 @@ impl Manager for Aws {
     }
 }
 
-impl Fetcher for Aws {
+impl Fetcher for Sidecar {
     fn fetch(&self, fetch: &Fetch<'_>) -> Vec<FetchContainer> {
-        match self.client {
-            Client::Cli => vec![fetching::scripted(fetch, &self.container, NAME, "aws", SCRIPT)],
-            Client::Sidecar => fetch
-                .items
-                .iter()
-                .flat_map(|item| {
-                    let secret = item.arguments.first().map_or("", String::as_str);
-                    item.targets.iter().map(move |target| self.sidecar(secret, target))
-                })
-                .collect(),
-        }
+        let containers = fetch.items.iter().flat_map(|item| {
+            let secret = item.arguments.first().map_or("", String::as_str);
+            item.targets.iter().map(move |target| self.container(secret, target))
+        });
+        containers.collect()
     }
 
     fn files_volume(&self) -> &'static str {
-        "aws-secret-vol"
+        VOLUME
     }
+}
+
+/// Returns what the client is asked for, and whether it is the ARN of a secret.
+///
+/// # Errors
+/// When the request lacks a part, or makes a text that looks like an ARN and is none: it could fit a rule for another secret.
+fn secret(request: &SecretRequest) -> Result<(String, bool), NotServed> {
+    if request.group.is_empty() || request.key.is_empty() {
+        return Err(not_found!(
+            "it needs a group and a key, which are the secret's ARN together"
+        ));
+    }
+    let secret = secret_id(request);
+    let is_arn = is_arn(&secret);
+    if !is_arn && secret.contains(":secretsmanager:") {
+        return Err(no_arn(&secret));
+    }
+    Ok((secret, is_arn))
+}
+
+fn no_arn(secret: &str) -> NotServed {
+    not_found!("{secret:?} is not the ARN of a secret; {ARN_FORM}")
 }
 
 /// What the client is asked for: group and key with one colon between them, on whichever side the request writes it.
@@ -227,14 +211,14 @@ fn is_arn(text: &str) -> bool {
 /// The file names in `texts`, each of which may hold several with `/` between them, as a secret's full name does.
 ///
 /// # Errors
-/// [`Miss::NotHere`] when one of `texts` holds none.
-fn path_parts<'t>(texts: &[&'t str]) -> Result<Vec<&'t str>, Miss> {
+/// [`NotServed`] when one of `texts` holds none.
+fn path_parts<'t>(texts: &[&'t str]) -> Result<Vec<&'t str>, NotServed> {
     let mut parts = Vec::new();
     for text in texts {
         let before = parts.len();
         parts.extend(text.split('/').filter(|part| !matches!(*part, "" | ".")));
         if parts.len() == before {
-            return Err(Miss::NotHere(format!("{text:?} has nothing that can be a file's name")));
+            return Err(not_found!("{text:?} has nothing that can be a file's name"));
         }
     }
     Ok(parts)

@@ -7,86 +7,63 @@
 
 #![forbid(unsafe_code)]
 
-use crate::injection::{Fetch, FetchContainer, Fetched, Fetcher, Injection};
+use crate::access;
 use crate::json::fields::{Fields, SettingsError};
-use crate::managers::context::Context;
-use crate::managers::fetching::{self, ContainerSettings};
-use crate::managers::manager::{Manager, Miss};
+use crate::managers::cli::{Cli, Located, check_version};
+use crate::managers::manager::{Manager, NotServed, not_found};
 use crate::requests::SecretRequest;
 
-const SCRIPT: &str = include_str!("scripts/azure.sh");
+static CLI: Cli = Cli {
+    label: "azure",
+    script: include_str!("scripts/azure.sh"),
+    image: "mcr.microsoft.com/azure-cli:cbl-mariner2.0",
+    container: "azure-pull-secret",
+    volume: "azure-secret-vol",
+    access_name: |request| access::name(url(request), ""),
+    locate,
+};
 
-const IMAGE: &str = "mcr.microsoft.com/azure-cli:cbl-mariner2.0";
-
-#[derive(Debug)]
-pub(crate) struct Azure {
-    container: ContainerSettings,
+pub(crate) fn from_fields(fields: &mut Fields<'_>) -> Result<Box<dyn Manager>, SettingsError> {
+    CLI.read(fields)
 }
 
-impl Azure {
-    /// Reads the manager's settings.
-    ///
-    /// # Errors
-    /// What an operator has to change.
-    pub(crate) fn from_fields(fields: &mut Fields<'_>) -> Result<Self, SettingsError> {
-        Ok(Self {
-            container: ContainerSettings::from_fields(fields, IMAGE, "200m", "500Mi")?.with_network(fields)?,
-        })
-    }
+fn url(request: &SecretRequest) -> &str {
+    request.group.trim_end_matches('/')
 }
 
-impl Manager for Azure {
-    fn selects<'r>(&self, request: &'r SecretRequest) -> (&'r str, &'r str) {
-        (request.group.trim_end_matches('/'), "")
+fn locate(request: &SecretRequest) -> Result<Located<'_>, NotServed> {
+    let (url, version) = (url(request), request.group_version.as_str());
+    if url.is_empty() {
+        return Err(not_found!(
+            "it needs a group, the secret's URL such as https://VAULT.vault.azure.net/secrets/NAME"
+        ));
     }
-
-    fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection<'_>, Miss> {
-        let (url, version) = (request.group.trim_end_matches('/'), request.group_version.as_str());
-        if url.is_empty() {
-            return Err(Miss::NotHere(
-                "it needs a group, the secret's URL such as https://VAULT.vault.azure.net/secrets/NAME".to_owned(),
-            ));
-        }
-        let Some(name) = name(url) else {
-            return Err(Miss::NotHere(format!(
-                "{url:?} is not a secret's URL; that is https://VAULT.vault.azure.net/secrets/NAME"
-            )));
-        };
-        let mut parts = vec![name];
-        let mut source = format!("Azure Key Vault secret {url}");
-        if !version.is_empty() {
-            fetching::check_version(version)?;
-            parts.push(version);
-            source.push_str(", version ");
-            source.push_str(version);
-        }
-        let arguments = vec![url.to_owned(), version.to_owned()];
-        let mut injection = fetching::injection(request, context, &parts, Fetched::new(self, arguments), source)?;
-        if !url.contains('/') {
-            injection.warnings.push(format!(
-                "{} asks for {url:?}, which is not a secret's URL, so that az will not find it and the Pod will not start; \
-                 the group has to be https://VAULT.vault.azure.net/secrets/NAME",
-                request.origin
-            ));
-        }
-        Ok(injection)
+    let Some(name) = name(url) else {
+        return Err(not_found!(
+            "{url:?} is not a secret's URL; that is https://VAULT.vault.azure.net/secrets/NAME"
+        ));
+    };
+    let mut path = vec![name];
+    let mut source = format!("Azure Key Vault secret {url}");
+    if !version.is_empty() {
+        check_version(version)?;
+        path.push(version);
+        source.push_str(", version ");
+        source.push_str(version);
     }
-}
-
-impl Fetcher for Azure {
-    fn fetch(&self, fetch: &Fetch<'_>) -> Vec<FetchContainer> {
-        vec![fetching::scripted(
-            fetch,
-            &self.container,
-            "azure-pull-secret",
-            "azure",
-            SCRIPT,
-        )]
-    }
-
-    fn files_volume(&self) -> &'static str {
-        "azure-secret-vol"
-    }
+    let warning = (!url.contains('/')).then(|| {
+        format!(
+            "{} asks for {url:?}, which is not a secret's URL, so that az will not find it and the Pod will not start; the \
+             group has to be https://VAULT.vault.azure.net/secrets/NAME",
+            request.origin
+        )
+    });
+    Ok(Located {
+        arguments: [url.to_owned(), version.to_owned()],
+        path,
+        source,
+        warning,
+    })
 }
 
 /// The name in a secret's URL; a group that is no URL is a name itself, as it is for Flyte, though az refuses it.

@@ -12,8 +12,8 @@ use crate::injection::{ContainerName, Fetch, FetchContainer, Fetched, Fetcher, I
 use crate::json::fields::{Fields, SettingsError};
 use crate::json::{Writer, tree};
 use crate::managers::context::Context;
-use crate::managers::fetching::{self, ContainerSettings, Layout};
-use crate::managers::manager::{Manager, Miss};
+use crate::managers::fetch::{self, ContainerSettings, Layout};
+use crate::managers::manager::{Manager, NotServed, not_found};
 use crate::managers::placeholders;
 use crate::requests::SecretRequest;
 
@@ -49,7 +49,7 @@ impl Confidant {
     ///
     /// # Errors
     /// What an operator has to change.
-    pub(crate) fn from_fields(fields: &mut Fields<'_>) -> Result<Self, SettingsError> {
+    pub(crate) fn from_fields(fields: &mut Fields<'_>) -> Result<Box<dyn Manager>, SettingsError> {
         let url = required(
             fields,
             "url",
@@ -83,7 +83,7 @@ impl Confidant {
         auth.finish()?;
         let retries = fields.take("retries")?.unwrap_or(3);
         let container = container_settings(fields)?;
-        Ok(Self {
+        Ok(Box::new(Self {
             url,
             auth_key,
             region,
@@ -93,7 +93,7 @@ impl Confidant {
             user_type,
             retries,
             container,
-        })
+        }))
     }
 
     /// The client's configuration file: YAML, of which JSON is a part.
@@ -118,29 +118,29 @@ impl Confidant {
 }
 
 impl Manager for Confidant {
-    fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection<'_>, Miss> {
+    fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection<'_>, NotServed> {
         if request.group.is_empty() || request.key.is_empty() {
-            return Err(Miss::NotHere(
-                "it needs a group, the credential's name, and a key of that credential".to_owned(),
+            return Err(not_found!(
+                "it needs a group, the credential's name, and a key of that credential"
             ));
         }
         if !request.group_version.is_empty() {
-            return Err(Miss::NotHere(
-                "it gives the newest revision of a credential only; leave the group's version out".to_owned(),
+            return Err(not_found!(
+                "it gives the newest revision of a credential only; leave the group's version out"
             ));
         }
         let service = service_name(&self.service, context.namespace, context.service_account).unwrap_or_default();
         if !is_service(&service) {
-            return Err(Miss::NotHere(format!(
+            return Err(not_found!(
                 "{service:?} cannot be a Confidant service (letters, digits, '-', '_' and '.')"
-            )));
+            ));
         }
         let source = format!(
             "Confidant service {service}, credential {}, key {}",
             request.group, request.key
         );
         let arguments = vec![request.group.clone(), request.key.clone(), service];
-        fetching::injection(
+        fetch::injection(
             request,
             context,
             &[&request.group, &request.key],

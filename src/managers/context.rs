@@ -2,12 +2,14 @@
 
 #![forbid(unsafe_code)]
 
-use std::borrow::Cow;
+use std::any::Any;
+use std::cell::RefCell;
+use std::rc::Rc;
 
 use crate::access::{self, PodRules};
 use crate::cluster::Cluster;
-use crate::managers::vault::orders::AgentOrders;
 use crate::options::Options;
+use crate::pod::Pod;
 
 /// What managers may know of the Pod and the settings.
 pub(crate) struct Context<'a> {
@@ -21,16 +23,18 @@ pub(crate) struct Context<'a> {
     pub service_account: &'a str,
     /// Who asked for the Pod.
     pub user: User<'a>,
-    /// The Pod's labels, those that a manager asks for ([`reads_label`](crate::managers::reads_label)): a Pod may have
-    /// thousands.
-    pub labels: &'a [(Cow<'a, str>, Cow<'a, str>)],
-    /// What the Pod says to the Vault Agent injector itself.
-    pub agent_orders: &'a AgentOrders<'a>,
     /// The cluster, as far as the host lets the policy see it.
     pub cluster: &'a dyn Cluster,
     /// What the settings' `access` says of this Pod.
     pub rules: &'a PodRules<'a>,
+    /// The Pod as it came in.
+    pub pod: &'a Pod<'a>,
+    pub notes: Notes,
 }
+
+/// What managers have read of the Pod, each of another type.
+#[derive(Default)]
+pub(crate) struct Notes(RefCell<Vec<Rc<dyn Any>>>);
 
 /// Who made the admission request.
 #[derive(Debug, Clone, Copy, Default)]
@@ -39,18 +43,22 @@ pub(crate) struct User<'a> {
     pub groups: &'a [&'a str],
 }
 
-impl<'a> Context<'a> {
+impl Context<'_> {
     /// Returns whether the settings' `access` lets the Pod ask for the key `key` of `group`, see
-    /// [`Manager::selects`](crate::managers::manager::Manager::selects).
+    /// [`Manager::access_key`](crate::managers::manager::Manager::access_key).
     pub(crate) fn may_ask(&self, group: &str, key: &str) -> bool {
         self.rules.allow(&access::name(group, key))
     }
 
-    /// Returns the value of the Pod's label `key`, see [`reads_label`](crate::managers::reads_label).
-    pub(crate) fn label(&self, key: &str) -> Option<&'a str> {
-        self.labels
-            .iter()
-            .find(|(name, _)| *name == key)
-            .map(|(_, value)| value.as_ref())
+    /// Returns what `read` reads of the Pod. It is read once for all requests: a Pod may have thousands of labels and
+    /// annotations.
+    pub(crate) fn of_pod<T: 'static>(&self, read: impl FnOnce(&Pod<'_>) -> T) -> Rc<T> {
+        let mut notes = self.notes.0.borrow_mut();
+        let known = notes.iter().find_map(|note| Rc::clone(note).downcast().ok());
+        known.unwrap_or_else(|| {
+            let made = Rc::new(read(self.pod));
+            notes.push(Rc::<T>::clone(&made));
+            made
+        })
     }
 }

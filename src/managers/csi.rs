@@ -14,10 +14,10 @@ use crate::injection::{EnvValue, EnvVar, FileOrigin, Injection, SecretFile};
 use crate::json::fields::{Fields, SettingsError};
 use crate::json::tree;
 use crate::managers::context::Context;
-use crate::managers::manager::{Manager, Miss};
+use crate::managers::manager::{Manager, NotServed, not_found};
 use crate::managers::owners::{self, Scope};
-use crate::managers::placeholders::{all_but, expand, expand_name, object_name, values};
-use crate::managers::{common, joins};
+use crate::managers::placeholders::{expand_name, holds, object_name, values};
+use crate::managers::{joins, naming};
 use crate::names;
 use crate::requests::{MountRequirement, SecretRequest};
 
@@ -43,17 +43,17 @@ impl Csi {
     ///
     /// # Errors
     /// What an operator has to change.
-    pub(crate) fn from_fields(fields: &mut Fields<'_>) -> Result<Self, SettingsError> {
+    pub(crate) fn from_fields(fields: &mut Fields<'_>) -> Result<Box<dyn Manager>, SettingsError> {
         let driver = fields.take::<String>("driver")?.unwrap_or_else(|| DRIVER.to_owned());
         if driver.len() > names::DNS_LABEL_LENGTH || !names::is_dns_subdomain(&driver) {
             return Err(fields.invalid("driver", "is not a CSI driver's name"));
         }
-        Ok(Self {
+        Ok(Box::new(Self {
             driver,
             class: name_of_one_account(fields, "secretProviderClass")?.unwrap_or_else(|| "{group}".to_owned()),
             secret: name_of_one_account(fields, "secretName")?,
             credentials: name_of_one_account(fields, "nodePublishSecretRef")?,
-        })
+        }))
     }
 }
 
@@ -73,15 +73,8 @@ fn name_of_one_account(fields: &mut Fields<'_>, name: &'static str) -> Result<Op
 
 impl Manager for Csi {
     /// The volume shows all files of its class, whatever the key: what chooses the class, the synced Secret or the credentials counts.
-    fn selects<'r>(&self, request: &'r SecretRequest) -> (&'r str, &'r str) {
-        let chooses = |name: &str| {
-            let texts = std::iter::once(&self.class)
-                .chain(&self.secret)
-                .chain(&self.credentials);
-            [name, "id"]
-                .iter()
-                .any(|name| texts.clone().any(|text| expand(text, &all_but(name)).is_err()))
-        };
+    fn access_key<'r>(&self, request: &'r SecretRequest) -> (&'r str, &'r str) {
+        let chooses = |name: &str| self.texts().any(|text| holds(text, name) || holds(text, "id"));
         (
             if chooses("group") { &request.group } else { "" },
             if chooses("key") { &request.key } else { "" },
@@ -89,18 +82,13 @@ impl Manager for Csi {
     }
 
     fn ambiguity(&self, request: &SecretRequest) -> Option<String> {
-        let texts = std::iter::once(&self.class)
-            .chain(&self.secret)
-            .chain(&self.credentials);
-        texts
-            .into_iter()
-            .find_map(|text| joins::ambiguity(text, request, "", ""))
+        self.texts().find_map(|text| joins::ambiguity(text, request, "", ""))
     }
 
-    fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection<'_>, Miss> {
+    fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection<'_>, NotServed> {
         if request.group.is_empty() || request.key.is_empty() {
-            return Err(Miss::NotHere(
-                "it needs a group, the SecretProviderClass, and a key, the file's name".to_owned(),
+            return Err(not_found!(
+                "it needs a group, the SecretProviderClass, and a key, the file's name"
             ));
         }
         let values = values(request, context);
@@ -111,11 +99,11 @@ impl Manager for Csi {
         let parts: Vec<&str> = std::iter::once(directory.as_str())
             .chain(request.key.split('/'))
             .collect();
-        let path = common::exact_path(&parts)?;
+        let path = naming::exact_path(&parts)?;
         let env = if request.mount == MountRequirement::EnvVar {
             self.variables(request, context, &values)?
         } else {
-            common::file_variables(request, context.options, &path)?
+            naming::file_variables(request, context.options, &path)?
         };
         let source = self.volume_source(&class, &values)?;
         let volume = if names::is_dns_label(&class) {
@@ -136,8 +124,15 @@ impl Manager for Csi {
 }
 
 impl Csi {
+    /// Returns the texts with placeholders.
+    fn texts(&self) -> impl Iterator<Item = &String> {
+        std::iter::once(&self.class)
+            .chain(&self.secret)
+            .chain(&self.credentials)
+    }
+
     /// Returns the `csi` field of the volume that shows the files of `class`.
-    fn volume_source(&self, class: &str, values: &[(&'static str, String)]) -> Result<Value, Miss> {
+    fn volume_source(&self, class: &str, values: &[(&'static str, String)]) -> Result<Value, NotServed> {
         let source = [
             ("driver", self.driver.as_str().into()),
             ("readOnly", true.into()),
@@ -158,32 +153,21 @@ impl Csi {
         request: &SecretRequest,
         context: &Context<'_>,
         values: &[(&'static str, String)],
-    ) -> Result<Vec<EnvVar>, Miss> {
+    ) -> Result<Vec<EnvVar>, NotServed> {
         let Some(secret) = &self.secret else {
-            return Err(Miss::NotHere(
+            return Err(not_found!(
                 "it gives files only; where the SecretProviderClass syncs a Secret (secretObjects), the manager's setting \
                  secretName names it, and it gives variables too"
-                    .to_owned(),
             ));
         };
         if !names::is_secret_key(&request.key) {
-            return Err(Miss::NotHere(format!("no Secret can have the key {:?}", request.key)));
+            return Err(not_found!("no Secret can have the key {:?}", request.key));
         }
         let value = EnvValue::SecretKey {
             secret: expand_name(secret, "Secret", values)?,
             key: request.key.clone(),
             optional: false,
         };
-        let name = common::variable_name(context.options, &request.group, &request.key)?;
-        let further = common::further_variable(request)?.map(str::to_owned);
-        let mut env: Vec<EnvVar> = std::iter::once(name)
-            .chain(further)
-            .map(|name| EnvVar {
-                name,
-                value: value.clone(),
-            })
-            .collect();
-        env.push(common::prefix_variable(context.options));
-        Ok(env)
+        naming::variables(request, context.options, &request.group, &value)
     }
 }

@@ -20,17 +20,17 @@ use crate::injection::{
     EnvValue, EnvVar, Fetch, FetchContainer, Fetched, Fetcher, FileOrigin, Injection, RelativePath, SecretFile,
 };
 use crate::json::fields::{Fields, SettingsError};
-use crate::managers::common;
+use crate::managers::authorize::Authorize;
 use crate::managers::context::Context;
-use crate::managers::fetching::ContainerSettings;
-use crate::managers::manager::{Manager, Miss};
+use crate::managers::fetch::ContainerSettings;
+use crate::managers::manager::{Manager, NotServed, not_found, unavailable};
+use crate::managers::naming;
 use crate::names;
 use crate::options::Options;
 use crate::requests::{MountRequirement, SecretRequest};
 
 use binding::Binding;
-pub(crate) use labels::LABELS;
-use labels::{Labels, secret_name};
+use labels::{Labels, PodLabels, secret_name};
 
 /// The image that Flyte uses, at a version: `latest` is another one on each node.
 const IMAGE: &str = "public.ecr.aws/docker/library/busybox:1.37.0";
@@ -49,7 +49,7 @@ pub(crate) struct Flyte {
     /// Whether secrets for image pulls are added to the Pod's `imagePullSecrets`.
     image_pull_secrets: bool,
     /// Who has to be allowed to read a Secret.
-    authorize: common::Authorize,
+    authorize: Authorize,
     /// The init container for files where the values are in the Pod.
     container: ContainerSettings,
 }
@@ -59,7 +59,7 @@ impl Flyte {
     ///
     /// # Errors
     /// What an operator has to change.
-    pub(crate) fn from_fields(fields: &mut Fields<'_>) -> Result<Self, SettingsError> {
+    pub(crate) fn from_fields(fields: &mut Fields<'_>) -> Result<Box<dyn Manager>, SettingsError> {
         let namespace = fields
             .take::<String>("namespace")?
             .unwrap_or_else(|| "flyte".to_owned());
@@ -70,29 +70,29 @@ impl Flyte {
         let binding = Binding::from_fields(fields)?;
         // Whoever may run Pods in a namespace may mount its Secrets, and the binding of the labels keeps out whoever may
         // not. `serviceAccount` would deny the Pods that Flyte starts: their service accounts have no RBAC for Secrets.
-        let authorize = common::Authorize::from_fields(fields, common::Authorize::None)?;
-        Ok(Self {
+        let authorize = Authorize::from_fields(fields, Authorize::None)?;
+        Ok(Box::new(Self {
             namespace,
             literal,
             binding,
             image_pull_secrets: fields.take("imagePullSecrets")?.unwrap_or(false),
             authorize,
             container: ContainerSettings::from_fields(fields, IMAGE, "100m", "100Mi")?,
-        })
+        }))
     }
 
     /// Finds the secret `key` in its closest scope.
     ///
     /// # Errors
-    /// [`Miss::NotHere`] when no scope has it, or when the Secret of a scope has no such key: as in Flyte, wider scopes
-    /// then count no more. [`Miss::Failed`] when the cluster could not be asked.
+    /// [`NotServed`] when no scope has it, or when the Secret of a scope has no such key: as in Flyte, wider scopes
+    /// then count no more. [`NotServed`] when the cluster could not be asked.
     fn find<'l>(
         &self,
         key: &str,
         labels: Labels<'l>,
         namespace: &str,
         context: &Context<'_>,
-    ) -> Result<Found<'l>, Miss> {
+    ) -> Result<ScopedSecret<'l>, NotServed> {
         let mut looked = String::new();
         for (name, scope) in labels.scopes() {
             let id = scope.secret_id(key);
@@ -100,13 +100,13 @@ impl Flyte {
             match context.cluster.secret(namespace, &secret, &[&id]) {
                 Ok(data) => {
                     if data.get(&id).is_none() {
-                        return Err(Miss::NotHere(format!(
+                        return Err(not_found!(
                             "the {name}'s Secret {secret:?} in the namespace {namespace:?} has no key {id:?}, and wider \
                              scopes are not looked at then, as in Flyte: create the secret {key:?} again, or delete that \
                              Secret"
-                        )));
+                        ));
                     }
-                    return Ok(Found {
+                    return Ok(ScopedSecret {
                         scope,
                         secret,
                         id,
@@ -115,17 +115,17 @@ impl Flyte {
                 }
                 Err(ClusterError::NotFound) => {}
                 Err(error) => {
-                    return Err(Miss::Failed(format!(
+                    return Err(unavailable!(
                         "the {name}'s Secret {secret:?} in the namespace {namespace:?} could not be read: {error}"
-                    )));
+                    ));
                 }
             }
             let _ = write!(looked, "\n  Secret {secret}, key {id:?} ({name})");
         }
-        Err(Miss::NotHere(format!(
+        Err(not_found!(
             "the namespace {namespace:?} has no secret {key:?} for the Pod's project, domain or organization; looked \
              for:{looked}"
-        )))
+        ))
     }
 
     /// Adds the Secret for image pulls that goes with a secret, where there is one.
@@ -135,7 +135,7 @@ impl Flyte {
         key: &str,
         context: &Context<'_>,
         injection: &mut Injection<'_>,
-    ) -> Result<(), Miss> {
+    ) -> Result<(), NotServed> {
         let name = scope.pull_secret(key);
         if exists(&name, context.namespace, context)? {
             injection.image_pull_secrets.push(name);
@@ -151,15 +151,16 @@ impl Flyte {
 }
 
 impl Manager for Flyte {
-    fn selects<'r>(&self, request: &'r SecretRequest) -> (&'r str, &'r str) {
+    fn access_key<'r>(&self, request: &'r SecretRequest) -> (&'r str, &'r str) {
         ("", &request.key)
     }
 
-    fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection<'_>, Miss> {
+    fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection<'_>, NotServed> {
         if request.key.is_empty() {
-            return Err(Miss::NotHere("it needs a key".to_owned()));
+            return Err(not_found!("it needs a key"));
         }
-        let labels = Labels::of(context)?;
+        let labels = context.of_pod(PodLabels::read);
+        let labels = Labels::of(&labels)?;
         self.binding.check(&labels, context.namespace)?;
         let wanted = Wanted::new(request, context.options)?;
         let namespace = if self.literal {
@@ -181,10 +182,10 @@ impl Manager for Flyte {
         match wanted {
             Wanted::Variable(name) => {
                 let value = found.variable(&request.key, by_reference)?;
-                injection.env = vec![common::prefix_variable(context.options), EnvVar { name, value }];
+                injection.env = vec![naming::prefix_variable(context.options), EnvVar { name, value }];
             }
             Wanted::File(path) => {
-                injection.env = common::file_variables(request, context.options, &path)?;
+                injection.env = naming::file_variables(request, context.options, &path)?;
                 let origin = found.file(by_reference, self);
                 injection.file = Some(SecretFile { path, origin });
             }
@@ -204,15 +205,15 @@ impl Fetcher for Flyte {
 }
 
 /// Whether there is a Secret of that name.
-fn exists(secret: &str, namespace: &str, context: &Context<'_>) -> Result<bool, Miss> {
+fn exists(secret: &str, namespace: &str, context: &Context<'_>) -> Result<bool, NotServed> {
     // The host sends nothing but the keys that are asked for, and a Secret for image pulls has no such key: who pulls
     // is the kubelet, so the credential stays where it is.
     match context.cluster.secret(namespace, secret, &["none"]) {
         Ok(_) => Ok(true),
         Err(ClusterError::NotFound) => Ok(false),
-        Err(error) => Err(Miss::Failed(format!(
+        Err(error) => Err(unavailable!(
             "whether the Secret {secret:?} for image pulls is in the namespace {namespace:?} is unknown: {error}"
-        ))),
+        )),
     }
 }
 
@@ -223,7 +224,7 @@ enum Wanted {
 }
 
 impl Wanted {
-    fn new(request: &SecretRequest, options: &Options) -> Result<Self, Miss> {
+    fn new(request: &SecretRequest, options: &Options) -> Result<Self, NotServed> {
         let key = request.key.as_str();
         if request.mount == MountRequirement::File {
             // Flyte keeps upper case here, and the kubelet takes no file whose name begins with "..".
@@ -232,28 +233,28 @@ impl Wanted {
                 .filter(|_| !key.starts_with(".."))
                 .map(Self::File)
                 .ok_or_else(|| {
-                    Miss::NotHere(format!(
+                    not_found!(
                         "{key:?} cannot be a file's name: it is too long, '.', begins with '..', or holds '/' or a \
                          control character"
-                    ))
+                    )
                 });
         }
-        if let Some(name) = common::further_variable(request)? {
+        if let Some(name) = naming::extra_env_var(request)? {
             return Ok(Self::Variable(name.to_owned()));
         }
         let name = format!("{}{}", options.env_prefix, key.to_ascii_uppercase());
         if names::is_variable(&name) {
             return Ok(Self::Variable(name));
         }
-        Err(Miss::NotHere(format!(
+        Err(not_found!(
             "{name:?} cannot be a variable's name (letters, digits, '_', '-' and '.', no digit first); name one with \
              env_var, or ask for a file"
-        )))
+        ))
     }
 }
 
 /// A secret that was found.
-struct Found<'l> {
+struct ScopedSecret<'l> {
     scope: Labels<'l>,
     /// The Secret's name.
     secret: String,
@@ -263,7 +264,7 @@ struct Found<'l> {
     data: SecretData,
 }
 
-impl Found<'_> {
+impl ScopedSecret<'_> {
     fn value(&self) -> &[u8] {
         self.data.get(&self.id).unwrap_or_default()
     }
@@ -271,15 +272,15 @@ impl Found<'_> {
     /// Returns what a variable is to hold.
     ///
     /// # Errors
-    /// [`Miss::NotHere`] when no variable can hold the value.
-    fn variable(self, key: &str, by_reference: bool) -> Result<EnvValue, Miss> {
+    /// [`NotServed`] when no variable can hold the value.
+    fn variable(self, key: &str, by_reference: bool) -> Result<EnvValue, NotServed> {
         let text = std::str::from_utf8(self.value())
             .ok()
             .filter(|text| !text.contains('\0'));
         let Some(text) = text else {
-            return Err(Miss::NotHere(format!(
+            return Err(not_found!(
                 "the value of the secret {key:?} is not text, so that no variable can hold it; ask for a file instead"
-            )));
+            ));
         };
         Ok(if by_reference {
             EnvValue::SecretKey {

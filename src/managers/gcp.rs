@@ -6,74 +6,51 @@
 
 #![forbid(unsafe_code)]
 
-use crate::injection::{Fetch, FetchContainer, Fetched, Fetcher, Injection};
+use crate::access;
 use crate::json::fields::{Fields, SettingsError};
-use crate::managers::context::Context;
-use crate::managers::fetching::{self, ContainerSettings};
-use crate::managers::manager::{Manager, Miss};
+use crate::managers::cli::{Cli, Located, check_version};
+use crate::managers::manager::{Manager, NotServed, not_found};
 use crate::requests::SecretRequest;
 
-const SCRIPT: &str = include_str!("scripts/gcp.sh");
+static CLI: Cli = Cli {
+    label: "gcp",
+    script: include_str!("scripts/gcp.sh"),
+    image: "gcr.io/google.com/cloudsdktool/cloud-sdk:alpine",
+    container: "gcp-pull-secret",
+    volume: "gcp-secret-vol",
+    access_name: |request| access::name(secret(request), ""),
+    locate,
+};
 
-const IMAGE: &str = "gcr.io/google.com/cloudsdktool/cloud-sdk:alpine";
-
-#[derive(Debug)]
-pub(crate) struct Gcp {
-    container: ContainerSettings,
+pub(crate) fn from_fields(fields: &mut Fields<'_>) -> Result<Box<dyn Manager>, SettingsError> {
+    CLI.read(fields)
 }
 
-impl Gcp {
-    /// Reads the manager's settings.
-    ///
-    /// # Errors
-    /// What an operator has to change.
-    pub(crate) fn from_fields(fields: &mut Fields<'_>) -> Result<Self, SettingsError> {
-        Ok(Self {
-            container: ContainerSettings::from_fields(fields, IMAGE, "200m", "500Mi")?.with_network(fields)?,
-        })
-    }
+fn secret(request: &SecretRequest) -> &str {
+    request.group.trim_end_matches('/')
 }
 
-impl Manager for Gcp {
-    fn selects<'r>(&self, request: &'r SecretRequest) -> (&'r str, &'r str) {
-        (request.group.trim_end_matches('/'), "")
+fn locate(request: &SecretRequest) -> Result<Located<'_>, NotServed> {
+    let (secret, version) = (secret(request), request.group_version.as_str());
+    if secret.is_empty() || version.is_empty() {
+        return Err(not_found!(
+            "it needs a group, the secret, and a group version such as \"latest\""
+        ));
     }
-
-    fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection<'_>, Miss> {
-        let (secret, version) = (request.group.trim_end_matches('/'), request.group_version.as_str());
-        if secret.is_empty() || version.is_empty() {
-            return Err(Miss::NotHere(
-                "it needs a group, the secret, and a group version such as \"latest\"".to_owned(),
-            ));
-        }
-        let mut parts: Vec<&str> = secret.split('/').collect();
-        // To gcloud, a version with '/' is a secret's version by its full name, whatever the secret; in the API's URL, what
-        // stands behind '?' or '#' is no name.
-        if !matches!(parts.as_slice(), [_] | ["projects", _, "secrets", _]) || secret.contains(['?', '#']) {
-            return Err(Miss::NotHere(format!(
-                "{secret:?} is no secret's name; it is NAME or projects/PROJECT/secrets/NAME"
-            )));
-        }
-        fetching::check_version(version)?;
-        parts.push(version);
-        let arguments = vec![secret.to_owned(), version.to_owned()];
-        let source = format!("Google Cloud secret {secret}, version {version}");
-        fetching::injection(request, context, &parts, Fetched::new(self, arguments), source)
+    let mut path: Vec<&str> = secret.split('/').collect();
+    // To gcloud, a version with '/' is a secret's version by its full name, whatever the secret; in the API's URL, what
+    // stands behind '?' or '#' is no name.
+    if !matches!(path.as_slice(), [_] | ["projects", _, "secrets", _]) || secret.contains(['?', '#']) {
+        return Err(not_found!(
+            "{secret:?} is no secret's name; it is NAME or projects/PROJECT/secrets/NAME"
+        ));
     }
-}
-
-impl Fetcher for Gcp {
-    fn fetch(&self, fetch: &Fetch<'_>) -> Vec<FetchContainer> {
-        vec![fetching::scripted(
-            fetch,
-            &self.container,
-            "gcp-pull-secret",
-            "gcp",
-            SCRIPT,
-        )]
-    }
-
-    fn files_volume(&self) -> &'static str {
-        "gcp-secret-vol"
-    }
+    check_version(version)?;
+    path.push(version);
+    Ok(Located {
+        arguments: [secret.to_owned(), version.to_owned()],
+        path,
+        source: format!("Google Cloud secret {secret}, version {version}"),
+        warning: None,
+    })
 }

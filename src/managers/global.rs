@@ -9,10 +9,11 @@
 use crate::cluster::SecretData;
 use crate::injection::{EnvVar, Injection};
 use crate::json::fields::{Fields, SettingsError};
-use crate::managers::common;
-use crate::managers::common::Found;
+use crate::managers::authorize::Authorize;
 use crate::managers::context::Context;
-use crate::managers::manager::{Manager, Miss};
+use crate::managers::lookup::{self, Lookup};
+use crate::managers::manager::{Manager, NotServed, not_found};
+use crate::managers::naming;
 use crate::names;
 use crate::requests::{MountRequirement, SecretRequest};
 
@@ -21,7 +22,7 @@ pub(crate) struct Global {
     /// The namespace that holds the Secrets.
     namespace: String,
     /// Who has to be allowed to read a Secret.
-    authorize: common::Authorize,
+    authorize: Authorize,
 }
 
 impl Global {
@@ -29,65 +30,64 @@ impl Global {
     ///
     /// # Errors
     /// What an operator has to change.
-    pub(crate) fn from_fields(fields: &mut Fields<'_>) -> Result<Self, SettingsError> {
+    pub(crate) fn from_fields(fields: &mut Fields<'_>) -> Result<Box<dyn Manager>, SettingsError> {
         let namespace = fields
             .take::<String>("namespace")?
             .unwrap_or_else(|| "flyte-secrets".to_owned());
         if !names::is_dns_label(&namespace) {
             return Err(fields.invalid("namespace", "is not a namespace's name"));
         }
-        Ok(Self {
+        Ok(Box::new(Self {
             namespace,
-            authorize: common::Authorize::from_fields(fields, common::Authorize::ServiceAccount)?,
-        })
+            authorize: Authorize::from_fields(fields, Authorize::ServiceAccount)?,
+        }))
     }
 }
 
 impl Global {
     /// Returns the data with the value, for a Pod that may have it. Without permission a caller must not learn whether a
     /// Secret exists, so a request for an existing key is denied outright.
-    fn read(&self, request: &SecretRequest, context: &Context<'_>) -> Result<SecretData, Miss> {
+    fn read(&self, request: &SecretRequest, context: &Context<'_>) -> Result<SecretData, NotServed> {
         let (namespace, secret) = (self.namespace.as_str(), request.group.as_str());
-        let found = common::look_up(request, namespace, secret, context)?;
+        let found = lookup::look_up(request, namespace, secret, context)?;
         let allowed = || self.authorize.check(namespace, secret, context);
-        if let Found::Value(data) = found {
+        if let Lookup::Value(data) = found {
             return allowed().map(|()| data);
         }
         let suggestion = match found {
-            Found::NoKey if allowed().is_ok() => common::suggestion(request, namespace, secret, context),
+            Lookup::NoKey if allowed().is_ok() => lookup::suggestion(request, namespace, secret, context),
             _ => String::new(),
         };
-        Err(Miss::NotHere(format!(
+        Err(not_found!(
             "the namespace {namespace:?} has no Secret {secret:?} with the key {:?}{suggestion}",
             request.key
-        )))
+        ))
     }
 }
 
 impl Manager for Global {
-    fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection<'_>, Miss> {
+    fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection<'_>, NotServed> {
         if request.mount == MountRequirement::File {
-            return Err(Miss::NotHere("it gives variables, no files".to_owned()));
+            return Err(not_found!("it gives variables, no files"));
         }
         if request.group.is_empty() || request.key.is_empty() {
-            return Err(Miss::NotHere(
-                "it needs a group, the Secret's name, and a key".to_owned(),
-            ));
+            return Err(not_found!("it needs a group, the Secret's name, and a key"));
         }
         if !names::is_secret_key(&request.key) {
-            return Err(Miss::NotHere(format!("no Secret can have the key {:?}", request.key)));
+            return Err(not_found!("no Secret can have the key {:?}", request.key));
         }
-        let name = common::variable_name(context.options, &request.group, &request.key)?;
-        let further = common::further_variable(request)?;
+        let name = naming::variable_name(context.options, &request.group, &request.key)?;
+        let further = naming::extra_env_var(request)?;
         let data = self.read(request, context)?;
         let value = data.get(&request.key).and_then(|value| std::str::from_utf8(value).ok());
         let Some(value) = value.filter(|value| !value.contains('\0')) else {
-            return Err(Miss::NotHere(format!(
+            return Err(not_found!(
                 "the value in the Secret {:?} in the namespace {:?} is not text, so that no variable can hold it",
-                request.group, self.namespace
-            )));
+                request.group,
+                self.namespace
+            ));
         };
-        let mut env = vec![common::prefix_variable(context.options), EnvVar::literal(name, value)];
+        let mut env = vec![naming::prefix_variable(context.options), EnvVar::literal(name, value)];
         if let Some(name) = further {
             env.push(EnvVar::literal(name, value));
         }

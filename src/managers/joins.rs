@@ -5,7 +5,7 @@
 
 #![forbid(unsafe_code)]
 
-use crate::managers::placeholders::{all_but, expand};
+use crate::managers::placeholders::{all_but, expand, holds};
 use crate::requests::SecretRequest;
 
 /// Stand for the parts of a request in a text that is looked at; no text of the settings has them.
@@ -31,7 +31,7 @@ pub(super) fn ambiguity(text: &str, request: &SecretRequest, allowed: &str, path
     ]);
     markers.push(("path", expand(path, &markers).ok()?));
     let expanded = expand(text, &markers).ok()?;
-    let by_id = expand(text, &all_but("id")).is_err();
+    let by_id = holds(text, "id");
     let mut before: Option<(char, usize)> = None;
     for (position, character) in expanded.char_indices() {
         if !matches!(character, GROUP | KEY | VERSION) {
@@ -95,7 +95,7 @@ fn tells_apart(separator: &str, group_first: bool, request: &SecretRequest, allo
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::requests::json;
+    use crate::requests::{JSON_ANNOTATION, from_annotations};
 
     #[test]
     fn joins() {
@@ -119,7 +119,10 @@ mod tests {
             ("{key}-{path}", "b/a-g/a-b", "a", "", false),
         ] {
             let text_of_request = format!(r#"[{{"group":"{group}","key":"{key}"}}]"#);
-            let request = json::decode(&text_of_request).unwrap().remove(0);
+            let request = from_annotations([(JSON_ANNOTATION, text_of_request.as_str())])
+                .unwrap()
+                .requests
+                .remove(0);
             assert_eq!(
                 ambiguity(text, &request, allowed, "{group}/{key}").is_none(),
                 told,
@@ -152,7 +155,10 @@ mod tests {
             ("x/{path}", "{group}@{groupVersion}@{key}", "b", true),
         ] {
             let text_of_request = format!(r#"[{{"group":"team","groupVersion":"{version}","key":"k"}}]"#);
-            let request = json::decode(&text_of_request).unwrap().remove(0);
+            let request = from_annotations([(JSON_ANNOTATION, text_of_request.as_str())])
+                .unwrap()
+                .requests
+                .remove(0);
             let answer = ambiguity(text, &request, "", path);
             assert_eq!(answer.is_none(), told, "{text} {path} {version}");
             assert!(answer.is_none_or(|answer| answer.contains("the group version")));

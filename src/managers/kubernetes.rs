@@ -7,12 +7,12 @@
 #![forbid(unsafe_code)]
 
 use crate::digest;
-use crate::injection::{EnvValue, EnvVar, FileOrigin, Injection, SecretFile};
+use crate::injection::{EnvValue, FileOrigin, Injection, SecretFile};
 use crate::json::fields::{Fields, SettingsError};
-use crate::managers::common;
-use crate::managers::common::Found;
 use crate::managers::context::Context;
-use crate::managers::manager::{Manager, Miss};
+use crate::managers::lookup::{self, Lookup};
+use crate::managers::manager::{Manager, NotServed, not_found};
+use crate::managers::naming;
 use crate::names;
 use crate::requests::{MountRequirement, SecretRequest, base32};
 
@@ -29,24 +29,24 @@ impl Kubernetes {
     ///
     /// # Errors
     /// What an operator has to change.
-    pub(crate) fn from_fields(fields: &mut Fields<'_>) -> Result<Self, SettingsError> {
-        Ok(Self {
+    pub(crate) fn from_fields(fields: &mut Fields<'_>) -> Result<Box<dyn Manager>, SettingsError> {
+        Ok(Box::new(Self {
             optional: fields.take("optional")?.unwrap_or(true),
             verify: fields.take("verify")?.unwrap_or(false),
-        })
+        }))
     }
 }
 
 impl Manager for Kubernetes {
-    fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection<'_>, Miss> {
+    fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection<'_>, NotServed> {
         if request.key.is_empty() {
-            return Err(Miss::NotHere("it needs a key".to_owned()));
+            return Err(not_found!("it needs a key"));
         }
         if !names::is_secret_key(&request.key) {
-            return Err(Miss::NotHere(format!(
+            return Err(not_found!(
                 "no Secret can have the key {:?} (letters, digits, '-', '_' and '.')",
                 request.key
-            )));
+            ));
         }
         let secret = secret_name(request)?;
         let mut injection = Injection {
@@ -63,11 +63,16 @@ impl Manager for Kubernetes {
             ));
         }
         if request.mount == MountRequirement::EnvVar {
-            injection.env = self.variables(request, secret, context)?;
+            let value = EnvValue::SecretKey {
+                secret: secret.clone(),
+                key: request.key.clone(),
+                optional: self.is_optional(),
+            };
+            injection.env = naming::variables(request, context.options, &secret, &value)?;
             return Ok(injection);
         }
-        let path = common::file_path(&[&secret, &request.key])?;
-        injection.env = common::file_variables(request, context.options, &path)?;
+        let path = naming::file_path(&[&secret, &request.key])?;
+        injection.env = naming::file_variables(request, context.options, &path)?;
         injection.file = Some(SecretFile {
             path,
             origin: FileOrigin::Secret {
@@ -86,46 +91,27 @@ impl Kubernetes {
     fn is_optional(&self) -> bool {
         self.optional && !self.verify
     }
-
-    fn variables(&self, request: &SecretRequest, secret: String, context: &Context<'_>) -> Result<Vec<EnvVar>, Miss> {
-        let name = common::variable_name(context.options, &secret, &request.key)?;
-        let further = common::further_variable(request)?.map(str::to_owned);
-        let value = EnvValue::SecretKey {
-            secret,
-            key: request.key.clone(),
-            optional: self.is_optional(),
-        };
-        let names = std::iter::once(name).chain(further);
-        let mut env: Vec<EnvVar> = names
-            .map(|name| EnvVar {
-                name,
-                value: value.clone(),
-            })
-            .collect();
-        env.push(common::prefix_variable(context.options));
-        Ok(env)
-    }
 }
 
 /// Looks at admission whether the Secret and the key are in the Pod's namespace.
-fn verify(request: &SecretRequest, secret: &str, context: &Context<'_>) -> Result<(), Miss> {
+fn verify(request: &SecretRequest, secret: &str, context: &Context<'_>) -> Result<(), NotServed> {
     let namespace = context.namespace;
-    match common::look_up(request, namespace, secret, context)? {
-        Found::Value(_) => Ok(()),
-        Found::NoSecret => Err(Miss::NotHere(format!(
+    match lookup::look_up(request, namespace, secret, context)? {
+        Lookup::Value(_) => Ok(()),
+        Lookup::NoSecret => Err(not_found!(
             "there is no Secret {secret:?} in the namespace {namespace:?}"
-        ))),
-        Found::NoKey => Err(Miss::NotHere(format!(
+        )),
+        Lookup::NoKey => Err(not_found!(
             "the Secret {secret:?} in the namespace {namespace:?} has no key {:?}{}",
             request.key,
-            common::suggestion(request, namespace, secret, context)
-        ))),
+            lookup::suggestion(request, namespace, secret, context)
+        )),
     }
 }
 
 /// The Secret's name: the group, or, where there is none, the MD5 of the key, as Flyte 2 names the Secrets of its own
 /// that have no group.
-fn secret_name(request: &SecretRequest) -> Result<String, Miss> {
+fn secret_name(request: &SecretRequest) -> Result<String, NotServed> {
     if request.group.is_empty() {
         return Ok(digest::md5(request.key.as_bytes()));
     }
@@ -137,8 +123,8 @@ fn secret_name(request: &SecretRequest) -> Result<String, Miss> {
     if plain && request.group.len() <= 253 && !matches!(request.group.as_str(), "." | "..") {
         return Ok(request.group.clone());
     }
-    Err(Miss::NotHere(format!(
+    Err(not_found!(
         "no Secret can have the name {:?} (at most 253 lower case letters, digits, '-' and '.')",
         request.group
-    )))
+    ))
 }

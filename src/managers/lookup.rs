@@ -4,7 +4,7 @@
 
 use crate::cluster::{ClusterError, SecretData};
 use crate::managers::context::Context;
-use crate::managers::manager::Miss;
+use crate::managers::manager::{NotServed, unavailable};
 use crate::names;
 use crate::requests::SecretRequest;
 
@@ -12,7 +12,7 @@ use crate::requests::SecretRequest;
 const MAX_COMPARED: usize = 256;
 
 /// What a look at a Secret found.
-pub(crate) enum Found {
+pub(crate) enum Lookup {
     /// The data in which the value is under the request's key, shared with all who look: a copy of a large value for each
     /// request would take more memory and time than there is.
     Value(SecretData),
@@ -25,23 +25,23 @@ pub(crate) enum Found {
 /// Looks for the request's key in a Secret. All requests for the same group share one read of it.
 ///
 /// # Errors
-/// [`Miss::Failed`] when the cluster could not be asked.
+/// [`NotServed`] when the cluster could not be asked.
 pub(crate) fn look_up(
     request: &SecretRequest,
     namespace: &str,
     secret: &str,
     context: &Context<'_>,
-) -> Result<Found, Miss> {
+) -> Result<Lookup, NotServed> {
     if !names::is_dns_subdomain(secret) {
-        return Ok(Found::NoSecret);
+        return Ok(Lookup::NoSecret);
     }
     match context.cluster.secret(namespace, secret, &[&request.key]) {
-        Ok(data) if data.get(&request.key).is_some() => Ok(Found::Value(data)),
-        Ok(_) => Ok(Found::NoKey),
-        Err(ClusterError::NotFound) => Ok(Found::NoSecret),
-        Err(error) => Err(Miss::Failed(format!(
+        Ok(data) if data.get(&request.key).is_some() => Ok(Lookup::Value(data)),
+        Ok(_) => Ok(Lookup::NoKey),
+        Err(ClusterError::NotFound) => Ok(Lookup::NoSecret),
+        Err(error) => Err(unavailable!(
             "the Secret {secret:?} in the namespace {namespace:?} could not be read: {error}"
-        ))),
+        )),
     }
 }
 

@@ -2,6 +2,8 @@
 
 #![forbid(unsafe_code)]
 
+use std::fmt;
+
 use crate::access;
 use crate::injection::Injection;
 use crate::managers::context::Context;
@@ -9,45 +11,97 @@ use crate::requests::SecretRequest;
 
 /// A system that keeps secrets, as an operator has set it up.
 pub(crate) trait Manager {
-    /// What this manager adds to the Pod for `request`.
+    /// Returns what this manager adds to the Pod for `request`.
     ///
     /// # Errors
-    /// [`Miss`] says why it does not serve the request.
-    fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection<'_>, Miss>;
+    /// Why it does not serve the request.
+    fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection<'_>, NotServed>;
 
-    /// The group and the key by which this manager finds the secret of `request`; empty where it takes no notice of the
-    /// request's. The settings' `access` is about these: what plays no part must not make a rule fit.
-    fn selects<'r>(&self, request: &'r SecretRequest) -> (&'r str, &'r str) {
+    /// Returns the name that the settings give to this manager, if any.
+    fn name(&self) -> Option<&str> {
+        None
+    }
+
+    /// Returns the group and key that identify the secret of `request` for this manager. Parts that the manager ignores are
+    /// empty, so that they cannot match a rule of the settings' `access`.
+    fn access_key<'r>(&self, request: &'r SecretRequest) -> (&'r str, &'r str) {
         (&request.group, &request.key)
     }
 
-    /// Says why the manager might find another secret for `request` than the one that a rule of the settings' `access` is
+    /// Returns why the manager might find another secret for `request` than the one that a rule of the settings' `access` is
     /// about: it joins group and key to one name, which another group and key would make as well.
     fn ambiguity(&self, _request: &SecretRequest) -> Option<String> {
         None
     }
 
-    /// Returns what the settings' `access` is matched with: group and key as [`Self::selects`] gives them, with `/` between
-    /// them, or the secret's own name where the client is asked for one that both make together.
+    /// Returns the text that the patterns of the settings' `access` are matched with: the [access key](Self::access_key) with
+    /// `/` inside, or the secret's own name where group and key make one name together.
     fn access_name(&self, request: &SecretRequest) -> String {
-        let (group, key) = self.selects(request);
+        let (group, key) = self.access_key(request);
         access::name(group, key)
     }
 
-    /// Returns the name, as [`Self::access_name`], of a further secret that the request may lead to, where the manager
-    /// changes the case of letters.
+    /// Returns the [name](Self::access_name) of a second secret that the request may lead to, where the manager changes the
+    /// case of letters.
     fn other_access_name(&self, _request: &SecretRequest) -> Option<String> {
         None
     }
 }
 
-/// Why a manager does not serve a request. The texts are for the Pod's author and name no value of a secret.
+/// Why a request is not served.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Miss {
-    /// It has no such secret, or cannot give it in this way: the next manager is asked.
-    NotHere(String),
-    /// The Pod may not have the secret: the Pod is rejected.
-    Denied(String),
-    /// The manager could not find out: the Pod is rejected.
-    Failed(String),
+pub(crate) struct NotServed {
+    pub kind: NotServedKind,
+    /// The reason for the Pod's author; it holds no value of a secret.
+    pub reason: String,
 }
+
+/// What a request that is not served means for the Pod.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NotServedKind {
+    /// The manager has no such secret, or cannot give it in this way: the next manager is asked.
+    NotFound,
+    /// The Pod may not have the secret: the Pod is rejected.
+    Denied,
+    /// The manager could not find out: the Pod is rejected.
+    Unavailable,
+}
+
+impl NotServed {
+    pub(super) fn new(kind: NotServedKind, reason: fmt::Arguments<'_>) -> Self {
+        let reason = reason.to_string();
+        Self { kind, reason }
+    }
+}
+
+/// Makes a [`NotServed`] of the kind `NotFound`. The arguments are those of `format!`.
+macro_rules! not_found {
+    ($($reason:tt)*) => {
+        $crate::managers::manager::NotServed::new(
+            $crate::managers::manager::NotServedKind::NotFound,
+            format_args!($($reason)*),
+        )
+    };
+}
+
+/// Makes a [`NotServed`] of the kind `Denied`. The arguments are those of `format!`.
+macro_rules! denied {
+    ($($reason:tt)*) => {
+        $crate::managers::manager::NotServed::new(
+            $crate::managers::manager::NotServedKind::Denied,
+            format_args!($($reason)*),
+        )
+    };
+}
+
+/// Makes a [`NotServed`] of the kind `Unavailable`. The arguments are those of `format!`.
+macro_rules! unavailable {
+    ($($reason:tt)*) => {
+        $crate::managers::manager::NotServed::new(
+            $crate::managers::manager::NotServedKind::Unavailable,
+            format_args!($($reason)*),
+        )
+    };
+}
+
+pub(super) use {denied, not_found, unavailable};

@@ -13,9 +13,9 @@
 use serde_json::Value;
 
 use crate::json::fields::{Fields, SettingsError};
-use crate::managers::common;
 use crate::managers::context::Context;
-use crate::managers::manager::Miss;
+use crate::managers::manager::{NotServed, not_found};
+use crate::managers::naming;
 use crate::names;
 use crate::requests::SecretRequest;
 
@@ -32,7 +32,7 @@ pub(crate) fn values(request: &SecretRequest, context: &Context<'_>) -> Values {
         ("serviceAccount", context.service_account.to_owned()),
         (
             "id",
-            common::identity(&[&request.group, &request.group_version, &request.key]),
+            naming::identity(&[&request.group, &request.group_version, &request.key]),
         ),
     ]
 }
@@ -51,7 +51,13 @@ pub(crate) fn sample() -> Values {
     .to_vec()
 }
 
-/// All placeholders but `name`, without values: a valid text that cannot be expanded with them has `{name}` in it.
+/// Returns whether a valid text has the placeholder `name` in it.
+pub(crate) fn holds(text: &str, name: &str) -> bool {
+    // All other placeholders are known, so that an error is about this one.
+    expand(text, &all_but(name)).is_err()
+}
+
+/// Returns all placeholders but `name`, with values that stand for nothing.
 pub(crate) fn all_but(name: &str) -> Values {
     let mut others = sample();
     others.extend(["envVar", "mountPath", "path"].map(|name| (name, String::new())));
@@ -163,14 +169,14 @@ pub(crate) fn object_name(fields: &mut Fields<'_>, name: &'static str) -> Result
 /// The name that such a text becomes for a request; `what` says what it is the name of.
 ///
 /// # Errors
-/// [`Miss::NotHere`] when no object can have it.
-pub(crate) fn expand_name(text: &str, what: &str, values: &[(&'static str, String)]) -> Result<String, Miss> {
+/// [`NotServed`] when no object can have it.
+pub(crate) fn expand_name(text: &str, what: &str, values: &[(&'static str, String)]) -> Result<String, NotServed> {
     match expand(text, values) {
         Ok(name) if names::is_dns_subdomain(&name) => Ok(name),
-        Ok(name) => Err(Miss::NotHere(format!(
+        Ok(name) => Err(not_found!(
             "no {what} can have the name {name:?} (at most 253 lower case letters, digits, '-' and '.')"
-        ))),
-        Err(problem) => Err(Miss::NotHere(format!("the settings' name of the {what} {problem}"))),
+        )),
+        Err(problem) => Err(not_found!("the settings' name of the {what} {problem}")),
     }
 }
 

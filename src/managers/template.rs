@@ -28,37 +28,37 @@ mod settings;
 use crate::access;
 use crate::injection::{AgentMounts, FileOrigin, Injection, RelativePath, SecretFile};
 use crate::managers::context::Context;
-use crate::managers::manager::{Manager, Miss};
+use crate::managers::manager::{Manager, NotServed, not_found};
 use crate::managers::placeholders::{self, Values, expand};
-use crate::managers::{common, joins};
+use crate::managers::{joins, naming};
 use crate::requests::SecretRequest;
 use expansion::wrong_text;
 use settings::relative;
 
-pub(crate) use settings::{Template, name};
+pub(crate) use settings::Template;
 
 impl Template {
     /// Whether what the Pod's author says may stand in a text that another system reads.
-    fn check_text(&self, what: &str, text: &str) -> Result<(), Miss> {
+    fn check_text(&self, what: &str, text: &str) -> Result<(), NotServed> {
         let forbidden = text.chars().find(|character| {
             !character.is_ascii_alphanumeric()
                 && !matches!(character, '.' | '_' | '-' | '/')
                 && !self.allowed.contains(*character)
         });
         if let Some(character) = forbidden {
-            return Err(Miss::NotHere(format!(
+            return Err(not_found!(
                 "its {what} {text:?} holds {character:?}; an operator can allow it with the setting allowedCharacters"
-            )));
+            ));
         }
         if !text.is_empty() && text.split('/').any(|part| matches!(part, "" | "." | "..")) {
-            return Err(Miss::NotHere(format!(
+            return Err(not_found!(
                 "its {what} {text:?} has a part between slashes that is empty, '.' or '..'"
-            )));
+            ));
         }
         Ok(())
     }
 
-    fn file(&self, request: &SecretRequest, values: &Values) -> Result<RelativePath, Miss> {
+    fn file(&self, request: &SecretRequest, values: &Values) -> Result<RelativePath, NotServed> {
         let path = match &self.path {
             Some(path) => expand(path, values).map_err(wrong_text)?,
             None => format!("{}/{}", request.group, request.key).to_ascii_lowercase(),
@@ -68,7 +68,11 @@ impl Template {
 }
 
 impl Manager for Template {
-    fn selects<'r>(&self, request: &'r SecretRequest) -> (&'r str, &'r str) {
+    fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    fn access_key<'r>(&self, request: &'r SecretRequest) -> (&'r str, &'r str) {
         let [group, key] = self.selects;
         (
             if group { &request.group } else { "" },
@@ -89,7 +93,7 @@ impl Manager for Template {
             .find_map(|text| joins::ambiguity(text, request, &self.allowed, path))
     }
 
-    fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection<'_>, Miss> {
+    fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection<'_>, NotServed> {
         for (what, text) in [
             ("group", &request.group),
             ("group version", &request.group_version),
@@ -99,7 +103,7 @@ impl Manager for Template {
         }
         let [group, key] = self.needs;
         if group && request.group.is_empty() || key && request.key.is_empty() {
-            return Err(Miss::NotHere("it needs a group and a key".to_owned()));
+            return Err(not_found!("it needs a group and a key"));
         }
         let as_file = self.serves_file(request.mount)?;
         let mut values = placeholders::values(request, context);
@@ -107,7 +111,7 @@ impl Manager for Template {
         let path = self.file(request, &values);
         match &path {
             Ok(path) => values.push(("path", path.as_str().to_owned())),
-            Err(miss) if as_file => return Err(miss.clone()),
+            Err(error) if as_file => return Err(error.clone()),
             Err(_) => {}
         }
         let mut injection = Injection {
@@ -116,12 +120,12 @@ impl Manager for Template {
         };
         if as_file {
             let path = path?;
-            injection.env = common::file_variables(request, context.options, &path)?;
+            injection.env = naming::file_variables(request, context.options, &path)?;
             let parts: [&str; 3] = [&request.group, &request.group_version, &request.key];
             injection.file = Some(SecretFile {
                 path,
                 origin: FileOrigin::Agent {
-                    identity: common::identity(&parts),
+                    identity: naming::identity(&parts),
                     mounts: AgentMounts::Nowhere,
                 },
             });

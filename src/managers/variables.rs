@@ -5,108 +5,39 @@
 use serde_json::Value;
 
 use crate::injection::{EnvValue, Injection};
-use crate::managers::manager::Miss;
+use crate::managers::manager::{NotServed, not_found};
 use crate::managers::placeholders::is_of_request;
 use crate::options::Options;
 use crate::requests::{Containers, SecretRequest};
 
 /// The variables that a loader, a shell or a language's runtime takes code, options or places of code from.
-const STARTUP: &[&str] = &[
-    "BASHOPTS",
-    "BASH_ENV",
-    "BUNDLE_GEMFILE",
-    "CATALINA_OPTS",
-    "CLASSPATH",
-    "CLOUDSDK_PYTHON",
-    "DOTNET_ADDITIONAL_DEPS",
-    "DOTNET_STARTUP_HOOKS",
-    "EDITOR",
-    "ENV",
-    "ERL_AFLAGS",
-    "ERL_FLAGS",
-    "ERL_ZFLAGS",
-    "GCONV_PATH",
-    "GIT_ASKPASS",
-    "GIT_EDITOR",
-    "GIT_EXEC_PATH",
-    "GIT_EXTERNAL_DIFF",
-    "GIT_PAGER",
-    "GIT_PROXY_COMMAND",
-    "GIT_SEQUENCE_EDITOR",
-    "GIT_SSH",
-    "GIT_SSH_COMMAND",
-    "GIT_TEMPLATE_DIR",
-    "GLIBC_TUNABLES",
-    "GRADLE_OPTS",
-    "GTK_MODULES",
-    "IBM_JAVA_OPTIONS",
-    "IFS",
-    "JAVA_OPTS",
-    "JAVA_TOOL_OPTIONS",
-    "JDK_JAVA_OPTIONS",
-    "LESSCLOSE",
-    "LESSOPEN",
-    "LUA_CPATH",
-    "LUA_INIT",
-    "LUA_PATH",
-    "MANPAGER",
-    "MAVEN_OPTS",
-    "NODE_OPTIONS",
-    "NODE_PATH",
-    "OPENJ9_JAVA_OPTIONS",
-    "OPENSSL_CONF",
-    "OPENSSL_ENGINES",
-    "OPENSSL_MODULES",
-    "PAGER",
-    "PATH",
-    "PERL5DB",
-    "PERL5LIB",
-    "PERL5OPT",
-    "PERLLIB",
-    "PHPRC",
-    "PHP_INI_SCAN_DIR",
-    "PROMPT_COMMAND",
-    "PS4",
-    "PYTHONBREAKPOINT",
-    "PYTHONHOME",
-    "PYTHONPATH",
-    "PYTHONSTARTUP",
-    "PYTHONUSERBASE",
-    "PYTHONWARNINGS",
-    "QT_PLUGIN_PATH",
-    "RUBYLIB",
-    "RUBYOPT",
-    "R_ENVIRON",
-    "R_ENVIRON_USER",
-    "R_PROFILE",
-    "R_PROFILE_USER",
-    "SHELLOPTS",
-    "VISUAL",
-    "ZDOTDIR",
-    "_JAVA_OPTIONS",
-];
+const STARTUP: &str = "BASHOPTS BASH_ENV BUNDLE_GEMFILE CATALINA_OPTS CLASSPATH CLOUDSDK_PYTHON \
+    DOTNET_ADDITIONAL_DEPS DOTNET_STARTUP_HOOKS \
+    EDITOR ENV ERL_AFLAGS ERL_FLAGS ERL_ZFLAGS GCONV_PATH GIT_ASKPASS GIT_EDITOR GIT_EXEC_PATH GIT_EXTERNAL_DIFF \
+    GIT_PAGER GIT_PROXY_COMMAND GIT_SEQUENCE_EDITOR GIT_SSH GIT_SSH_COMMAND GIT_TEMPLATE_DIR GLIBC_TUNABLES GRADLE_OPTS \
+    GTK_MODULES IBM_JAVA_OPTIONS IFS JAVA_OPTS JAVA_TOOL_OPTIONS JDK_JAVA_OPTIONS LESSCLOSE LESSOPEN LUA_CPATH LUA_INIT \
+    LUA_PATH MANPAGER MAVEN_OPTS NODE_OPTIONS NODE_PATH OPENJ9_JAVA_OPTIONS OPENSSL_CONF OPENSSL_ENGINES OPENSSL_MODULES \
+    PAGER PATH PERL5DB PERL5LIB PERL5OPT PERLLIB PHPRC PHP_INI_SCAN_DIR PROMPT_COMMAND PS4 PYTHONBREAKPOINT PYTHONHOME \
+    PYTHONPATH PYTHONSTARTUP PYTHONUSERBASE PYTHONWARNINGS QT_PLUGIN_PATH RUBYLIB RUBYOPT R_ENVIRON R_ENVIRON_USER \
+    R_PROFILE R_PROFILE_USER SHELLOPTS VISUAL ZDOTDIR _JAVA_OPTIONS";
 
 /// What the names of further ones begin with: those of the loaders of Linux and macOS, bash's functions, .NET's profiler and
 /// Git's configuration.
 const STARTUP_PREFIXES: &[&str] = &["LD_", "DYLD_", "BASH_FUNC_", "COR_", "CORECLR_", "GIT_CONFIG"];
 
 fn is_startup(name: &str) -> bool {
-    STARTUP.contains(&name) || STARTUP_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+    STARTUP.split(' ').any(|known| known == name) || STARTUP_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
-/// Passes an injection on, unless the request chooses a variable that changes how programs start, for containers that it
-/// does not name: a Pod has containers that others have added, and whoever may ask for a secret need not be allowed to
-/// run code in them.
+/// Rejects an injection in which the request chooses a variable that changes how programs start, for containers that it does
+/// not name: a Pod has containers that others have added, and whoever may ask for a secret need not be allowed to run code
+/// in them.
 ///
 /// # Errors
-/// [`Miss::NotHere`] that names the variable and the way out.
-pub(super) fn check<'m>(
-    request: &SecretRequest,
-    injection: Injection<'m>,
-    options: &Options,
-) -> Result<Injection<'m>, Miss> {
+/// [`NotServed`] that names the variable and the way out.
+pub(super) fn check(request: &SecretRequest, injection: &Injection<'_>, options: &Options) -> Result<(), NotServed> {
     if matches!(request.containers, Containers::Named(_)) {
-        return Ok(injection);
+        return Ok(());
     }
     let chosen = |name: &str, value: &EnvValue| {
         // An entry of a template has the name that the settings give it. Where they make it of the request, the template
@@ -118,23 +49,23 @@ pub(super) fn check<'m>(
         .iter()
         .find(|variable| is_startup(&variable.name) && chosen(&variable.name, &variable.value));
     match startup {
-        None => Ok(injection),
+        None => Ok(()),
         Some(variable) => Err(refusal(&variable.name)),
     }
 }
 
-fn refusal(name: &str) -> Miss {
-    Miss::NotHere(format!(
+fn refusal(name: &str) -> NotServed {
+    not_found!(
         "the variable {name:?} changes how programs start, so that it only goes into containers that the request names: list \
          them in the field containers of secret-injector/requests, or choose another name"
-    ))
+    )
 }
 
 /// Checks the name of a template's variable: `text` in the settings, `name` for the request.
 ///
 /// # Errors
 /// As [`check`], where the request chooses the name.
-pub(super) fn check_name(text: &str, name: &str, request: &SecretRequest) -> Result<(), Miss> {
+pub(super) fn check_name(text: &str, name: &str, request: &SecretRequest) -> Result<(), NotServed> {
     if is_startup(name) && is_of_request(text) && !matches!(request.containers, Containers::Named(_)) {
         return Err(refusal(name));
     }
@@ -145,21 +76,21 @@ pub(super) fn check_name(text: &str, name: &str, request: &SecretRequest) -> Res
 /// names this container.
 ///
 /// # Errors
-/// [`Miss::NotHere`] where the request chooses a name that changes how programs start, or the beginning of one.
-pub(super) fn check_init_container(template: &Value, container: &Value) -> Result<(), Miss> {
+/// [`NotServed`] where the request chooses a name that changes how programs start, or the beginning of one.
+pub(super) fn check_init_container(template: &Value, container: &Value) -> Result<(), NotServed> {
     let begins = |prefix: &str| {
-        let names = STARTUP.iter().chain(STARTUP_PREFIXES);
-        is_startup(prefix) || !prefix.is_empty() && names.into_iter().any(|name| name.starts_with(prefix))
+        let mut names = STARTUP.split(' ').chain(STARTUP_PREFIXES.iter().copied());
+        is_startup(prefix) || !prefix.is_empty() && names.any(|name| name.starts_with(prefix))
     };
     let chosen = made_names(template, container, "env", "name").find(|name| is_startup(name));
     match chosen.or_else(|| made_names(template, container, "envFrom", "prefix").find(|prefix| begins(prefix))) {
         None => Ok(()),
-        Some(name) => Err(Miss::NotHere(format!(
+        Some(name) => Err(not_found!(
             "with this request, the settings' init container {:?} would get a variable whose name is or begins with {name:?}, \
              which changes how programs start: choose another name, or ask the cluster's operator to write the name of that \
              variable without placeholders of the request",
             container.get("name").and_then(Value::as_str).unwrap_or_default()
-        ))),
+        )),
     }
 }
 

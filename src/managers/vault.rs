@@ -12,7 +12,7 @@
 
 mod annotations;
 mod checks;
-pub(crate) mod orders;
+mod orders;
 mod template;
 
 use serde_json::Value;
@@ -25,13 +25,14 @@ use annotations::{
 use checks::{
     check_agent, check_deciding, check_ours, containers_warning, early_containers_warning, patch_warnings, role_warning,
 };
+use orders::AgentOrders;
 use template::{Engine, Source};
 
 use crate::injection::{AgentMounts, Annotation, FileOrigin, Injection, RelativePath, SecretFile};
 use crate::json::fields::{Fields, SettingsError};
-use crate::managers::common;
 use crate::managers::context::Context;
-use crate::managers::manager::{Manager, Miss};
+use crate::managers::manager::{Manager, NotServed, not_found};
+use crate::managers::naming;
 use crate::requests::{MountRequirement, SecretRequest};
 
 #[derive(Debug)]
@@ -51,7 +52,7 @@ impl Vault {
     ///
     /// # Errors
     /// What an operator has to change.
-    pub(crate) fn from_fields(fields: &mut Fields<'_>) -> Result<Self, SettingsError> {
+    pub(crate) fn from_fields(fields: &mut Fields<'_>) -> Result<Box<dyn Manager>, SettingsError> {
         let role = fields.take::<String>("role")?.unwrap_or_else(|| "flyte".to_owned());
         if role.trim().is_empty() {
             return Err(fields.invalid("role", NO_ROLE));
@@ -63,40 +64,36 @@ impl Vault {
             Some(version) if version == 2 || version == "2" => Engine::Kv2,
             Some(_) => return Err(fields.invalid("kvVersion", "has to be 1 or 2")),
         };
-        Ok(Self {
+        Ok(Box::new(Self {
             role,
             engine,
             annotations: own_annotations(fields)?,
             enforce: fields.take("enforce")?.unwrap_or(false),
-        })
+        }))
     }
 
     /// Returns what the agent is to read for `request`, and the path of the file below the policy's directory.
-    fn locate<'r>(&self, request: &'r SecretRequest) -> Result<(Source<'r>, RelativePath), Miss> {
+    fn locate<'r>(&self, request: &'r SecretRequest) -> Result<(Source<'r>, RelativePath), NotServed> {
         if request.mount == MountRequirement::EnvVar {
-            return Err(Miss::NotHere(
-                "Vault Agent gives files, no variables; ask for a file".to_owned(),
-            ));
+            return Err(not_found!("Vault Agent gives files, no variables; ask for a file"));
         }
         if request.group.is_empty() || request.key.is_empty() {
-            return Err(Miss::NotHere(
-                "it needs a group, the path in Vault, and a key, the field".to_owned(),
-            ));
+            return Err(not_found!("it needs a group, the path in Vault, and a key, the field"));
         }
-        let source = Source::new(&request.group, &request.group_version, self.engine).map_err(Miss::NotHere)?;
+        let source = Source::new(&request.group, &request.group_version, self.engine)
+            .map_err(|problem| not_found!("{problem}"))?;
         let mut parts: Vec<&str> = request.group.split('/').collect();
         parts.push(&request.key);
-        Ok((source, common::exact_path(&parts)?))
+        Ok((source, naming::exact_path(&parts)?))
     }
 
     /// Returns the annotations that are the same for every secret: ours, overridden and extended by the settings.
-    fn common_annotations(&self, context: &Context<'_>) -> Vec<Annotation> {
-        let orders = context.agent_orders;
+    fn common_annotations(&self, orders: &AgentOrders, context: &Context<'_>) -> Vec<Annotation> {
         let mut all = vec![
             annotation(AGENT_INJECT, "true", true),
             annotation(ROLE, &self.role, self.enforce),
         ];
-        if !orders.asks() {
+        if !orders.asks {
             // For the whole Pod, and so for what it asks of the agent itself.
             all.push(annotation(SECRET_VOLUME_PATH, &context.options.mount_path, false));
             all.push(annotation(AGENT_PRE_POPULATE_ONLY, "true", self.enforce));
@@ -107,7 +104,7 @@ impl Vault {
         {
             all.push(annotation(AGENT_PRE_POPULATE, "true", true));
         }
-        if orders.get(AGENT_INJECT_STATUS) == Some(INJECTED) && !orders.is_injected() {
+        if orders.get(AGENT_INJECT_STATUS) == Some(INJECTED) && !orders.is_injected {
             all.push(annotation(AGENT_INJECT_STATUS, "pending", true));
         }
         for (key, value) in &self.annotations {
@@ -136,7 +133,7 @@ fn own_annotations(fields: &mut Fields<'_>) -> Result<Vec<(String, String)>, Set
         let Value::String(value) = value else {
             return Err(fields.invalid("annotations", &format!("has no string in {key:?}: quote it")));
         };
-        if !common::is_annotation(&key) {
+        if !naming::is_annotation(&key) {
             return Err(fields.invalid(
                 "annotations",
                 &format!("has {key:?}, which is no annotation's key, or this policy's own or Flyte's"),
@@ -173,18 +170,19 @@ fn unwanted(name: &str, value: &str) -> Option<&'static str> {
 
 impl Manager for Vault {
     /// The file of a database role holds all fields, whatever the key.
-    fn selects<'r>(&self, request: &'r SecretRequest) -> (&'r str, &'r str) {
+    fn access_key<'r>(&self, request: &'r SecretRequest) -> (&'r str, &'r str) {
         match Engine::named(&request.group_version).unwrap_or(self.engine) {
             Engine::Database => (&request.group, ""),
             Engine::Kv1 | Engine::Kv2 => (&request.group, &request.key),
         }
     }
 
-    fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection<'_>, Miss> {
+    fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection<'_>, NotServed> {
         let (source, path) = self.locate(request)?;
-        let mut annotations = self.common_annotations(context);
+        let orders = context.of_pod(AgentOrders::read);
+        let mut annotations = self.common_annotations(&orders, context);
         if self.enforce {
-            check_deciding(&annotations, context)?;
+            check_deciding(&annotations, &orders)?;
         }
         let file = AgentFile {
             source,
@@ -194,19 +192,19 @@ impl Manager for Vault {
         };
         let id = file.identity();
         let own = file.annotations(&id);
-        check_agent(&own, context)?;
-        check_ours(&own, &id, context)?;
-        let mut warnings: Vec<String> = containers_warning(request, context)?.into_iter().collect();
-        warnings.extend(early_containers_warning(request, &annotations, context)?);
-        warnings.extend(role_warning(&annotations, context));
-        annotations.extend(file.replaced(&id, context)?);
+        check_agent(&own, &orders)?;
+        check_ours(&own, &id, &orders)?;
+        let mut warnings: Vec<String> = containers_warning(request, &orders)?.into_iter().collect();
+        warnings.extend(early_containers_warning(request, &annotations, &orders)?);
+        warnings.extend(role_warning(&annotations, &orders));
+        annotations.extend(file.replaced(&id, &orders)?);
         annotations.extend(own);
         if !self.enforce {
-            warnings.extend(patch_warnings(context));
+            warnings.extend(patch_warnings(&orders));
         }
         let version = source.version.map(|version| format!(", version {version}"));
         Ok(Injection {
-            env: common::file_variables(request, context.options, &path)?,
+            env: naming::file_variables(request, context.options, &path)?,
             annotations,
             source: format!(
                 "Vault {}, key {}{}",
@@ -219,7 +217,7 @@ impl Manager for Vault {
                 path,
                 origin: FileOrigin::Agent {
                     identity: id,
-                    mounts: match &context.agent_orders.containers().list {
+                    mounts: match &orders.containers.list {
                         None => AgentMounts::Everywhere,
                         Some(list) => AgentMounts::In(list.clone()),
                     },
@@ -244,7 +242,7 @@ impl AgentFile<'_> {
     fn identity(&self) -> String {
         let mut parts = vec![self.source.path, self.source.engine.name(), self.key];
         parts.extend(self.source.version);
-        common::identity(&parts)
+        naming::identity(&parts)
     }
 
     /// Returns the annotations that ask for it.
@@ -267,8 +265,7 @@ impl AgentFile<'_> {
     ///
     /// # Errors
     /// Where an annotation of the Pod's own makes the agent write there: the agent takes either.
-    fn replaced(&self, id: &str, context: &Context<'_>) -> Result<Vec<Annotation>, Miss> {
-        let orders = context.agent_orders;
+    fn replaced(&self, id: &str, orders: &AgentOrders) -> Result<Vec<Annotation>, NotServed> {
         let path = format!("{}/{}", self.directory, self.path.as_str());
         let mut replaced = Vec::new();
         for (begin, secret) in orders.files_at(&path, id) {
@@ -282,10 +279,10 @@ impl AgentFile<'_> {
                     }
                 }
             } else if !same {
-                return Err(Miss::NotHere(format!(
+                return Err(not_found!(
                     "the Pod's annotation \"{PREFIX}{begin}{secret}\" makes the agent write to {path:?} as well, or above or below \
                      it: remove it, or give it another file"
-                )));
+                ));
             }
         }
         Ok(replaced)
@@ -310,11 +307,11 @@ mod tests {
 
     #[test]
     fn the_annotations_names_fit() {
-        let id = common::identity(&["group", "kv2", "key"]);
+        let id = naming::identity(&["group", "kv2", "key"]);
         assert!(annotations::is_identity(&id));
         for (begin, _, _) in annotations::FAMILIES {
             assert!(names::is_metadata_key(&format!("{PREFIX}{begin}{id}")), "{begin}");
         }
-        assert_ne!(common::identity(&["a", "bc"]), common::identity(&["ab", "c"]));
+        assert_ne!(naming::identity(&["a", "bc"]), naming::identity(&["ab", "c"]));
     }
 }

@@ -14,15 +14,13 @@
 //! - strings that are not UTF-8, which nothing in a Pod can hold;
 //! - strings of more than 1 KiB, which name nothing;
 //! - numbers of `mount_requirement` that mean nothing.
+
 #![forbid(unsafe_code)]
 
-use thiserror::Error;
-
 use super::base32;
-use super::excerpt::excerpt;
-use super::model::{MAX_FIELD_LENGTH, MountRequirement};
-use super::text_error::{Fault, Found, Problem};
-use super::text_format::{Lexer, Token};
+use super::model::{MAX_FIELD_LENGTH, MountRequirement, too_long};
+use super::text_format::{Fault, Lexer, Token};
+use crate::names::excerpt;
 
 /// The message in one of Flyte's annotations:
 /// [`core.Secret`](https://github.com/flyteorg/flyte/blob/master/flyteidl/protos/flyteidl/core/security.proto).
@@ -41,48 +39,15 @@ pub struct DecodedSecret {
     pub env_var: String,
 }
 
-/// A value of a Flyte annotation that is no request.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum DecodeError {
-    /// It is not base32.
-    #[error(transparent)]
-    Base32(#[from] base32::DecodeError),
-    /// The text in it is not such a message.
-    #[error("decoded text, line {line}, column {column}: {problem}")]
-    Text {
-        /// The line in the decoded text, from 1.
-        line: usize,
-        /// The character in that line, from 1.
-        column: usize,
-        /// What is wrong there.
-        problem: Problem,
-    },
-}
-
-impl From<Token<'_>> for Found {
-    fn from(token: Token<'_>) -> Self {
-        match token {
-            Token::End => Self::End,
-            Token::Symbol(symbol) => Self::Symbol(symbol),
-            Token::Word(word) => Self::Word(excerpt(word)),
-            Token::Text(_) => Self::Text,
-        }
-    }
-}
-
 /// Decodes the value of one of Flyte's annotations.
 ///
 /// # Errors
 /// The value is no base32, or its text no such message.
-pub fn decode(value: &str) -> Result<DecodedSecret, DecodeError> {
+pub fn decode(value: &str) -> Result<DecodedSecret, String> {
     let text = base32::decode(value)?;
-    parse(&text).map_err(|fault| {
-        let (line, column) = position(&text, fault.offset);
-        DecodeError::Text {
-            line,
-            column,
-            problem: fault.problem,
-        }
+    parse(&text).map_err(|Fault { offset, problem }| {
+        let (line, column) = position(&text, offset);
+        format!("decoded text, line {line}, column {column}: {problem}")
     })
 }
 
@@ -105,9 +70,18 @@ fn parse(text: &[u8]) -> Result<DecodedSecret, Fault> {
                 mount.read(offset, &mut lexer, mount_requirement)?;
             }
             Token::Word("env_var") => env_var.read(offset, &mut lexer, string)?,
-            Token::Word(name) => return Err(fault(Problem::UnknownField(excerpt(name)))),
-            Token::Symbol('[') => return Err(fault(Problem::Extension)),
-            other => return Err(fault(Problem::NotAField(other.into()))),
+            Token::Word(name) => {
+                let name = excerpt(name);
+                return Err(fault(format!(
+                    "there is no field {name}; the fields are group, group_version, key, mount_requirement and env_var"
+                )));
+            }
+            // Flyte's webhook crashes on some of these.
+            Token::Symbol('[') => {
+                let problem = "names in [ ], of extensions or of Any, are not possible here";
+                return Err(fault(problem.to_owned()));
+            }
+            other => return Err(fault(format!("expected a field's name, found {}", other.describe()))),
         }
         lexer.skip_separator();
     }
@@ -136,19 +110,19 @@ impl<T> Slot<T> {
         &mut self,
         offset: usize,
         lexer: &mut Lexer<'_>,
-        convert: fn(&'static str, Token<'_>) -> Result<T, Problem>,
+        convert: fn(&'static str, Token<'_>) -> Result<T, String>,
     ) -> Result<(), Fault> {
         if self.value.is_some() {
             return Err(Fault {
                 offset,
-                problem: Problem::Repeated(self.name),
+                problem: format!("the field {} is set twice", self.name),
             });
         }
         let (offset, colon) = lexer.next()?;
         if colon != Token::Symbol(':') {
             return Err(Fault {
                 offset,
-                problem: Problem::NoColon(self.name),
+                problem: format!("expected : after the field {}", self.name),
             });
         }
         let (offset, token) = lexer.next()?;
@@ -157,25 +131,30 @@ impl<T> Slot<T> {
     }
 }
 
-fn string(field: &'static str, token: Token<'_>) -> Result<String, Problem> {
+fn string(field: &'static str, token: Token<'_>) -> Result<String, String> {
     match token {
-        Token::Text(text) if text.len() > MAX_FIELD_LENGTH => Err(Problem::TooLong(field)),
+        Token::Text(text) if text.len() > MAX_FIELD_LENGTH => Err(format!("the field {field} {}", too_long())),
         Token::Text(text) => Ok(text),
-        other => Err(Problem::NotText {
-            field,
-            found: other.into(),
-        }),
+        other => Err(format!(
+            "the field {field} wants a string in quotes, found {}",
+            other.describe()
+        )),
     }
 }
 
-fn mount_requirement(_: &'static str, token: Token<'_>) -> Result<MountRequirement, Problem> {
+fn mount_requirement(field: &'static str, token: Token<'_>) -> Result<MountRequirement, String> {
     let known = match token {
         Token::Word(word) => {
             MountRequirement::from_name(word).or_else(|| MountRequirement::from_number(go_integer(word)?))
         }
         _ => None,
     };
-    known.ok_or_else(|| Problem::UnknownMount(token.into()))
+    known.ok_or_else(|| {
+        format!(
+            "{field} is ANY (0), ENV_VAR (1) or FILE (2), found {}",
+            token.describe()
+        )
+    })
 }
 
 /// A number as Go's [`strconv.ParseInt`](https://pkg.go.dev/strconv#ParseInt) with base 0 reads it, which Flyte uses:
@@ -345,7 +324,7 @@ mod tests {
         for (text, line, column, message) in table {
             let error = decode(&base32::encode(text.as_bytes())).unwrap_err();
             assert_eq!(
-                error.to_string(),
+                error,
                 format!("decoded text, line {line}, column {column}: {message}"),
                 "{text}"
             );

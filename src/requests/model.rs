@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use super::excerpt::excerpt;
+use crate::names::excerpt;
 use crate::order::sort_and_dedup;
 
 /// What the keys of Flyte's annotations start with; a decimal number follows.
@@ -19,6 +19,11 @@ pub const JSON_ANNOTATION: &str = "secret-injector/requests";
 /// The most bytes that a group, a version, a key or a variable's name may have: names are shorter everywhere, and longer ones
 /// would go into each message, annotation and rule.
 pub const MAX_FIELD_LENGTH: usize = 1024;
+
+/// Says that the field is longer than [`MAX_FIELD_LENGTH`].
+pub(super) fn too_long() -> String {
+    format!("is longer than {MAX_FIELD_LENGTH} bytes, the most that a request's field may have")
+}
 
 /// The most containers that one request may name.
 pub const MAX_CONTAINERS: usize = 1_000;
@@ -47,6 +52,20 @@ pub struct SecretRequest {
 }
 
 impl SecretRequest {
+    /// Makes a request for nothing yet.
+    #[must_use]
+    pub const fn new(origin: Origin) -> Self {
+        Self {
+            origin,
+            group: String::new(),
+            group_version: String::new(),
+            key: String::new(),
+            mount: MountRequirement::Any,
+            env_var: String::new(),
+            containers: Containers::All,
+        }
+    }
+
     pub(super) fn identity(&self) -> (&str, &str, &str, MountRequirement, &str) {
         (&self.group, &self.group_version, &self.key, self.mount, &self.env_var)
     }
@@ -157,8 +176,10 @@ pub enum Origin {
         /// The annotation's key, such as `flyte.secrets/s0`.
         key: String,
     },
-    /// In the list of [`JSON_ANNOTATION`].
+    /// In the list of [`JSON_ANNOTATION`], or of an annotation whose key goes on with `-` and a name.
     Json {
+        /// The annotation's key.
+        annotation: String,
         /// The place in the list, from 0. Messages count from 1: "item 1" is the first.
         index: usize,
     },
@@ -170,7 +191,7 @@ impl Origin {
     pub fn place(&self) -> String {
         match self {
             Self::Flyte { key } => excerpt(key),
-            Self::Json { index } => format!("{JSON_ANNOTATION}, item {}", index.saturating_add(1)),
+            Self::Json { annotation, index } => format!("{}, item {}", excerpt(annotation), index.saturating_add(1)),
         }
     }
 }

@@ -7,7 +7,17 @@
 //! [language's specification](https://protobuf.dev/reference/protobuf/textformat-spec/) says otherwise in places.
 #![forbid(unsafe_code)]
 
-use super::text_error::{Fault, Problem};
+use crate::names::excerpt;
+
+/// What is wrong in the text, and how many bytes after its start.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Fault {
+    pub(super) offset: usize,
+    pub(super) problem: String,
+}
+
+const NOT_CLOSED: &str = "this string has no closing quote on its line; a line break in it is written \\n";
+const NOT_UTF8: &str = "this string is not UTF-8";
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Token<'a> {
@@ -18,6 +28,18 @@ pub(super) enum Token<'a> {
     Word(&'a str),
     /// All strings that follow each other, as one.
     Text(String),
+}
+
+impl Token<'_> {
+    /// Describes the token for a message.
+    pub(super) fn describe(&self) -> String {
+        match self {
+            Self::End => "the end".to_owned(),
+            Self::Symbol(symbol) => symbol.to_string(),
+            Self::Word(word) => excerpt(word),
+            Self::Text(_) => "a string".to_owned(),
+        }
+    }
 }
 
 pub(super) struct Lexer<'a> {
@@ -48,7 +70,7 @@ impl<'a> Lexer<'a> {
                 if word.is_empty() {
                     return Err(Fault {
                         offset,
-                        problem: Problem::Byte(first),
+                        problem: format!("unexpected {}", printable(first)),
                     });
                 }
                 Token::Word(word)
@@ -93,7 +115,7 @@ impl<'a> Lexer<'a> {
             let Some((body, rest)) = split_at_quote(rest, quote) else {
                 return Err(Fault {
                     offset: self.offset(),
-                    problem: Problem::Unclosed,
+                    problem: NOT_CLOSED.to_owned(),
                 });
             };
             if let Err(problem) = unescape(body, &mut bytes) {
@@ -108,7 +130,7 @@ impl<'a> Lexer<'a> {
         // Only now: Flyte accepts a character whose bytes come from several strings.
         String::from_utf8(bytes).map_err(|_| Fault {
             offset,
-            problem: Problem::NotUtf8,
+            problem: NOT_UTF8.to_owned(),
         })
     }
 }
@@ -126,12 +148,12 @@ fn split_at_quote(text: &[u8], quote: u8) -> Option<(&[u8], &[u8])> {
     (last == quote).then_some((body, rest))
 }
 
-fn unescape(body: &[u8], into: &mut Vec<u8>) -> Result<(), Problem> {
+fn unescape(body: &[u8], into: &mut Vec<u8>) -> Result<(), String> {
     if !body.contains(&b'\\') {
         into.extend_from_slice(body);
         return Ok(());
     }
-    let mut rest = str::from_utf8(body).map_err(|_| Problem::NotUtf8)?;
+    let mut rest = str::from_utf8(body).map_err(|_| NOT_UTF8)?;
     while let Some((plain, escape)) = rest.split_once('\\') {
         into.extend_from_slice(plain.as_bytes());
         rest = unescape_one(escape, into)?;
@@ -141,9 +163,9 @@ fn unescape(body: &[u8], into: &mut Vec<u8>) -> Result<(), Problem> {
 }
 
 /// Takes the escape that `text` starts with, its backslash gone, and gives the rest.
-fn unescape_one<'a>(text: &'a str, into: &mut Vec<u8>) -> Result<&'a str, Problem> {
+fn unescape_one<'a>(text: &'a str, into: &mut Vec<u8>) -> Result<&'a str, String> {
     let mut characters = text.chars();
-    let letter = characters.next().ok_or(Problem::Unclosed)?;
+    let letter = characters.next().ok_or(NOT_CLOSED)?;
     let rest = characters.as_str();
     let simple = match letter {
         'a' => 0x07,
@@ -158,18 +180,24 @@ fn unescape_one<'a>(text: &'a str, into: &mut Vec<u8>) -> Result<&'a str, Proble
         '"' => b'"',
         '\\' => b'\\',
         '0'..='7' => {
-            let (byte, rest) = octal(text).ok_or(Problem::Octal)?;
+            let (byte, rest) =
+                octal(text).ok_or("an octal escape in this string is not \\000 to \\377, always with three digits")?;
             into.push(byte);
             return Ok(rest);
         }
         'x' | 'X' => {
-            let (number, rest) = hexadecimal(rest, 2).ok_or(Problem::Digits { letter, digits: 2 })?;
+            let (number, rest) = hexadecimal(letter, rest, 2)?;
             into.extend(u8::try_from(number));
             return Ok(rest);
         }
         'u' => return unicode(letter, 4, rest, into),
         'U' => return unicode(letter, 8, rest, into),
-        _ => return Err(Problem::Escape(letter)),
+        _ => {
+            let letter = letter.escape_default();
+            return Err(format!(
+                "a backslash before {letter} is no escape; a backslash itself is written \\\\"
+            ));
+        }
     };
     into.push(simple);
     Ok(rest)
@@ -180,30 +208,37 @@ fn octal(text: &str) -> Option<(u8, &str)> {
     Some((u8::from_str_radix(digits, 8).ok()?, rest))
 }
 
-fn hexadecimal(text: &str, length: usize) -> Option<(u32, &str)> {
-    let (digits, rest) = text.split_at_checked(length)?;
-    // `from_str_radix` alone would take a sign.
-    if !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return None;
-    }
-    Some((u32::from_str_radix(digits, 16).ok()?, rest))
+fn hexadecimal(letter: char, text: &str, length: usize) -> Result<(u32, &str), String> {
+    text.split_at_checked(length)
+        // `from_str_radix` alone would take a sign.
+        .filter(|(digits, _)| digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
+        .and_then(|(digits, rest)| Some((u32::from_str_radix(digits, 16).ok()?, rest)))
+        .ok_or_else(|| format!("\\{letter} in this string is not followed by {length} hexadecimal digits"))
 }
 
-fn unicode<'a>(letter: char, digits: usize, text: &'a str, into: &mut Vec<u8>) -> Result<&'a str, Problem> {
-    let (number, rest) = hexadecimal(text, digits).ok_or(Problem::Digits { letter, digits })?;
+fn unicode<'a>(letter: char, digits: usize, text: &'a str, into: &mut Vec<u8>) -> Result<&'a str, String> {
+    let (number, rest) = hexadecimal(letter, text, digits)?;
     let character = match number {
         0xd800..=0xdfff => char::REPLACEMENT_CHARACTER,
-        _ => char::from_u32(number).ok_or(Problem::CodePoint)?,
+        _ => char::from_u32(number).ok_or("\\U in this string is greater than \\U0010FFFF")?,
     };
     into.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
     Ok(rest)
+}
+
+fn printable(byte: u8) -> String {
+    if byte.is_ascii_graphic() {
+        char::from(byte).to_string()
+    } else {
+        format!("byte 0x{byte:02x}")
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn text_of(input: &[u8]) -> Result<String, Problem> {
+    fn text_of(input: &[u8]) -> Result<String, String> {
         match Lexer::new(input).next() {
             Ok((_, Token::Text(text))) => Ok(text),
             Ok(other) => panic!("{other:?}"),
@@ -241,38 +276,46 @@ mod tests {
 
     #[test]
     fn broken_strings() {
-        let digits = |letter, digits| Problem::Digits { letter, digits };
-        let table: [(&[u8], Problem); 27] = [
-            (b"'", Problem::Unclosed),
-            (b"'a\"", Problem::Unclosed),
-            (b"'a\n'", Problem::Unclosed),
-            (b"'a' \"", Problem::Unclosed),
-            (br"'\'", Problem::Unclosed),
-            (br"'\", Problem::Unclosed),
-            (b"'\\\n'", Problem::Escape('\n')),
-            (br"'\e'", Problem::Escape('e')),
-            (br"'\8'", Problem::Escape('8')),
-            ("'\\é'".as_bytes(), Problem::Escape('é')),
-            (br"'\0'", Problem::Octal),
-            (br"'\08'", Problem::Octal),
-            (br"'\0+1'", Problem::Octal),
-            (br"'\400'", Problem::Octal),
-            ("'\\00é'".as_bytes(), Problem::Octal),
-            (br"'\x'", digits('x', 2)),
-            (br"'\x4'", digits('x', 2)),
-            (br"'\x+4'", digits('x', 2)),
-            (br"'\X4g'", digits('X', 2)),
-            (br"'\x\'4'", digits('x', 2)),
-            (br"'\u041'", digits('u', 4)),
-            (br"'\u+041'", digits('u', 4)),
-            (br"'\U0000041'", digits('U', 8)),
-            (br"'\U00110000'", Problem::CodePoint),
-            (br"'\xff'", Problem::NotUtf8),
-            (b"'\xff'", Problem::NotUtf8),
-            (b"'\xe2\\n' '\x82\xac'", Problem::NotUtf8),
+        let (octal, point) = ("an octal escape", "\\U in this string is greater");
+        let not_followed = [
+            "\\x in this string is not followed by 2 ",
+            "\\X in this string is not followed by 2 ",
+            "\\u in this string is not followed by 4 ",
+            "\\U in this string is not followed by 8 ",
+        ];
+        let [x, capital_x, u, capital_u] = not_followed;
+        let table: [(&[u8], &str); 27] = [
+            (b"'", NOT_CLOSED),
+            (b"'a\"", NOT_CLOSED),
+            (b"'a\n'", NOT_CLOSED),
+            (b"'a' \"", NOT_CLOSED),
+            (br"'\'", NOT_CLOSED),
+            (br"'\", NOT_CLOSED),
+            (b"'\\\n'", "a backslash before \\n is"),
+            (br"'\e'", "a backslash before e is"),
+            (br"'\8'", "a backslash before 8 is"),
+            ("'\\é'".as_bytes(), "a backslash before \\u{e9} is"),
+            (br"'\0'", octal),
+            (br"'\08'", octal),
+            (br"'\0+1'", octal),
+            (br"'\400'", octal),
+            ("'\\00é'".as_bytes(), octal),
+            (br"'\x'", x),
+            (br"'\x4'", x),
+            (br"'\x+4'", x),
+            (br"'\X4g'", capital_x),
+            (br"'\x\'4'", x),
+            (br"'\u041'", u),
+            (br"'\u+041'", u),
+            (br"'\U0000041'", capital_u),
+            (br"'\U00110000'", point),
+            (br"'\xff'", NOT_UTF8),
+            (b"'\xff'", NOT_UTF8),
+            (b"'\xe2\\n' '\x82\xac'", NOT_UTF8),
         ];
         for (input, expected) in table {
-            assert_eq!(text_of(input), Err(expected), "{}", input.escape_ascii());
+            let problem = text_of(input).unwrap_err();
+            assert!(problem.starts_with(expected), "{}: {problem}", input.escape_ascii());
         }
     }
 
@@ -293,8 +336,9 @@ mod tests {
         for token in expected {
             assert_eq!(lexer.next(), token);
         }
-        let fault = |problem| Err(Fault { offset: 1, problem });
-        assert_eq!(Lexer::new(b" \x0c").next(), fault(Problem::Byte(0x0c)));
-        assert_eq!(Lexer::new(b" \xff").next(), fault(Problem::Byte(0xff)));
+        for (text, problem) in [(b" \x0c", "unexpected byte 0x0c"), (b" \xff", "unexpected byte 0xff")] {
+            let problem = problem.to_owned();
+            assert_eq!(Lexer::new(text).next(), Err(Fault { offset: 1, problem }));
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! How large a policy server has to be, from what the benchmark measured: the tables of `docs/scaling.md`.
+//! How large a policy server has to be, from what the benchmark measured: the tables of `docs/how-to/size.md`.
 //!
 //! An evaluation is not all that a policy server does for a Pod: TLS, HTTP, reading the review, logs and metrics come on
 //! top, and cores are shared. So a core is planned with a [`SHARE`] of the evaluations that it could make.
@@ -9,7 +9,7 @@ use super::{CaseResult, POLICY, Report, kibibytes, table};
 const SHARE: f64 = 0.25;
 /// `limits.cpu` of `deploy/base/policy-server.yaml`, in cores: as many evaluations run in a replica at a time.
 const CORES: f64 = 2.0;
-/// The workers of a replica whose policy asks the cluster, as `docs/scaling.md` proposes them.
+/// The workers of a replica whose policy asks the cluster, as `docs/how-to/size.md` proposes them.
 const MANY: f64 = 32.0;
 /// The Pod that replicas are counted for: more secrets than most Pods ask for.
 const PLANNED: &str = "flyte-10";

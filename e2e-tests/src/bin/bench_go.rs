@@ -207,6 +207,6 @@ fn main() -> Result<()> {
         cfg!(feature = "jemalloc"),
         "these figures are of another allocator than the policy server's: use make {TARGET}"
     );
-    put_between_marks(&repository().join("docs/benchmarks.md"), TARGET, &report)?;
+    put_between_marks(&repository().join("docs/contributing/benchmarks.md"), TARGET, &report)?;
     Ok(())
 }

@@ -7,9 +7,9 @@ use super::markdown::Document;
 #[test]
 fn there_is_a_place_for_the_figures() {
     for (path, target) in [
-        ("docs/benchmarks.md", "bench"),
-        ("docs/benchmarks.md", "bench-go"),
-        ("docs/scaling.md", "bench"),
+        ("docs/contributing/benchmarks.md", "bench"),
+        ("docs/contributing/benchmarks.md", "bench-go"),
+        ("docs/how-to/size.md", "bench"),
     ] {
         let document = Document::read(path);
         let (from, to) = marks(target);

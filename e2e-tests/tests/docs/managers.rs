@@ -1,34 +1,34 @@
-//! `docs/managers.md` has a section for each manager, with all that a section is to have, and the README has them all in its
-//! table.
+//! Each manager has a page of its own with all that such a page is to have, and the README has them all in its table.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 
 use e2e_tests::{modules, settings};
 
-use super::markdown::{Document, code, rows};
-use super::settings::{documented, kinds, known_of};
+use super::markdown::{Document, code, prose, rows};
+use super::settings::kinds;
+
+/// The page for a type of manager.
+fn page(kind: &str) -> Document {
+    let store = if kind == "gcp" { "google" } else { kind };
+    Document::read(format!("docs/how-to/use-{store}.md"))
+}
 
 #[test]
-fn every_manager_has_a_whole_section() {
-    let document = Document::read("docs/managers.md");
+fn every_manager_has_a_whole_page() {
     for kind in kinds() {
-        let section = document.section(&kind);
-        for part in ["**What it needs.**", "**What comes out.**", "**Limits.**"] {
-            assert!(section.contains(part), "{kind}: no {part}");
+        let page = page(&kind);
+        for part in ["What you need", "What the Pod gets", "Limits"] {
+            assert!(!page.section(part).trim().is_empty(), "{kind}: {part} is empty");
         }
-        let shown: BTreeSet<String> = rows(section, "Setting")
-            .iter()
-            .flat_map(|row| code(row[0]))
-            .map(str::to_owned)
-            .collect();
-        let known = known_of(&kind);
-        // An object is there with its fields.
-        let whole = |name: &String| known.iter().any(|field| field.starts_with(&format!("{name}.")));
-        let expected: BTreeSet<String> = known.iter().filter(|name| !whole(name)).cloned().collect();
-        assert_eq!(shown, expected, "{kind}: documented on the left, known on the right");
+        assert!(
+            prose(&page.text)
+                .iter()
+                .any(|line| line.contains(&format!("settings.md#{kind}"))),
+            "{kind}: the page does not lead to its settings"
+        );
 
-        let examples = examples_of(section);
+        let examples = examples_of(&page.text);
         assert!(!examples.is_empty(), "{kind}: no `make run EXAMPLE=…`");
         let serves = |example: &String| {
             let path = modules::repository().join(format!("e2e-tests/examples/{example}/settings.yaml"));
@@ -45,39 +45,31 @@ fn every_manager_has_a_whole_section() {
     }
 }
 
-/// Where both documents give a default as a value, it is one and the same.
+/// A setting that is described in two places is soon described in two ways: how-tos show settings, and lead to their tables.
 #[test]
-fn the_defaults_are_those_of_the_settings() {
-    let document = Document::read("docs/managers.md");
-    for kind in kinds() {
-        let expected: BTreeMap<String, String> = documented(&kind).into_iter().map(|s| (s.name, s.default)).collect();
-        for row in rows(document.section(&kind), "Setting") {
-            let names = code(row[0]);
-            let Some(expected) = expected.get(names[0]).filter(|_| names.len() == 1) else {
-                continue;
-            };
-            if expected.starts_with('`') && row[1].starts_with('`') {
-                assert_eq!(
-                    code(row[1])[0].trim_matches('"'),
-                    code(expected)[0],
-                    "{kind}: {}",
-                    row[0]
-                );
-            }
+fn settings_stand_in_one_document() {
+    for document in Document::all() {
+        if document.path.starts_with("docs/how-to") || document.path.starts_with("docs/tutorials") {
+            let settings = rows(&document.text, "Setting");
+            assert!(settings.is_empty(), "{}: {settings:?}", document.path.display());
         }
     }
 }
 
 #[test]
 fn every_example_is_mentioned() {
-    let mentioned = examples_of(&Document::read("docs/managers.md").text);
+    let mentioned: BTreeSet<String> = Document::all()
+        .iter()
+        .filter(|document| document.path.starts_with("docs/how-to"))
+        .flat_map(|document| examples_of(&document.text))
+        .collect();
     let there: BTreeSet<String> = fs::read_dir(modules::repository().join("e2e-tests/examples"))
         .unwrap()
         .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
         .collect();
     assert_eq!(
         mentioned, there,
-        "in docs/managers.md on the left, in e2e-tests/examples on the right"
+        "in docs/how-to on the left, in e2e-tests/examples on the right"
     );
 }
 

@@ -23,7 +23,7 @@ fn rejections_are_as_shown() {
             json!({"name": "db", "namespace": "team-a"}),
         ),
         (
-            "docs/requests.md",
+            "docs/reference/requests.md",
             json!([{"type": "kubernetes", "verify": true}]),
             ("g", "k"),
             json!({"name": "other", "namespace": "team-a"}),

@@ -1,4 +1,4 @@
-//! `docs/migrate-from-flyte.md` says what becomes of every field of Flyte's configuration.
+//! `docs/reference/flyte-configuration.md` says what becomes of every field of Flyte's configuration.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,7 +11,7 @@ use super::markdown::{Document, code, rows};
 /// The fields of both versions, as their defaults have them: those of `webhook`, and the fields of their objects.
 #[test]
 fn every_field_of_flyte_has_a_row() {
-    let document = Document::read("docs/migrate-from-flyte.md");
+    let document = Document::read("docs/reference/flyte-configuration.md");
     let rows = rows(&document.text, "Flyte's field");
     let named: BTreeSet<&str> = rows.iter().flat_map(|row| code(row[0])).collect();
     for version in ["v1", "v2"] {

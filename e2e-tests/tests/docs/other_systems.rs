@@ -1,4 +1,4 @@
-//! The settings that `docs/other-systems.md` shows are valid.
+//! The settings that `docs/how-to/other-systems.md` shows are valid.
 
 use e2e_tests::capabilities::Host;
 use e2e_tests::host::PolicyModule;
@@ -9,7 +9,7 @@ use super::markdown::{Document, blocks};
 #[test]
 fn its_settings_are_valid() {
     let policy = PolicyModule::from_file(modules::policy()).expect("run make policy.wasm first");
-    let document = Document::read("docs/other-systems.md");
+    let document = Document::read("docs/how-to/other-systems.md");
     let mut checked = 0;
     for block in blocks(&document.text) {
         if block.language != "yaml" || block.lines[0] != "managers:" {

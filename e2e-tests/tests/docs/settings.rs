@@ -1,4 +1,4 @@
-//! `docs/settings.md` has every setting that the module knows, and no other, each with its type, its default and an
+//! `docs/reference/settings.md` has every setting that the module knows, and no other, each with its type, its default and an
 //! example.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -42,7 +42,7 @@ pub struct Setting {
 
 /// The settings of a type of manager, as documented: its own, and those that it shares.
 pub fn documented(kind: &str) -> Vec<Setting> {
-    let document = Document::read("docs/settings.md");
+    let document = Document::read("docs/reference/settings.md");
     let mut settings = table(document.section(&title(&document, kind)));
     if initialises(kind) {
         settings.extend(table(document.section(SHARED)));
@@ -80,7 +80,7 @@ pub fn known_of(kind: &str) -> BTreeSet<String> {
 
 #[test]
 fn every_setting_is_documented_and_every_documented_one_exists() {
-    let document = Document::read("docs/settings.md");
+    let document = Document::read("docs/reference/settings.md");
     let names = |section: &str| -> BTreeSet<String> { table(section).into_iter().map(|s| s.name).collect() };
     assert_eq!(
         names(document.section("All Pods")),
@@ -109,7 +109,7 @@ fn every_setting_is_documented_and_every_documented_one_exists() {
 /// Every section has an example with all of its settings, which the module takes.
 #[test]
 fn every_setting_has_an_example() {
-    let document = Document::read("docs/settings.md");
+    let document = Document::read("docs/reference/settings.md");
     let kinds = kinds();
     let mut sections = vec!["All Pods".to_owned(), "`access`".to_owned(), "Every manager".to_owned()];
     sections.extend([SHARED, FETCHING].map(str::to_owned));
@@ -197,7 +197,7 @@ fn holds_null(value: &Value) -> bool {
 /// A value of another type than the documented one is refused.
 #[test]
 fn types_are_the_documented_ones() {
-    let document = Document::read("docs/settings.md");
+    let document = Document::read("docs/reference/settings.md");
     let mut places: Vec<(Setting, AllSettings)> = Vec::new();
     for setting in table(document.section("All Pods")) {
         let name = setting.name.clone();
@@ -268,7 +268,7 @@ fn samples(setting: &Setting) -> (Vec<Value>, Vec<Value>) {
 /// Whoever leaves a setting out gets what he would get with the documented default: on the Pod of every example and preset.
 #[test]
 fn defaults_are_the_documented_ones() {
-    let document = Document::read("docs/settings.md");
+    let document = Document::read("docs/reference/settings.md");
     let images = images(&document);
     let mut untested: BTreeSet<String> = BTreeSet::new();
     let mut tested: BTreeSet<String> = BTreeSet::new();
@@ -430,13 +430,13 @@ fn table(section: &str) -> Vec<Setting> {
         .collect()
 }
 
-/// The heading under which a type of manager stands, which may hold several.
+/// The heading under which a type of manager stands.
 fn title(document: &Document, kind: &str) -> String {
     let headings = document.text.lines().filter_map(|line| line.strip_prefix("## "));
     let mut found = headings.filter(|heading| code(heading).contains(&kind));
     found
         .next()
-        .unwrap_or_else(|| panic!("docs/settings.md has no section {kind}"))
+        .unwrap_or_else(|| panic!("docs/reference/settings.md has no section {kind}"))
         .to_owned()
 }
 

@@ -405,7 +405,7 @@ fn problems(pod: &Value) -> Vec<String> {
             let mut paths = BTreeSet::new();
             for mount in items(&container, "volumeMounts") {
                 let path = mount["mountPath"].as_str().unwrap_or_default().to_owned();
-                // The API server takes a ':' too; docs/managers.md says which runtimes do not.
+                // The API server takes a ':' too; docs/how-to/use-aws.md says which runtimes do not.
                 if path.is_empty() {
                     problems.push(format!("{name}: the path {path:?}"));
                 }

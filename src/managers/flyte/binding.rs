@@ -4,7 +4,7 @@
 
 use crate::json::fields::{Fields, SettingsError};
 use crate::managers::flyte::labels::{DOMAIN, Labels, ORGANIZATION, PROJECT};
-use crate::managers::manager::Miss;
+use crate::managers::manager::{NotServed, denied};
 use crate::names;
 
 /// The word with which a setting lets a Pod say what it likes.
@@ -78,24 +78,24 @@ impl Binding {
     /// Refuses a Pod whose labels claim what is not its own: it would get the secrets of another project.
     ///
     /// # Errors
-    /// [`Miss::Denied`] with the setting that decides.
-    pub(super) fn check(&self, labels: &Labels<'_>, namespace: &str) -> Result<(), Miss> {
+    /// [`NotServed`] with the setting that decides.
+    pub(super) fn check(&self, labels: &Labels<'_>, namespace: &str) -> Result<(), NotServed> {
         if let Some(organization) = &self.organization
             && organization != labels.organization
         {
-            return Err(Miss::Denied(format!(
+            return Err(denied!(
                 "the Pod's label organization is {:?}, but this manager's setting organization is {organization:?}. If \
                  the label is right, the setting is not: {TELL}",
                 labels.organization
-            )));
+            ));
         }
         match &self.pod_namespace {
             PodNamespace::Any => Ok(()),
             PodNamespace::Named(name) if name == namespace => Ok(()),
-            PodNamespace::Named(name) => Err(Miss::Denied(format!(
+            PodNamespace::Named(name) => Err(denied!(
                 "this manager's setting podNamespace is {name:?}: Pods in that namespace alone get these secrets, but \
                  this one is in {namespace:?}. If Flyte runs its Pods here, {TELL}"
-            ))),
+            )),
             PodNamespace::OfLabels(template) => template.check(labels, namespace),
         }
     }
@@ -185,18 +185,21 @@ impl Template {
         Ok(template)
     }
 
-    fn check(&self, labels: &Labels<'_>, namespace: &str) -> Result<(), Miss> {
+    fn check(&self, labels: &Labels<'_>, namespace: &str) -> Result<(), NotServed> {
         // Every placeholder is known: the settings are checked.
         let expected = labels.expand(&self.text).unwrap_or_default();
         if expected == namespace {
             return Ok(());
         }
-        Err(Miss::Denied(format!(
+        Err(denied!(
             "the Pod's labels say organization {:?}, project {:?} and domain {:?}, whose Pods belong in the namespace \
              {expected:?}, but this one is in {namespace:?}. This manager's setting podNamespace, {:?}, says so. If the \
              labels are right, the setting is not: {TELL}, to the name of the namespace if Flyte runs all Pods in one",
-            labels.organization, labels.project, labels.domain, self.text
-        )))
+            labels.organization,
+            labels.project,
+            labels.domain,
+            self.text
+        ))
     }
 
     /// Returns the texts between two placeholders.

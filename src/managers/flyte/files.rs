@@ -3,14 +3,14 @@
 #![forbid(unsafe_code)]
 
 use crate::injection::{ContainerName, Fetch, FetchContainer};
-use crate::managers::fetching::{ContainerSettings, Layout};
+use crate::managers::fetch::{ContainerSettings, Layout};
 
 /// Writes the files. The arguments are a path and base64, several times; where a path follows itself, the value goes on.
 const SCRIPT: &str = include_str!("../scripts/flyte.sh");
 
 /// The longest part of a value in one argument, which Linux limits to
 /// [128 KiB](https://man7.org/linux/man-pages/man2/execve.2.html); a multiple of four, so that each part is base64.
-const LONGEST_ARGUMENT: usize = 96 * 1024;
+const MAX_ARGUMENT: usize = 96 * 1024;
 
 /// Returns the container that writes all files of `fetch`.
 pub(super) fn container(fetch: &Fetch<'_>, settings: &ContainerSettings) -> FetchContainer {
@@ -20,7 +20,7 @@ pub(super) fn container(fetch: &Fetch<'_>, settings: &ContainerSettings) -> Fetc
         let mut parts: Vec<String> = Vec::new();
         for value in item.arguments {
             let mut rest = value.as_str();
-            while let Some((part, after)) = rest.split_at_checked(LONGEST_ARGUMENT) {
+            while let Some((part, after)) = rest.split_at_checked(MAX_ARGUMENT) {
                 parts.push(part.to_owned());
                 rest = after;
             }

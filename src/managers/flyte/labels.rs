@@ -3,17 +3,27 @@
 #![forbid(unsafe_code)]
 
 use crate::digest;
-use crate::managers::context::Context;
-use crate::managers::manager::Miss;
+use crate::managers::manager::{NotServed, not_found};
 use crate::managers::placeholders;
+use crate::pod::Pod;
 
-/// The labels that Flyte puts on its Pods.
-pub(crate) const LABELS: [&str; 3] = [ORGANIZATION, DOMAIN, PROJECT];
 pub(super) const ORGANIZATION: &str = "organization";
 pub(super) const DOMAIN: &str = "domain";
 pub(super) const PROJECT: &str = "project";
 
-/// The values of [`LABELS`]: all of them, or those of a wider scope, where the rest is empty.
+/// The values of the labels that Flyte puts on its Pods, as one Pod has them; empty where it has none.
+pub(super) struct PodLabels([String; 3]);
+
+impl PodLabels {
+    pub(super) fn read(pod: &Pod<'_>) -> Self {
+        Self([ORGANIZATION, DOMAIN, PROJECT].map(|name| {
+            let label = pod.labels().find(|(key, _)| *key == name);
+            label.map(|(_, value)| value.to_string()).unwrap_or_default()
+        }))
+    }
+}
+
+/// The values of these labels: all of them, or those of a wider scope, where the rest is empty.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Labels<'l> {
     pub organization: &'l str,
@@ -22,23 +32,23 @@ pub(super) struct Labels<'l> {
 }
 
 impl<'l> Labels<'l> {
-    /// Reads the labels of the Pod.
+    /// Returns the labels of a Pod.
     ///
     /// # Errors
-    /// [`Miss::NotHere`] when one is missing.
-    pub(super) fn of(context: &Context<'l>) -> Result<Self, Miss> {
-        let label = |name| {
-            context.label(name).filter(|value| !value.is_empty()).ok_or_else(|| {
-                Miss::NotHere(format!(
-                    "the Pod has no label {name:?}; it needs the labels organization, project and domain, as Flyte 2 \
-                     sets them"
-                ))
-            })
-        };
+    /// When one is missing.
+    pub(super) fn of(PodLabels([organization, domain, project]): &'l PodLabels) -> Result<Self, NotServed> {
+        for (name, value) in [(ORGANIZATION, organization), (DOMAIN, domain), (PROJECT, project)] {
+            if value.is_empty() {
+                return Err(not_found!(
+                    "the Pod has no label {name:?}; it needs the labels organization, project and domain, as Flyte 2 sets \
+                     them"
+                ));
+            }
+        }
         Ok(Self {
-            organization: label(ORGANIZATION)?,
-            domain: label(DOMAIN)?,
-            project: label(PROJECT)?,
+            organization,
+            domain,
+            project,
         })
     }
 

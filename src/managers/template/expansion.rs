@@ -8,10 +8,11 @@ use super::objects::{ENV, INIT_CONTAINERS, MOUNTS, VOLUMES, check_item, label_pr
 use super::settings::Template;
 use crate::injection::{Annotation, EnvValue, EnvVar, Injection};
 use crate::managers::context::Context;
-use crate::managers::manager::Miss;
+use crate::managers::manager::{NotServed, not_found};
 use crate::managers::placeholders::{Values, expand, expand_all};
-use crate::managers::{common, variables};
+use crate::managers::{naming, variables};
 use crate::requests::{MountRequirement, SecretRequest};
+use crate::schema::Mistake;
 
 impl Template {
     /// The variables of a request: each entry once, and again for the request's `env_var` where its name tells.
@@ -20,19 +21,16 @@ impl Template {
         request: &SecretRequest,
         context: &Context<'_>,
         values: &mut Values,
-    ) -> Result<Vec<EnvVar>, Miss> {
-        let further = common::further_variable(request)?;
-        let flytes = common::variable_name(context.options, &request.group, &request.key);
+    ) -> Result<Vec<EnvVar>, NotServed> {
+        let further = naming::extra_env_var(request)?;
+        let flytes = naming::variable_name(context.options, &request.group, &request.key);
         // A path in a secret store makes no variable's name; then the request has to give one.
         let variables: Vec<String> = match (flytes, further) {
             (Ok(name), further) => std::iter::once(name).chain(further.map(str::to_owned)).collect(),
             (Err(_), Some(further)) => vec![further.to_owned()],
-            (Err(Miss::NotHere(reason)), None) => {
-                return Err(Miss::NotHere(format!(
-                    "{reason}, or give the variable a name with env_var"
-                )));
+            (Err(NotServed { reason, .. }), None) => {
+                return Err(not_found!("{reason}, or give the variable a name with env_var"));
             }
-            (Err(miss), None) => return Err(miss),
         };
         let mut env: Vec<EnvVar> = Vec::new();
         for variable in variables {
@@ -53,38 +51,36 @@ impl Template {
         if let Some(further) = further
             && !env.iter().any(|variable| variable.name == further)
         {
-            return Err(Miss::NotHere(format!(
+            return Err(not_found!(
                 "the settings' env names its variables without {{envVar}}, so that none can be called {further:?}"
-            )));
+            ));
         }
-        env.push(common::prefix_variable(context.options));
+        env.push(naming::prefix_variable(context.options));
         Ok(env)
     }
 
     /// Returns whether a request gets a file, and not a variable.
-    pub(super) fn serves_file(&self, mount: MountRequirement) -> Result<bool, Miss> {
+    pub(super) fn serves_file(&self, mount: MountRequirement) -> Result<bool, NotServed> {
         Ok(match mount {
             MountRequirement::Any => self.gives_files,
             MountRequirement::File if !self.gives_files => {
-                return Err(Miss::NotHere(
-                    "it gives variables only: its settings have neither path nor {path}".to_owned(),
+                return Err(not_found!(
+                    "it gives variables only: its settings have neither path nor {{path}}"
                 ));
             }
             MountRequirement::EnvVar if self.env.is_empty() => {
-                return Err(Miss::NotHere(
-                    "it gives files only: its settings have no env".to_owned(),
-                ));
+                return Err(not_found!("it gives files only: its settings have no env"));
             }
             MountRequirement::File => true,
             MountRequirement::EnvVar => false,
         })
     }
 
-    pub(super) fn add_metadata(&self, values: &Values, injection: &mut Injection<'_>) -> Result<(), Miss> {
+    pub(super) fn add_metadata(&self, values: &Values, injection: &mut Injection<'_>) -> Result<(), NotServed> {
         for (key, value) in &self.annotations {
             let key = expand(key, values).map_err(wrong_text)?;
-            if !common::is_annotation(&key) {
-                return Err(Miss::NotHere(format!("{key:?} cannot be the key of an annotation")));
+            if !naming::is_annotation(&key) {
+                return Err(not_found!("{key:?} cannot be the key of an annotation"));
             }
             if injection.annotations.iter().any(|other| other.key == key) {
                 return Err(twice("annotations", &key));
@@ -99,7 +95,7 @@ impl Template {
             let key = expand(key, values).map_err(wrong_text)?;
             let value = expand(value, values).map_err(wrong_text)?;
             if let Some(what) = label_problem(&key, &value) {
-                return Err(Miss::NotHere(format!("{key:?}: {value:?} has no valid {what}")));
+                return Err(not_found!("{key:?}: {value:?} has no valid {what}"));
             }
             if injection.labels.iter().any(|(other, _)| *other == key) {
                 return Err(twice("labels", &key));
@@ -109,7 +105,7 @@ impl Template {
         Ok(())
     }
 
-    pub(super) fn add_objects(&self, values: &Values, injection: &mut Injection<'_>) -> Result<(), Miss> {
+    pub(super) fn add_objects(&self, values: &Values, injection: &mut Injection<'_>) -> Result<(), NotServed> {
         for (from, to, list) in [
             (&self.volumes, &mut injection.volumes, VOLUMES),
             (&self.mounts, &mut injection.mounts, MOUNTS),
@@ -117,7 +113,7 @@ impl Template {
         ] {
             for template in from {
                 let item = expand_all(template, values).map_err(wrong_text)?;
-                check_item(&item, list).map_err(|problem| Miss::NotHere(problem.sentence(list.1)))?;
+                check_item(&item, list).map_err(|mistake| wrong_object(&mistake, list.1))?;
                 if list == INIT_CONTAINERS {
                     variables::check_init_container(template, &item)?;
                 }
@@ -132,9 +128,9 @@ impl Template {
 type Variable = (String, Map<String, Value>);
 
 /// Returns what an entry of `env` is for a request.
-fn made_variable(entry: &Value, values: &Values, request: &SecretRequest) -> Result<Option<Variable>, Miss> {
+fn made_variable(entry: &Value, values: &Values, request: &SecretRequest) -> Result<Option<Variable>, NotServed> {
     let expanded = expand_all(entry, values).map_err(wrong_text)?;
-    check_item(&expanded, ENV).map_err(|problem| Miss::NotHere(problem.sentence("variable")))?;
+    check_item(&expanded, ENV).map_err(|mistake| wrong_object(&mistake, "variable"))?;
     let Value::Object(mut fields) = expanded else {
         return Ok(None);
     };
@@ -145,10 +141,8 @@ fn made_variable(entry: &Value, values: &Values, request: &SecretRequest) -> Res
     Ok(Some((name, fields)))
 }
 
-fn twice(what: &str, key: &str) -> Miss {
-    Miss::NotHere(format!(
-        "with this request, two of the policy's {what} have the key {key:?}, and one would be lost"
-    ))
+fn twice(what: &str, key: &str) -> NotServed {
+    not_found!("with this request, two of the policy's {what} have the key {key:?}, and one would be lost")
 }
 
 fn set(values: &mut Values, name: &'static str, value: String) {
@@ -156,7 +150,12 @@ fn set(values: &mut Values, name: &'static str, value: String) {
     values.push((name, value));
 }
 
+fn wrong_object(mistake: &Mistake, what: &str) -> NotServed {
+    let Mistake { place, problem } = mistake;
+    not_found!("its settings make no valid {what} of this request: {place} {problem}")
+}
+
 /// A text that was valid with the sample is not with this request: it has no such value.
-pub(super) fn wrong_text(problem: String) -> Miss {
-    Miss::NotHere(format!("a text of its settings {problem}"))
+pub(super) fn wrong_text(problem: String) -> NotServed {
+    not_found!("a text of its settings {problem}")
 }

@@ -112,16 +112,6 @@ pub(super) fn strings<'v>(value: &'v Value, found: &mut Vec<&'v str>) {
     }
 }
 
-impl Mistake {
-    /// The same for the Pod's author.
-    pub(super) fn sentence(&self, what: &str) -> String {
-        format!(
-            "its settings make no valid {what} of this request: {} {}",
-            self.place, self.problem
-        )
-    }
-}
-
 /// Checks that an expanded item is valid for its type, its names included.
 pub(super) fn check_item(item: &Value, (name, kind): (&str, &str)) -> Result<(), Mistake> {
     schema::check(item, kind)?;

@@ -9,13 +9,15 @@ use super::objects::{
 };
 use crate::injection::RelativePath;
 use crate::json::fields::{Fields, SettingsError};
-use crate::managers::common;
-use crate::managers::manager::Miss;
+use crate::managers::manager::{Manager, NotServed};
+use crate::managers::naming;
 use crate::managers::owners::{self, Scope};
-use crate::managers::placeholders::{self, Values, all_but, expand, expand_all};
+use crate::managers::placeholders::{self, Values, expand, holds};
 
 #[derive(Debug)]
 pub(crate) struct Template {
+    /// What messages and the status annotation call it.
+    pub(super) name: Option<String>,
     pub(super) annotations: Vec<(String, String)>,
     pub(super) labels: Vec<(String, String)>,
     pub(super) env: Vec<Value>,
@@ -38,11 +40,8 @@ pub(crate) struct Template {
 /// The placeholders by which a system finds a secret.
 const PARTS: [&str; 2] = ["group", "key"];
 
-/// Reads the name that messages and the status annotation call a template.
-///
-/// # Errors
-/// When it is empty, or holds a line break or another control character.
-pub(crate) fn name(fields: &mut Fields<'_>) -> Result<Option<String>, SettingsError> {
+/// Reads the setting `name`.
+fn name(fields: &mut Fields<'_>) -> Result<Option<String>, SettingsError> {
     let name = fields.take::<String>("name")?;
     if let Some(name) = &name
         && (name.trim().is_empty() || name.contains(char::is_control))
@@ -57,7 +56,8 @@ impl Template {
     ///
     /// # Errors
     /// What an operator has to change.
-    pub(crate) fn from_fields(fields: &mut Fields<'_>) -> Result<Self, SettingsError> {
+    pub(crate) fn from_fields(fields: &mut Fields<'_>) -> Result<Box<dyn Manager>, SettingsError> {
+        let name = name(fields)?;
         let path = fields.take::<String>("path")?;
         let allowed = fields.take::<String>("allowedCharacters")?.unwrap_or_default();
         // The kubelet replaces $(NAME) in variables and commands.
@@ -78,8 +78,9 @@ impl Template {
         }
         sample.push(("path", "group/key".to_owned()));
         let mut template = Self {
+            name,
             annotations: texts(fields, "annotations", &sample, |key, _| {
-                (!common::is_annotation(key)).then_some("key of an annotation (this policy's own and Flyte's are none)")
+                (!naming::is_annotation(key)).then_some("key of an annotation (this policy's own and Flyte's are none)")
             })?,
             labels: texts(fields, "labels", &sample, label_problem)?,
             env: objects(fields, ENV, &sample)?,
@@ -95,7 +96,7 @@ impl Template {
         template.find_placeholders();
         template.check(fields, &sample)?;
         template.check_owners(fields)?;
-        Ok(template)
+        Ok(Box::new(template))
     }
 
     /// Checks what the settings say together.
@@ -144,7 +145,7 @@ impl Template {
     fn find_placeholders(&mut self) {
         let (by_id, by_path) = (self.uses("id"), self.uses("path"));
         self.gives_files |= by_path && self.may_write_files();
-        let in_path = |name: &str| self.path.iter().any(|path| expand(path, &all_but(name)).is_err());
+        let in_path = |name: &str| self.path.iter().any(|path| holds(path, name));
         // Without the setting, a path is group and key.
         let path_has = |name: &str| self.path.is_none() || in_path(name) || in_path("id");
         let selects = PARTS.map(|name| by_id || self.uses(name) || (by_path && path_has(name)));
@@ -168,23 +169,11 @@ impl Template {
         mounted.find(|name| !volumes.contains(name))
     }
 
-    /// Whether the placeholder `name` is in any of its texts but `path`.
+    /// Returns whether the placeholder `name` is in any of its texts but `path`.
     pub(super) fn uses(&self, name: &str) -> bool {
-        let others = all_but(name);
-        let lists = [&self.env, &self.volumes, &self.mounts, &self.init_containers];
-        let texts = self.annotations.iter().chain(&self.labels);
-        // All other placeholders are known, so that an error is about this one.
-        texts
-            .flat_map(|(key, value)| [key, value])
-            .any(|text| expand(text, &others).is_err())
-            || lists
-                .into_iter()
-                .flatten()
-                .any(|value| expand_all(value, &others).is_err())
+        self.texts().iter().any(|text| holds(text, name))
     }
-}
 
-impl Template {
     /// Returns what `{path}` stands for.
     pub(super) fn path_text(&self) -> &str {
         self.path.as_deref().unwrap_or("{group}/{key}")
@@ -201,6 +190,6 @@ impl Template {
 }
 
 /// Reads a path below `mountPath`.
-pub(super) fn relative(path: &str) -> Result<RelativePath, Miss> {
-    common::exact_path(&path.split('/').collect::<Vec<_>>())
+pub(super) fn relative(path: &str) -> Result<RelativePath, NotServed> {
+    naming::exact_path(&path.split('/').collect::<Vec<_>>())
 }

@@ -2,7 +2,7 @@
 //!
 //! The names are those of vault-k8s 1.7
 //! ([annotations.go](https://github.com/hashicorp/vault-k8s/blob/v1.7.0/agent-inject/agent/annotations.go)). The table in
-//! `docs/managers.md` says the same for people.
+//! `docs/reference/vault-annotations.md` says the same for people.
 
 #![forbid(unsafe_code)]
 
@@ -227,12 +227,7 @@ pub(super) fn is_identity(name: &str) -> bool {
 mod tests {
     use super::*;
 
-    /// The part of the documentation that is about this manager.
-    fn documentation() -> &'static str {
-        let text = include_str!("../../../docs/managers.md");
-        let (_, text) = text.split_once("\n## vault\n").unwrap();
-        text.split_once("\n## ").unwrap().0
-    }
+    const DOCUMENTATION: &str = include_str!("../../../docs/reference/vault-annotations.md");
 
     #[test]
     fn the_names_are_sorted() {
@@ -242,10 +237,10 @@ mod tests {
     #[test]
     fn the_documentation_has_every_annotation() {
         for (name, _) in ANNOTATIONS {
-            assert!(documentation().contains(&format!("`{name}`")), "{name}");
+            assert!(DOCUMENTATION.contains(&format!("`{name}`")), "{name}");
         }
         for (begin, _, _) in FAMILIES {
-            assert!(documentation().contains(&format!("`{begin}*`")), "{begin}");
+            assert!(DOCUMENTATION.contains(&format!("`{begin}*`")), "{begin}");
         }
     }
 }

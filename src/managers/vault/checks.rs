@@ -6,61 +6,60 @@ use super::annotations::{
     AGENT_CONFIGMAP, AGENT_INIT_FIRST, AGENT_INJECT_CONTAINERS, AGENT_INJECT_STATUS, ANNOTATIONS, ERROR_ON_MISSING_KEY,
     Effect, FAMILIES, INJECTED, OfOurs, PREFIX, ROLE, is_true,
 };
+use super::orders::AgentOrders;
 use crate::injection::Annotation;
-use crate::managers::context::Context;
-use crate::managers::manager::Miss;
+use crate::managers::manager::{NotServed, denied, not_found};
 use crate::requests::{Containers, SecretRequest};
 
+/// Returns the annotation `name` of the injector among `annotations`.
+fn find<'v>(annotations: &'v [Annotation], name: &str) -> Option<&'v Annotation> {
+    annotations
+        .iter()
+        .find(|annotation| annotation.key.strip_prefix(PREFIX) == Some(name))
+}
+
 /// Rejects a Pod whose own orders to the agent decide where secrets come from, where the settings do not replace them.
-pub(super) fn check_deciding(ours: &[Annotation], context: &Context<'_>) -> Result<(), Miss> {
-    let is_replaced = |name: &str| {
-        ours.iter()
-            .any(|annotation| annotation.key.strip_prefix(PREFIX) == Some(name))
-    };
-    let own = context.agent_orders.deciding().iter().find(|name| !is_replaced(name));
+pub(super) fn check_deciding(ours: &[Annotation], orders: &AgentOrders) -> Result<(), NotServed> {
+    let own = orders.deciding.iter().find(|name| find(ours, name).is_none());
     own.map_or(Ok(()), |name| {
-        Err(Miss::Denied(format!(
+        Err(denied!(
             "the Pod's annotation \"{PREFIX}{name}\" could decide where its secrets come from, which the setting enforce \
              leaves to the operator: remove it, or let the operator set it under annotations"
-        )))
+        ))
     })
 }
 
 /// Rejects a Pod whose agent would not read `ours`, the annotations of a secret.
-pub(super) fn check_agent(ours: &[Annotation], context: &Context<'_>) -> Result<(), Miss> {
-    let orders = context.agent_orders;
+pub(super) fn check_agent(ours: &[Annotation], orders: &AgentOrders) -> Result<(), NotServed> {
     if orders.get(AGENT_CONFIGMAP).is_some_and(|name| !name.is_empty()) {
-        return Err(Miss::NotHere(format!(
+        return Err(not_found!(
             "with the Pod's annotation \"{PREFIX}{AGENT_CONFIGMAP}\" the agent takes its configuration from a ConfigMap and no \
              secret from annotations: remove it, or ask for the secret in that ConfigMap"
-        )));
+        ));
     }
     let knows = |annotation: &Annotation| {
         let name = annotation.key.strip_prefix(PREFIX).unwrap_or_default();
-        orders.get(name) == Some(&annotation.value)
+        orders.get(name) == Some(annotation.value.as_str())
     };
-    if orders.get(AGENT_INJECT_STATUS) == Some(INJECTED) && orders.is_injected() && !ours.iter().all(knows) {
-        return Err(Miss::NotHere(format!(
+    if orders.get(AGENT_INJECT_STATUS) == Some(INJECTED) && orders.is_injected && !ours.iter().all(knows) {
+        return Err(not_found!(
             "the Pod has the Vault Agent already, without this secret: the injector's webhook has to be called after this \
              policy; in a copied Pod, remove the containers vault-agent and vault-agent-init and the annotation \
              {PREFIX}{AGENT_INJECT_STATUS}"
-        )));
+        ));
     }
     Ok(())
 }
 
 /// Rejects a Pod that says something about the policy's secret `id` which the policy does not say itself.
-pub(super) fn check_ours(ours: &[Annotation], id: &str, context: &Context<'_>) -> Result<(), Miss> {
+pub(super) fn check_ours(ours: &[Annotation], id: &str, orders: &AgentOrders) -> Result<(), NotServed> {
     for (begin, _, of_ours) in FAMILIES {
         let name = format!("{begin}{id}");
-        let is_written = ours
-            .iter()
-            .any(|annotation| annotation.key.strip_prefix(PREFIX) == Some(&name));
-        let changes = *of_ours != OfOurs::Stays && !is_written && *begin != ERROR_ON_MISSING_KEY;
-        if changes && context.agent_orders.get(&name).is_some_and(|value| !value.is_empty()) {
-            return Err(Miss::NotHere(format!(
+        let changes = *of_ours != OfOurs::Stays && *begin != ERROR_ON_MISSING_KEY && find(ours, &name).is_none();
+        if changes && orders.get(&name).is_some_and(|value| !value.is_empty()) {
+            return Err(not_found!(
                 "the Pod's annotation \"{PREFIX}{name}\" changes a file that this policy asks the agent for: remove it"
-            )));
+            ));
         }
     }
     Ok(())
@@ -70,36 +69,32 @@ pub(super) fn check_ours(ours: &[Annotation], id: &str, context: &Context<'_>) -
 ///
 /// # Errors
 /// Where a container does not find the file that the request asks for there.
-pub(super) fn containers_warning(request: &SecretRequest, context: &Context<'_>) -> Result<Option<String>, Miss> {
-    let containers = context.agent_orders.containers();
+pub(super) fn containers_warning(request: &SecretRequest, orders: &AgentOrders) -> Result<Option<String>, NotServed> {
+    let containers = &orders.containers;
     let narrowed = format!("the Pod's annotation {PREFIX}{AGENT_INJECT_CONTAINERS}");
     match &request.containers {
         Containers::All if containers.without.is_empty() => Ok(None),
-        Containers::All if containers.with.is_empty() => Err(Miss::NotHere(format!(
+        Containers::All if containers.with.is_empty() => Err(not_found!(
             "{narrowed} names none of the Pod's containers: separate their names by commas, without spaces"
-        ))),
+        )),
         Containers::All => {
-            let names: Vec<String> = containers
-                .without
-                .iter()
-                .take(5)
-                .map(|name| format!("{name:?}"))
-                .collect();
+            let without = listed(containers.without.iter().take(5));
             Ok(Some(format!(
-                "{}: the file is not in all containers, as {narrowed} leaves out {}",
-                request.origin,
-                names.join(", ")
+                "{}: the file is not in all containers, as {narrowed} leaves out {without}",
+                request.origin
             )))
         }
         Containers::Named(names) => {
-            let is_in = |list: &[&str], name: &str| list.binary_search(&name).is_ok();
-            if let Some(name) = names.iter().find(|name| is_in(&containers.without, name)) {
-                return Err(Miss::NotHere(format!(
+            if let Some(name) = names.iter().find(|name| containers.without.binary_search(name).is_ok()) {
+                return Err(not_found!(
                     "{narrowed} leaves out the container {name:?}, for which the request asks: add it there, separated by a \
                      comma without spaces"
-                )));
+                ));
             }
-            let served = names.iter().filter(|name| is_in(&containers.with, name)).count();
+            let served = names
+                .iter()
+                .filter(|name| containers.with.binary_search(name).is_ok())
+                .count();
             Ok((served < containers.with.len()).then(|| {
                 format!(
                     "{}: Vault Agent puts its files into every container, not only those that the request names; the \
@@ -119,44 +114,40 @@ pub(super) fn containers_warning(request: &SecretRequest, context: &Context<'_>)
 pub(super) fn early_containers_warning(
     request: &SecretRequest,
     common: &[Annotation],
-    context: &Context<'_>,
-) -> Result<Option<String>, Miss> {
+    orders: &AgentOrders,
+) -> Result<Option<String>, NotServed> {
     let Containers::Named(names) = &request.containers else {
         return Ok(None);
     };
-    let orders = context.agent_orders;
-    if !orders.is_injected() && effective(AGENT_INIT_FIRST, common, context).is_some_and(is_true) {
+    if !orders.is_injected && effective(AGENT_INIT_FIRST, common, orders).is_some_and(is_true) {
         return Ok(None);
     }
-    let before = &orders.containers().before_agent;
-    let early: Vec<String> = names
-        .iter()
-        .filter(|name| before.binary_search(&name.as_str()).is_ok())
-        .map(|name| format!("{name:?}"))
-        .collect();
-    if early.is_empty() {
+    let before = &orders.containers.before_agent;
+    let early = names.iter().filter(|name| before.binary_search(name).is_ok());
+    let count = early.clone().count();
+    if count == 0 {
         return Ok(None);
     }
-    let list = early.join(", ");
     let text = format!(
-        "names {list}, which do not find the secret when they start: the Vault Agent's init container runs behind the Pod's \
-         own; to let it run before them, set the annotation {PREFIX}{AGENT_INIT_FIRST}: \"true\""
+        "names {}, which do not find the secret when they start: the Vault Agent's init container runs behind the Pod's \
+         own; to let it run before them, set the annotation {PREFIX}{AGENT_INIT_FIRST}: \"true\"",
+        listed(early)
     );
-    if early.len() == names.len() {
-        return Err(Miss::NotHere(format!(
-            "the request {text}, or name a container that starts later"
-        )));
+    if count == names.len() {
+        return Err(not_found!("the request {text}, or name a container that starts later"));
     }
     Ok(Some(format!("{} {text}", request.origin)))
 }
 
+fn listed<'n>(names: impl Iterator<Item = &'n String>) -> String {
+    let names: Vec<String> = names.map(|name| format!("{name:?}")).collect();
+    names.join(", ")
+}
+
 /// Returns the value that the annotation `name` has in the Pod in the end.
-fn effective<'v>(name: &str, common: &'v [Annotation], context: &'v Context<'_>) -> Option<&'v str> {
-    let ours = common
-        .iter()
-        .find(|annotation| annotation.key.strip_prefix(PREFIX) == Some(name));
-    let own = context.agent_orders.get(name);
-    match ours {
+fn effective<'v>(name: &str, common: &'v [Annotation], orders: &'v AgentOrders) -> Option<&'v str> {
+    let own = orders.get(name);
+    match find(common, name) {
         Some(ours) if ours.required || own.is_none() => Some(&ours.value),
         _ => own,
     }
@@ -164,11 +155,9 @@ fn effective<'v>(name: &str, common: &'v [Annotation], context: &'v Context<'_>)
 
 /// Returns a warning where the Pod's own role stands against that of the settings. `common` are the annotations that are the
 /// same for every secret.
-pub(super) fn role_warning(common: &[Annotation], context: &Context<'_>) -> Option<String> {
-    let own = context.agent_orders.get(ROLE)?;
-    let ours = common
-        .iter()
-        .find(|annotation| annotation.key.strip_prefix(PREFIX) == Some(ROLE))?;
+pub(super) fn role_warning(common: &[Annotation], orders: &AgentOrders) -> Option<String> {
+    let own = orders.get(ROLE)?;
+    let ours = find(common, ROLE)?;
     (!ours.required && own != ours.value).then(|| {
         format!(
             "the Vault Agent logs in with the role {own:?} of the Pod's annotation {PREFIX}{ROLE}, not with {:?} of the \
@@ -179,8 +168,7 @@ pub(super) fn role_warning(common: &[Annotation], context: &Context<'_>) -> Opti
 }
 
 /// Returns warnings about annotations of the Pod's own that change the agent's containers.
-pub(super) fn patch_warnings(context: &Context<'_>) -> impl Iterator<Item = String> {
-    let orders = context.agent_orders;
+pub(super) fn patch_warnings(orders: &AgentOrders) -> impl Iterator<Item = String> {
     let patches = ANNOTATIONS
         .iter()
         .filter(move |(name, effect)| *effect == Effect::Patches && orders.get(name).is_some());

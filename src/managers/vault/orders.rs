@@ -10,6 +10,7 @@ use super::annotations::{
     SECRET_VOLUME_PATH_OF, effect, is_identity, is_true,
 };
 use crate::order::{has, sort_and_dedup, sort_by, sorted_set};
+use crate::pod::Pod;
 
 /// The directory of secrets where no annotation names one.
 const DEFAULT_DIRECTORY: &str = "/vault/secrets";
@@ -21,144 +22,141 @@ const AGENT_CONTAINERS: [&str; 2] = ["vault-agent", AGENT_INIT_CONTAINER];
 const AGENT_INIT_CONTAINER: &str = "vault-agent-init";
 
 /// A file that the Pod's own annotations make the agent write.
-struct OwnFile<'a> {
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct OwnFile {
     path: String,
     /// The annotation that asks for it, in two parts: its beginning, and the name of the secret.
-    annotation: (&'static str, &'a str),
+    annotation: (&'static str, String),
 }
 
 /// What the Pod says to the Vault Agent injector itself, read once for all of its requests.
-pub(crate) struct AgentOrders<'a> {
+pub(super) struct AgentOrders {
     /// The injector's annotations without what they all begin with, by name.
-    annotations: Vec<(&'a str, &'a str)>,
+    annotations: Vec<(String, String)>,
     /// The names of those that decide where secrets come from, or what fetches them.
-    deciding: Vec<&'a str>,
+    pub(super) deciding: Vec<String>,
     /// By path.
-    own_files: Vec<OwnFile<'a>>,
-    asks: bool,
-    injected: bool,
-    containers: Containers<'a>,
+    own_files: Vec<OwnFile>,
+    /// Whether the Pod asks the agent for something itself.
+    pub(super) asks: bool,
+    /// Whether the Pod has the agent's containers already.
+    pub(super) is_injected: bool,
+    pub(super) containers: Containers,
 }
 
 /// Which of the Pod's containers find the agent's files.
 #[derive(Default)]
-pub(super) struct Containers<'a> {
+pub(super) struct Containers {
     /// The value of the annotation that names them; absent where they all do.
     pub(super) list: Option<Rc<str>>,
     /// The names of those that do not.
-    pub(super) without: Vec<&'a str>,
+    pub(super) without: Vec<String>,
     /// The names of those that do, init containers among them.
-    pub(super) with: Vec<&'a str>,
+    pub(super) with: Vec<String>,
     /// The names of init containers that stand before the agent's, in a Pod that has it, or else of all.
-    pub(super) before_agent: Vec<&'a str>,
+    pub(super) before_agent: Vec<String>,
 }
 
-impl<'a> AgentOrders<'a> {
+impl AgentOrders {
     /// Reads the annotations and the names of the containers of a Pod.
-    pub(crate) fn new(
-        annotations: impl Iterator<Item = (&'a str, &'a str)>,
-        init_containers: impl Iterator<Item = &'a str>,
-        containers: impl Iterator<Item = &'a str>,
+    pub(super) fn read(pod: &Pod<'_>) -> Self {
+        let annotations = pod.annotations().map(|(key, value)| (key.as_ref(), value.as_ref()));
+        let [init_containers, containers] =
+            ["initContainers", "containers"].map(|list| pod.container_names(list).collect::<Vec<_>>());
+        Self::new(annotations, &init_containers, &containers)
+    }
+
+    fn new<'p>(
+        annotations: impl Iterator<Item = (&'p str, &'p str)>,
+        init_containers: &[&str],
+        containers: &[&str],
     ) -> Self {
-        let mut annotations: Vec<(&str, &str)> = annotations
-            .filter_map(|(key, value)| Some((key.strip_prefix(PREFIX)?, value)))
-            .collect();
-        sort_and_dedup(&mut annotations);
-        let mut init_containers: Vec<&str> = init_containers.collect();
-        let mut containers: Vec<&str> = containers.collect();
-        let all = init_containers.len().saturating_add(containers.len());
-        let mut before_agent = init_containers.clone();
-        if let Some(agent) = before_agent.iter().position(|name| *name == AGENT_INIT_CONTAINER) {
-            before_agent.truncate(agent);
-        }
-        sort_and_dedup(&mut before_agent);
-        for list in [&mut init_containers, &mut containers] {
-            list.retain(|name| !AGENT_CONTAINERS.contains(name));
-        }
+        let annotations = annotations.filter_map(|(key, value)| Some((key.strip_prefix(PREFIX)?, value)));
+        let annotations = sorted_set(annotations.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        // One that this version of the injector does not know may decide where secrets come from, or what fetches them.
+        let decides = |name: &&String| {
+            let effect = effect(name);
+            matches!(
+                effect,
+                None | Some(Effect::Decides | Effect::Patches | Effect::Excludes)
+            )
+        };
+        let deciding = annotations.iter().map(|(name, _)| name).filter(decides).cloned();
         let mut orders = Self {
-            deciding: deciding(&annotations),
+            deciding: deciding.collect(),
             annotations,
             own_files: Vec::new(),
             asks: false,
-            injected: all > init_containers.len().saturating_add(containers.len()),
+            is_injected: init_containers.iter().chain(containers).any(|name| is_agent(name)),
             containers: Containers::default(),
         };
-        orders.containers = Containers {
-            before_agent,
-            ..orders.served(init_containers, containers)
-        };
+        orders.containers = orders.served(init_containers, containers);
         orders.read_own_secrets();
         orders
     }
 
     /// Returns the value of the annotation `name`.
-    pub(super) fn get(&self, name: &str) -> Option<&'a str> {
-        let place = self.annotations.binary_search_by(|(known, _)| (*known).cmp(name));
-        place
-            .ok()
-            .and_then(|index| self.annotations.get(index))
-            .map(|(_, value)| *value)
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        let place = self.annotations.binary_search_by(|(known, _)| known.as_str().cmp(name));
+        let annotation = place.ok().and_then(|index| self.annotations.get(index));
+        annotation.map(|(_, value)| value.as_str())
     }
 
-    /// Returns whether the Pod asks the agent for something itself.
-    pub(super) fn asks(&self) -> bool {
-        self.asks
+    /// Returns whether the annotation `name` is there and true.
+    fn is_on(&self, name: &str) -> bool {
+        self.get(name).is_some_and(is_true)
     }
 
-    /// Returns whether the Pod has the agent's containers already.
-    pub(super) fn is_injected(&self) -> bool {
-        self.injected
-    }
-
-    /// Returns the names of the annotations that decide where secrets come from, or what fetches them.
-    pub(super) fn deciding(&self) -> &[&'a str] {
-        &self.deciding
-    }
-
-    /// Returns which containers find the agent's files.
-    pub(super) fn containers(&self) -> &Containers<'a> {
-        &self.containers
-    }
-
-    fn served(&self, init_containers: Vec<&'a str>, containers: Vec<&'a str>) -> Containers<'a> {
+    fn served(&self, init_containers: &[&str], containers: &[&str]) -> Containers {
         let list = self.get(AGENT_INJECT_CONTAINERS);
         let named: Option<Vec<&str>> = list.map(|list| sorted_set(list.split(',')));
-        let is_served = |name: &&str| named.as_ref().is_none_or(|named| has(named, name));
-        let (mut with, mut without): (Vec<&str>, Vec<&str>) = containers.into_iter().partition(is_served);
-        with.extend(init_containers);
-        sort_and_dedup(&mut with);
-        sort_and_dedup(&mut without);
-        Containers {
+        let is_served = |name: &str| named.as_ref().is_none_or(|named| has(named, name));
+        let mut found = Containers {
             list: list.map(Rc::from),
-            without,
-            with,
-            before_agent: Vec::new(),
+            ..Containers::default()
+        };
+        for name in containers.iter().filter(|name| !is_agent(name)) {
+            let place = if is_served(name) {
+                &mut found.with
+            } else {
+                &mut found.without
+            };
+            place.push((*name).to_owned());
         }
+        let mut is_before = true;
+        for name in init_containers {
+            is_before &= *name != AGENT_INIT_CONTAINER;
+            if is_before {
+                found.before_agent.push((*name).to_owned());
+            }
+            if !is_agent(name) {
+                found.with.push((*name).to_owned());
+            }
+        }
+        for list in [&mut found.without, &mut found.with, &mut found.before_agent] {
+            sort_and_dedup(list);
+        }
+        found
     }
 
     /// Notes what the Pod asks the agent for itself, and the files that come of it.
     fn read_own_secrets(&mut self) {
         let directory = self.get(SECRET_VOLUME_PATH).unwrap_or(DEFAULT_DIRECTORY);
-        let mut secrets: Vec<(&'a str, &'static str)> = Vec::new();
-        for (name, value) in &self.annotations {
-            // The injector looks at these three in this order.
-            let begins = [AGENT_INJECT_SECRET, AGENT_INJECT_TEMPLATE_FILE, AGENT_INJECT_TEMPLATE];
+        // The injector looks at these three in this order.
+        let begins = [AGENT_INJECT_SECRET, AGENT_INJECT_TEMPLATE_FILE, AGENT_INJECT_TEMPLATE];
+        let secrets = self.annotations.iter().filter(|(_, value)| !value.trim().is_empty());
+        let secrets = secrets.filter_map(|(name, _)| {
             let secret = begins
                 .iter()
                 .find_map(|begin| Some((name.strip_prefix(begin)?, *begin)));
-            if let Some((secret, begin)) = secret
-                && !secret.is_empty()
-                && !value.trim().is_empty()
-            {
-                secrets.push((secret, begin));
-            }
-        }
-        sort_and_dedup(&mut secrets);
+            secret.filter(|(secret, _)| !secret.is_empty())
+        });
+        let mut secrets: Vec<(&str, &'static str)> = sorted_set(secrets);
         secrets.dedup_by_key(|(secret, _)| *secret);
         let mut files = Vec::with_capacity(secrets.len());
         let mut asks = [AGENT_INJECT_TOKEN, AGENT_CACHE_ENABLE, AGENT_ENABLE_QUIT]
             .iter()
-            .any(|name| self.get(name).is_some_and(is_true));
+            .any(|name| self.is_on(name));
         for (secret, begin) in secrets {
             let own_directory = self.get(&format!("{SECRET_VOLUME_PATH_OF}{secret}"));
             // Those of ours have a directory of their own: a Pod that has been through here has them already.
@@ -169,25 +167,23 @@ impl<'a> AgentOrders<'a> {
             };
             files.push(OwnFile {
                 path: cleaned(&format!("{}/{name}", own_directory.unwrap_or(directory))),
-                annotation: (begin, secret),
+                annotation: (begin, secret.to_owned()),
             });
         }
-        if self.get(AGENT_INJECT_TOKEN).is_some_and(is_true) {
+        if self.is_on(AGENT_INJECT_TOKEN) {
             files.push(OwnFile {
                 path: cleaned(&format!("{directory}/token")),
-                annotation: (AGENT_INJECT_TOKEN, ""),
+                annotation: (AGENT_INJECT_TOKEN, String::new()),
             });
         }
-        sort_by(&mut files, |file, other| {
-            (&file.path, file.annotation).cmp(&(&other.path, other.annotation))
-        });
+        sort_by(&mut files, OwnFile::cmp);
         self.own_files = files;
         self.asks = asks;
     }
 
     /// Returns the annotations, in two parts, that make the agent write at `path`, above or below it, but for those of the
     /// secret `identity`.
-    pub(super) fn files_at(&self, path: &str, identity: &str) -> Vec<(&'static str, &'a str)> {
+    pub(super) fn files_at(&self, path: &str, identity: &str) -> Vec<(&'static str, &str)> {
         let path = cleaned(path);
         let mut found = Vec::new();
         let mut from = |path: &str, fits: &dyn Fn(&str) -> bool| {
@@ -196,7 +192,7 @@ impl<'a> AgentOrders<'a> {
             found.extend(
                 files
                     .take_while(|file| fits(&file.path))
-                    .map(|file| file.annotation)
+                    .map(|file| (file.annotation.0, file.annotation.1.as_str()))
                     .filter(|(_, secret)| *secret != identity),
             );
         };
@@ -211,16 +207,8 @@ impl<'a> AgentOrders<'a> {
     }
 }
 
-/// Returns the names of the annotations that decide where secrets come from, or what fetches them. One that this version
-/// of the injector does not know may do so.
-fn deciding<'a>(annotations: &[(&'a str, &'a str)]) -> Vec<&'a str> {
-    let decides = |name: &&str| {
-        matches!(
-            effect(name),
-            None | Some(Effect::Decides | Effect::Patches | Effect::Excludes)
-        )
-    };
-    annotations.iter().map(|(name, _)| *name).filter(decides).collect()
+fn is_agent(container: &str) -> bool {
+    AGENT_CONTAINERS.contains(&container)
 }
 
 /// Returns `path` as the agent cleans it ([path.Clean](https://pkg.go.dev/path#Clean)).
@@ -265,8 +253,7 @@ mod tests {
             ("vault.hashicorp.com/agent-inject-token", "1"),
             ("vault.hashicorp.com/secret-volume-path", "/v"),
         ];
-        let none = || std::iter::empty();
-        let orders = AgentOrders::new(annotations.into_iter(), none(), none());
+        let orders = AgentOrders::new(annotations.into_iter(), &[], &[]);
         let secret = |path| {
             let files = orders.files_at(path, "-");
             files

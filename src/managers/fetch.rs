@@ -1,0 +1,284 @@
+//! What the managers share whose init containers fetch secrets into memory volumes.
+
+#![forbid(unsafe_code)]
+
+use serde_json::{Map, Value};
+
+use crate::injection::{
+    EnvFile, EnvValue, EnvVar, Fetch, FetchTarget, FetchVolume, Fetched, FileOrigin, Injection, SecretFile, unexpanded,
+};
+use crate::json::fields::{Fields, SettingsError};
+use crate::json::tree;
+use crate::managers::context::Context;
+use crate::managers::manager::{NotServed, not_found};
+use crate::managers::naming;
+use crate::managers::network::Network;
+use crate::names;
+use crate::options::Options;
+use crate::requests::{MountRequirement, SecretRequest};
+use crate::schema;
+
+/// The user and group that our init containers run as unless settings say otherwise: nobody's.
+const NOBODY: u32 = 65534;
+
+/// The init container of a manager, as an operator has set it up.
+#[derive(Debug, Clone)]
+pub(crate) struct ContainerSettings {
+    image: String,
+    image_pull_policy: String,
+    resources: Value,
+    security_context: Value,
+    network: Network,
+}
+
+impl ContainerSettings {
+    /// Reads `image`, `imagePullPolicy`, `resources` and `securityContext`. Each that is given replaces the default
+    /// whole. `cpu` and `memory` are the default of limits and requests alike: other amounts would take a Pod out of the
+    /// class Guaranteed, or out of a quota.
+    ///
+    /// # Errors
+    /// What an operator has to change.
+    pub(crate) fn from_fields(
+        fields: &mut Fields<'_>,
+        image: &str,
+        cpu: &str,
+        memory: &str,
+    ) -> Result<Self, SettingsError> {
+        let image = fields.take::<String>("image")?.unwrap_or_else(|| image.to_owned());
+        if image.is_empty() || image.contains(|character: char| character.is_whitespace() || character.is_control()) {
+            return Err(fields.invalid("image", "is not an image's name"));
+        }
+        let image_pull_policy = fields.choice(
+            "imagePullPolicy",
+            "IfNotPresent",
+            &[
+                ("IfNotPresent", "IfNotPresent"),
+                ("Always", "Always"),
+                ("Never", "Never"),
+            ],
+        )?;
+        let resources = object(fields, "resources", "ResourceRequirements")?.unwrap_or_else(|| {
+            let amounts = tree([("cpu", cpu.into()), ("memory", memory.into())]);
+            tree([("limits", amounts.clone()), ("requests", amounts)])
+        });
+        if resources.get("claims").is_some_and(|claims| !claims.is_null()) {
+            let problem = "names a claim of the Pod, and Pods need not have it; leave it out";
+            return Err(fields.invalid("resources.claims", problem));
+        }
+        let security_context = object(fields, "securityContext", "SecurityContext")?.unwrap_or_else(restricted);
+        Ok(Self {
+            image,
+            image_pull_policy: image_pull_policy.to_owned(),
+            resources,
+            security_context,
+            network: Network::default(),
+        })
+    }
+
+    /// Reads the settings of a container with a cloud's own client, see [`Self::with_network`].
+    ///
+    /// # Errors
+    /// What an operator has to change.
+    pub(crate) fn of_client(fields: &mut Fields<'_>, image: &str) -> Result<Self, SettingsError> {
+        Self::from_fields(fields, image, "200m", "500Mi")?.with_network(fields)
+    }
+
+    /// Reads `env` and `caBundle` as well, for a container that asks a server.
+    ///
+    /// # Errors
+    /// What an operator has to change.
+    pub(crate) fn with_network(self, fields: &mut Fields<'_>) -> Result<Self, SettingsError> {
+        let network = Network::from_fields(fields)?;
+        Ok(Self { network, ..self })
+    }
+
+    /// Returns the volumes that its containers mount, beside those for the secrets.
+    pub(crate) fn volumes(&self) -> Vec<FetchVolume> {
+        self.network.volumes()
+    }
+
+    /// A container that runs `command` with `args`. The kubelet is kept from expanding `$(NAME)` in them.
+    pub(crate) fn container(&self, command: &[&str], args: &[String], env: &[(&str, &str)]) -> Value {
+        let words = |words: &mut dyn Iterator<Item = &str>| words.map(|word| unexpanded(word).into()).collect();
+        let command: Vec<Value> = words(&mut command.iter().copied());
+        let args: Vec<Value> = words(&mut args.iter().map(String::as_str));
+        let env: Vec<Value> = env
+            .iter()
+            .map(|(name, value)| tree([("name", (*name).into()), ("value", unexpanded(value).into())]))
+            .chain(self.network.variables())
+            .collect();
+        let mut container = tree([
+            ("image", self.image.as_str().into()),
+            ("command", command.into()),
+            ("args", args.into()),
+            ("env", env.into()),
+            ("imagePullPolicy", self.image_pull_policy.as_str().into()),
+            ("resources", self.resources.clone()),
+            ("securityContext", self.security_context.clone()),
+        ]);
+        if let Value::Object(fields) = &mut container {
+            fields.retain(|_, value| *value != Value::Array(Vec::new()) && *value != Value::Object(Map::new()));
+        }
+        container
+    }
+}
+
+/// Reads the object of Kubernetes' type `kind` in the field `name`.
+fn object(fields: &mut Fields<'_>, name: &'static str, kind: &str) -> Result<Option<Value>, SettingsError> {
+    let given = fields.take::<Value>(name)?;
+    match given.as_ref().map(|value| schema::check(value, kind)) {
+        Some(Err(mistake)) => Err(mistake.below(name).in_settings(fields)),
+        _ => Ok(given),
+    }
+}
+
+/// A security context that the
+/// [restricted Pod Security Standard](https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted)
+/// admits.
+fn restricted() -> Value {
+    tree([
+        ("allowPrivilegeEscalation", false.into()),
+        ("capabilities", tree([("drop", vec!["ALL"].into())])),
+        ("runAsNonRoot", true.into()),
+        ("runAsUser", NOBODY.into()),
+        ("runAsGroup", NOBODY.into()),
+        ("seccompProfile", tree([("type", "RuntimeDefault".into())])),
+    ])
+}
+
+/// The injection of a secret that is fetched to the lower case of the path `parts`.
+///
+/// A variable is served through a file of variables, where the settings allow it.
+///
+/// # Errors
+/// [`NotServed`] when the request asks for what cannot be.
+pub(crate) fn injection<'m>(
+    request: &SecretRequest,
+    context: &Context<'_>,
+    parts: &[&str],
+    fetched: Fetched<'m>,
+    source: String,
+) -> Result<Injection<'m>, NotServed> {
+    // The parts are names in the store, too: one that leads elsewhere is refused for a variable as well.
+    let path = naming::file_path(parts)?;
+    if request.mount == MountRequirement::EnvVar {
+        return variable(request, context, fetched, source);
+    }
+    let env = naming::file_variables(request, context.options, &path)?;
+    let origin = FileOrigin::Fetched(fetched);
+    Ok(Injection {
+        env,
+        file: Some(SecretFile { path, origin }),
+        source,
+        ..Injection::default()
+    })
+}
+
+fn variable<'m>(
+    request: &SecretRequest,
+    context: &Context<'_>,
+    fetched: Fetched<'m>,
+    source: String,
+) -> Result<Injection<'m>, NotServed> {
+    if !context.options.env_files {
+        return Err(not_found!(
+            "it gives files only; with the policy's setting envFiles: true (Kubernetes 1.35 and later) it gives \
+             variables too"
+        ));
+    }
+    let names = variable_names(request, context.options)?;
+    let key = names.first().cloned().unwrap_or_default();
+    let mut env: Vec<EnvVar> = names
+        .into_iter()
+        .map(|name| EnvVar {
+            name,
+            value: EnvValue::Fetched { key: key.clone() },
+        })
+        .collect();
+    env.push(naming::prefix_variable(context.options));
+    Ok(Injection {
+        env,
+        env_file: Some(EnvFile { fetched, key }),
+        source,
+        ..Injection::default()
+    })
+}
+
+/// The variables for a request: the one that flytekit looks for, where it can be one, and the one that the request
+/// names. At least one; each can stand in a file of variables.
+///
+/// Flytekit looks for
+/// [prefix, group, version and key](https://github.com/flyteorg/flytekit/blob/master/flytekit/core/context_manager.py),
+/// those that are given.
+fn variable_names(request: &SecretRequest, options: &Options) -> Result<Vec<String>, NotServed> {
+    let can_be = |name: &str| names::is_variable(name) && !name.starts_with(['-', '.']);
+    let given: Vec<&str> = [&request.group, &request.group_version, &request.key]
+        .into_iter()
+        .map(String::as_str)
+        .filter(|part| !part.is_empty())
+        .collect();
+    let looked_for = format!("{}{}", options.env_prefix, given.join("_")).to_ascii_uppercase();
+    let further = naming::extra_env_var(request)?;
+    if let Some(name) = further.filter(|name| !can_be(name)) {
+        return Err(not_found!(
+            "env_var {name:?} cannot be a name in a file of variables: it has to start with a letter or '_'"
+        ));
+    }
+    let mut found = Vec::new();
+    if can_be(&looked_for) {
+        found.push(looked_for.clone());
+    }
+    if let Some(name) = further.filter(|name| *name != looked_for) {
+        found.push(name.to_owned());
+    }
+    if found.is_empty() {
+        return Err(not_found!(
+            "{looked_for:?} cannot be a variable's name (letters, digits, '_', '-' and '.', no digit first); name one \
+             with env_var, or ask for a file"
+        ));
+    }
+    Ok(found)
+}
+
+/// Where an init container of ours mounts the memory volumes.
+pub(crate) struct Layout {
+    places: Vec<(usize, String)>,
+}
+
+impl Layout {
+    /// Mounts the first volume at the directory for it and each further one beside it.
+    pub(crate) fn new(fetch: &Fetch<'_>) -> Self {
+        let directory = fetch.directory;
+        let mut places: Vec<(usize, String)> = Vec::new();
+        for target in fetch.items.iter().flat_map(|item| &item.targets) {
+            if places.iter().any(|(volume, _)| *volume == target.volume) {
+                continue;
+            }
+            let place = match places.len() {
+                0 => directory.to_owned(),
+                number => format!("{directory}-{}", number + 1),
+            };
+            places.push((target.volume, place));
+        }
+        Self { places }
+    }
+
+    /// Where the first volume is.
+    pub(crate) fn first(&self) -> &str {
+        self.places.first().map_or("", |(_, place)| place.as_str())
+    }
+
+    /// The path of `target` in the init container.
+    pub(crate) fn path(&self, target: &FetchTarget) -> String {
+        let place = self.places.iter().find(|(volume, _)| *volume == target.volume);
+        format!("{}/{}", place.map_or("", |(_, place)| place.as_str()), target.path)
+    }
+
+    /// The mounts of the init container.
+    pub(crate) fn mounts(self) -> Vec<(usize, String)> {
+        self.places
+    }
+}
+
+#[cfg(test)]
+mod tests;
