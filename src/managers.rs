@@ -32,7 +32,7 @@ mod vault;
 
 use std::fmt::Write as _;
 
-use crate::injection::{Addition, Injection};
+use crate::injection::{Addition, AgentMounts, FileOrigin, Injection};
 use crate::requests::SecretRequest;
 use manager::not_found;
 
@@ -112,6 +112,30 @@ fn inject<'m>(
     let narrowed = manager.selector.narrowed(request);
     let mut injection = manager.manager.inject(&narrowed, context)?;
     variables::check(request, &injection, context.options)?;
+    check_file(request, &injection)?;
     injection.warnings.extend(naming::client_variable_warning(request));
     Ok(injection)
+}
+
+/// Checks that what the request says of its file holds for the file that a manager gives.
+fn check_file(request: &SecretRequest, injection: &Injection<'_>) -> Result<(), NotServed> {
+    let (is_placed, has_mode) = (!request.path.is_empty(), request.mode.is_some());
+    if !is_placed && !has_mode {
+        return Ok(());
+    }
+    match injection.file.as_ref().map(|file| &file.origin) {
+        None => Err(not_found!(
+            "it gives no file, which the request's path and mode are about"
+        )),
+        Some(FileOrigin::Csi { .. }) if has_mode => Err(not_found!(
+            "the SecretProviderClass says which mode its files have (mostly in filePermission): leave out the request's mode"
+        )),
+        Some(FileOrigin::Agent {
+            mounts: AgentMounts::Nowhere,
+            ..
+        }) => Err(not_found!(
+            "the policy's settings say where its file is, and with which mode: leave out the request's path and mode"
+        )),
+        _ => Ok(()),
+    }
 }

@@ -85,6 +85,14 @@ pub(super) fn summary(additions: &[Addition<'_>], options: &Options, detail: Det
         if let Some(path) = visible_file(injection, options) {
             writer.field("file");
             writer.text(&path);
+            if !addition.request.path.is_empty() {
+                writer.field("path");
+                writer.text(&addition.request.path);
+            }
+            if let Some(mode) = addition.request.mode {
+                writer.field("mode");
+                writer.text(&format!("{mode:04o}"));
+            }
         }
         if detail == Detail::Full && !injection.source.is_empty() {
             writer.field("source");

@@ -268,10 +268,16 @@ impl Layout {
         self.places.first().map_or("", |(_, place)| place.as_str())
     }
 
-    /// The path of `target` in the init container.
+    /// The path of `target` in the init container, behind the octal mode of the file where one is asked for: the scripts
+    /// take what stands before the first slash for the mode.
     pub(crate) fn path(&self, target: &FetchTarget) -> String {
         let place = self.places.iter().find(|(volume, _)| *volume == target.volume);
-        format!("{}/{}", place.map_or("", |(_, place)| place.as_str()), target.path)
+        let mode = target.mode.map(|mode| format!("{mode:04o}")).unwrap_or_default();
+        format!(
+            "{mode}{}/{}",
+            place.map_or("", |(_, place)| place.as_str()),
+            target.path
+        )
     }
 
     /// The mounts of the init container.

@@ -79,7 +79,8 @@ impl Manager for Kubernetes {
                 volume: base32::encode(format!("{secret}_{}", request.group_version).as_bytes()),
                 secret,
                 key: request.key.clone(),
-                optional: self.is_optional(),
+                // Without the key, the kubelet would make a directory at the path.
+                optional: self.is_optional() && request.path.is_empty(),
             },
         });
         Ok(injection)

@@ -10,6 +10,7 @@
 
 #![forbid(unsafe_code)]
 
+mod agent_file;
 mod annotations;
 mod checks;
 mod orders;
@@ -17,10 +18,10 @@ mod template;
 
 use serde_json::Value;
 
+use agent_file::{AgentFile, file_annotations, file_mount};
 use annotations::{
-    AGENT_INJECT, AGENT_INJECT_FILE, AGENT_INJECT_SECRET, AGENT_INJECT_STATUS, AGENT_INJECT_TEMPLATE,
-    AGENT_PRE_POPULATE, AGENT_PRE_POPULATE_ONLY, ERROR_ON_MISSING_KEY, Effect, INJECTED, PREFIX, ROLE,
-    SECRET_VOLUME_PATH, SECRET_VOLUME_PATH_OF,
+    AGENT_INJECT, AGENT_INJECT_STATUS, AGENT_PRE_POPULATE, AGENT_PRE_POPULATE_ONLY, Effect, INJECTED, PREFIX, ROLE,
+    SECRET_VOLUME_PATH,
 };
 use checks::{
     check_agent, check_deciding, check_ours, containers_warning, early_containers_warning, patch_warnings, role_warning,
@@ -184,11 +185,13 @@ impl Manager for Vault {
         if self.enforce {
             check_deciding(&annotations, &orders)?;
         }
+        annotations.extend(file_annotations(request, &orders, context)?);
         let file = AgentFile {
             source,
             key: &request.key,
             path: &path,
             directory: &context.options.mount_path,
+            mode: request.mode,
         };
         let id = file.identity();
         let own = file.annotations(&id);
@@ -205,6 +208,7 @@ impl Manager for Vault {
         let version = source.version.map(|version| format!(", version {version}"));
         Ok(Injection {
             env: naming::file_variables(request, context.options, &path)?,
+            mounts: file_mount(request, &path),
             annotations,
             source: format!(
                 "Vault {}, key {}{}",
@@ -225,67 +229,6 @@ impl Manager for Vault {
             }),
             ..Injection::default()
         })
-    }
-}
-
-/// A file that the agent is to write.
-struct AgentFile<'r> {
-    source: Source<'r>,
-    key: &'r str,
-    path: &'r RelativePath,
-    directory: &'r str,
-}
-
-impl AgentFile<'_> {
-    /// Returns the name under which the agent knows it: the same for the same secret, so that a Pod always comes out the
-    /// same.
-    fn identity(&self) -> String {
-        let mut parts = vec![self.source.path, self.source.engine.name(), self.key];
-        parts.extend(self.source.version);
-        naming::identity(&parts)
-    }
-
-    /// Returns the annotations that ask for it.
-    fn annotations(&self, id: &str) -> Vec<Annotation> {
-        let own = |name: &str, value: &str| annotation(&format!("{name}{id}"), value, true);
-        let mut annotations = vec![
-            own(AGENT_INJECT_SECRET, self.source.path),
-            own(AGENT_INJECT_FILE, self.path.as_str()),
-            own(SECRET_VOLUME_PATH_OF, self.directory),
-        ];
-        if let Some(template) = self.source.template(self.key) {
-            annotations.push(own(AGENT_INJECT_TEMPLATE, &template));
-            annotations.push(own(ERROR_ON_MISSING_KEY, "true"));
-        }
-        annotations
-    }
-
-    /// Returns the annotations that take back what this policy has asked for when the Pod asked for another secret in the
-    /// same file.
-    ///
-    /// # Errors
-    /// Where an annotation of the Pod's own makes the agent write there: the agent takes either.
-    fn replaced(&self, id: &str, orders: &AgentOrders) -> Result<Vec<Annotation>, NotServed> {
-        let path = format!("{}/{}", self.directory, self.path.as_str());
-        let mut replaced = Vec::new();
-        for (begin, secret) in orders.files_at(&path, id) {
-            let of = |name: &str| orders.get(&format!("{name}{secret}"));
-            let same = of(AGENT_INJECT_SECRET) == Some(self.source.path)
-                && of(AGENT_INJECT_TEMPLATE) == self.source.template(self.key).as_deref();
-            if annotations::is_identity(secret) && of(SECRET_VOLUME_PATH_OF).is_some() {
-                for name in [AGENT_INJECT_SECRET, AGENT_INJECT_TEMPLATE] {
-                    if of(name).is_some() {
-                        replaced.push(annotation(&format!("{name}{secret}"), "", true));
-                    }
-                }
-            } else if !same {
-                return Err(not_found!(
-                    "the Pod's annotation \"{PREFIX}{begin}{secret}\" makes the agent write to {path:?} as well, or above or below \
-                     it: remove it, or give it another file"
-                ));
-            }
-        }
-        Ok(replaced)
     }
 }
 

@@ -159,7 +159,9 @@ fn is_of_secret(existing: &Value, source: &Value) -> bool {
     let is_ours = |item: &Value| {
         let key = text_of(item, "key");
         let path = key.to_ascii_lowercase();
-        same(item, &tree([("key", key.into()), ("path", path.into())]))
+        let mode = item.get("mode").map(|mode| ("mode", mode.clone()));
+        let fields = [("key", key.into()), ("path", path.into())];
+        same(item, &tree(fields.into_iter().chain(mode)))
     };
     if items.is_empty() || !items.iter().all(is_ours) {
         return false;
@@ -167,6 +169,12 @@ fn is_of_secret(existing: &Value, source: &Value) -> bool {
     let optional = secret(existing, "optional").map(|optional| ("optional", optional));
     let fields = [("secretName", name), ("items", items.into())];
     has_source(existing, &tree([("secret", tree(fields.into_iter().chain(optional)))]))
+}
+
+/// Returns whether an init container has a name of ours, of Flyte's or of the Vault Agent's.
+pub(super) fn is_named_as_ours(name: &str) -> bool {
+    let mut known = INIT_CONTAINER_NAMES.iter();
+    name == "vault-agent-init" || known.any(|known| name == *known || is_numbered(name, known))
 }
 
 /// Warns of init containers that look like those of an earlier injection and that nothing asks for now. `ours` are those

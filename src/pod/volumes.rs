@@ -139,7 +139,9 @@ fn secrets<'p>(files: &[OwnedFile<'p>]) -> Result<Vec<VolumeSecret<'p>>, &'p Add
         else {
             return Err(owner);
         };
-        let item = tree([("key", key.as_str().into()), ("path", file.path.file_name().into())]);
+        let fields = [("key", key.as_str().into()), ("path", file.path.file_name().into())];
+        let mode = owner.request.mode.map(|mode| ("mode", mode.into()));
+        let item = tree(fields.into_iter().chain(mode));
         match secrets.iter_mut().find(|(known, _, _)| known == secret) {
             Some((_, every, items)) => {
                 *every &= optional;

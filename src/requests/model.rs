@@ -47,6 +47,10 @@ pub struct SecretRequest {
     pub mount: MountRequirement,
     /// A further variable that is to hold the value, or the file's path. Empty: none asked for.
     pub env_var: String,
+    /// A further place for the file: an absolute path. Empty: none asked for.
+    pub path: String,
+    /// The permissions of the file. Absent: those that the manager gives.
+    pub mode: Option<u16>,
     /// The containers, init containers included, that get the secret.
     pub containers: Containers,
 }
@@ -62,12 +66,23 @@ impl SecretRequest {
             key: String::new(),
             mount: MountRequirement::Any,
             env_var: String::new(),
+            path: String::new(),
+            mode: None,
             containers: Containers::All,
         }
     }
 
-    pub(super) fn identity(&self) -> (&str, &str, &str, MountRequirement, &str) {
-        (&self.group, &self.group_version, &self.key, self.mount, &self.env_var)
+    pub(super) fn identity(&self) -> (&str, &str, &str, MountRequirement, &str, &str, Option<u16>) {
+        let Self { group, key, .. } = self;
+        (
+            group,
+            &self.group_version,
+            key,
+            self.mount,
+            &self.env_var,
+            &self.path,
+            self.mode,
+        )
     }
 }
 
