@@ -16,6 +16,7 @@ mod metadata;
 mod modes;
 mod mounts;
 mod order;
+mod our_names;
 mod path;
 mod plan;
 mod same;

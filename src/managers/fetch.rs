@@ -210,7 +210,7 @@ fn variable<'m>(
 /// Flytekit looks for
 /// [prefix, group, version and key](https://github.com/flyteorg/flytekit/blob/master/flytekit/core/context_manager.py),
 /// those that are given.
-fn variable_names(request: &SecretRequest, options: &Options) -> Result<Vec<String>, NotServed> {
+pub(crate) fn variable_names(request: &SecretRequest, options: &Options) -> Result<Vec<String>, NotServed> {
     let can_be = |name: &str| names::is_variable(name) && !name.starts_with(['-', '.']);
     let given: Vec<&str> = [&request.group, &request.group_version, &request.key]
         .into_iter()

@@ -5,8 +5,7 @@
 use super::error::PodError;
 use super::path;
 use super::plan::{Mount, OwnedFile};
-use super::sets::path_clash;
-use crate::injection::FileOrigin;
+use crate::injection::{Addition, FileOrigin};
 
 /// A file for which the request names a path.
 pub(super) struct PlacedFile<'p> {
@@ -81,4 +80,14 @@ pub(super) fn mount_at_paths<'p>(
         known.push((at, place, file));
     }
     Ok(())
+}
+
+/// Makes the error for two files at one path.
+pub(super) fn path_clash(path: &str, first: &Addition<'_>, second: &Addition<'_>) -> PodError {
+    let hint = if first.request.mode == second.request.mode {
+        ""
+    } else {
+        "; ask for both with one mode if it is one file"
+    };
+    format!("{first} and {second} both need the path {path:?} in one container{hint}").into()
 }

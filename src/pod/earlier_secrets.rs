@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use super::document::{INIT_CONTAINERS, Pod, is_true, name_of, read, text_of};
 use super::error::PodError;
-use super::init_containers::is_numbered;
 use super::mounts::path_of;
+use super::our_names::{INIT_CONTAINER_NAMES, is_numbered};
 use super::path;
 use super::plan::{Plan, Volume};
 use super::same::{same, same_mount};
@@ -15,15 +15,6 @@ use super::volumes::{has_source, shortened};
 use super::work::Work;
 use crate::json::{Node, tree};
 use crate::order::{has, sorted_set};
-
-/// The names of the init containers that this policy and Flyte add; a number may follow.
-const INIT_CONTAINER_NAMES: [&str; 5] = [
-    "aws-pull-secret",
-    "azure-pull-secret",
-    "confidant-pull-secrets",
-    "gcp-pull-secret",
-    "init-embedded-secret",
-];
 
 /// A volume of the Pod that has a name and a source of ours, but not what is planned now.
 struct OldVolume<'p> {
@@ -169,12 +160,6 @@ fn is_of_secret(existing: &Value, source: &Value) -> bool {
     let optional = secret(existing, "optional").map(|optional| ("optional", optional));
     let fields = [("secretName", name), ("items", items.into())];
     has_source(existing, &tree([("secret", tree(fields.into_iter().chain(optional)))]))
-}
-
-/// Returns whether an init container has a name of ours, of Flyte's or of the Vault Agent's.
-pub(super) fn is_named_as_ours(name: &str) -> bool {
-    let mut known = INIT_CONTAINER_NAMES.iter();
-    name == "vault-agent-init" || known.any(|known| name == *known || is_numbered(name, known))
 }
 
 /// Warns of init containers that look like those of an earlier injection and that nothing asks for now. `ours` are those

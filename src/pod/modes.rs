@@ -5,8 +5,8 @@
 use serde_json::Value;
 
 use super::document::{CONTAINERS, INIT_CONTAINERS, Pod, name_of};
-use super::earlier_secrets::is_named_as_ours;
 use super::error::PodError;
+use super::our_names::is_named_as_ours;
 use super::work::Work;
 use crate::injection::{Addition, FileOrigin};
 use crate::json::{Node, tree};

@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::at_paths::{PlacedFile, mount_at_paths};
+use super::at_paths::{PlacedFile, mount_at_paths, path_clash};
 use super::error::PodError;
 use super::plan::{Mount, OwnedFile, Plan, memory};
 use super::volumes::directory_volume;
@@ -223,8 +223,4 @@ fn is_same(file: &SecretFile<'_>, other: &SecretFile<'_>) -> bool {
         _ => None,
     };
     secret(file).map_or_else(|| file.origin == other.origin, |one| Some(one) == secret(other))
-}
-
-pub(super) fn path_clash(path: &str, first: &Addition<'_>, second: &Addition<'_>) -> PodError {
-    format!("{first} and {second} both need the path {path:?} in one container").into()
 }

@@ -195,6 +195,11 @@ fn mutate(requests: &[Value], containers: &[&str], settings: &Value) -> Result<V
         .iter()
         .map(|name| json!({"name": name, "image": "img:1"}))
         .collect();
+    mutate_spec(requests, &json!({"containers": containers}), settings)
+}
+
+/// As [`mutate`], for a Pod with this spec.
+fn mutate_spec(requests: &[Value], spec: &Value, settings: &Value) -> Result<Value, String> {
     let payload = json!({
         "settings": settings,
         "request": {
@@ -208,7 +213,7 @@ fn mutate(requests: &[Value], containers: &[&str], settings: &Value) -> Result<V
                     "name": "p",
                     "annotations": {"secret-injector/requests": Value::from(requests).to_string()},
                 },
-                "spec": {"containers": containers},
+                "spec": spec,
             },
         },
     });
@@ -326,12 +331,19 @@ impl Run {
 
     /// `word` with the directory that stands for the volume where it names a path in one.
     fn placed(&self, word: &str, container: &Value) -> String {
+        // A file's mode stands in front of its path.
+        let mode = word
+            .split('/')
+            .next()
+            .filter(|mode| *mode == "0400")
+            .unwrap_or_default();
+        let word = &word[mode.len()..];
         for mount in container["volumeMounts"].as_array().into_iter().flatten() {
             let path = mount["mountPath"].as_str().expect("a path");
             let place = self.volume(&mount["name"]).display().to_string();
             match word.strip_prefix(path) {
                 Some("") => return place,
-                Some(rest) if rest.starts_with('/') => return format!("{place}{rest}"),
+                Some(rest) if rest.starts_with('/') => return format!("{mode}{place}{rest}"),
                 _ => {}
             }
         }

@@ -6,11 +6,11 @@ while [ $# -gt 0 ]; do
   path=${1#"$mode"}
   if [ "$1" != "$last" ]; then
     mkdir -p "${path%/*}"
-    rm -f "$path"
+    if [ -n "$mode" ]; then rm -f "$path"; fi
     : > "$path"
     last=$1
   fi
   printf %s "$2" | base64 -d >> "$path"
-  if [ "${3-}" != "$1" ]; then chmod "${mode:-644}" "$path"; fi
+  if [ -n "$mode" ] && [ "${3-}" != "$1" ]; then chmod "$mode" "$path"; fi
   shift 2
 done

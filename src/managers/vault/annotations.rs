@@ -6,6 +6,8 @@
 
 #![forbid(unsafe_code)]
 
+use crate::injection::Annotation;
+
 /// What the injector's annotations begin with
 /// ([reference](https://developer.hashicorp.com/vault/docs/platform/k8s/injector/annotations)).
 pub(super) const PREFIX: &str = "vault.hashicorp.com/";
@@ -217,6 +219,15 @@ pub(super) fn family(name: &str) -> Option<(Effect, &str)> {
     FAMILIES
         .iter()
         .find_map(|(begin, effect, _)| Some((*effect, name.strip_prefix(begin)?)))
+}
+
+/// Makes the injector's annotation `name`.
+pub(super) fn annotation(name: &str, value: &str, required: bool) -> Annotation {
+    Annotation {
+        key: format!("{PREFIX}{name}"),
+        value: value.to_owned(),
+        required,
+    }
 }
 
 /// Returns whether the injector reads `value` as true
