@@ -16,6 +16,9 @@ pub const FLYTE_PREFIX: &str = "flyte.secrets/s";
 /// The key of the readable annotation, see [`json`](super::json).
 pub const JSON_ANNOTATION: &str = "secret-injector/requests";
 
+/// The key that stands for all keys of a group.
+pub const WHOLE: &str = "*";
+
 /// The most bytes that a group, a version, a key or a variable's name may have: names are shorter everywhere, and longer ones
 /// would go into each message, annotation and rule.
 pub const MAX_FIELD_LENGTH: usize = 1024;
