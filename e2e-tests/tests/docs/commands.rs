@@ -63,7 +63,7 @@ fn outputs_that_are_shown_are_those_of_the_tool() {
     let mut compared = 0;
     for document in documents() {
         let here = reader(&document);
-        for part in document.text.split("<!-- output of: ").skip(1) {
+        for part in document.text.split("\n<!-- output of: ").skip(1) {
             let (command, rest) = part.split_once(" -->\n").unwrap();
             let shown = rest.split_once('\n').unwrap().1.split("```").next().unwrap();
             let mut arguments = command.split_whitespace();

@@ -121,7 +121,7 @@ pub fn blocks(text: &str) -> Vec<Block<'_>> {
 
 /// The files that a reader makes: blocks behind a comment `<!-- file: NAME -->`, with their names.
 pub fn files(text: &str) -> Vec<(&str, String)> {
-    let parts = text.split("<!-- file: ").skip(1);
+    let parts = text.split("\n<!-- file: ").skip(1);
     parts
         .map(|part| {
             let (name, rest) = part
