@@ -78,19 +78,7 @@ pub(super) fn summary(additions: &[Addition<'_>], options: &Options, detail: Det
         writer.text(&secret_name(addition.request));
         writer.field("manager");
         writer.text(addition.manager);
-        if secret_variables(injection, options).next().is_some() {
-            writer.field("env");
-            writer.texts(secret_variables(injection, options));
-        }
-        if !injection.env_from.is_empty() {
-            writer.field("env");
-            let names: Vec<String> = injection
-                .env_from
-                .iter()
-                .map(|source| format!("{}*", source.prefix))
-                .collect();
-            writer.texts(names.iter().map(String::as_str));
-        }
+        write_variables(&mut writer, injection, options);
         if let Some(path) = visible_file(injection, options) {
             writer.field("file");
             writer.text(&path);
@@ -111,6 +99,19 @@ pub(super) fn summary(additions: &[Addition<'_>], options: &Options, detail: Det
     }
     writer.raw("]");
     writer.into_string()
+}
+
+/// Writes the names of variables; of those that come with a Secret's keys, what their names begin with.
+fn write_variables(writer: &mut Writer, injection: &Injection<'_>, options: &Options) {
+    if secret_variables(injection, options).next().is_some() {
+        writer.field("env");
+        writer.texts(secret_variables(injection, options));
+    } else if !injection.env_from.is_empty() {
+        let sources = injection.env_from.iter();
+        let names: Vec<String> = sources.map(|source| format!("{}*", source.prefix)).collect();
+        writer.field("env");
+        writer.texts(names.iter().map(String::as_str));
+    }
 }
 
 /// Returns the variables that hold the secret or its path, without those that tell Flyte's clients where secrets are: they

@@ -123,6 +123,7 @@ const KEYS: &[&str] = &[
     "key",
     "token",
     "KEY",
+    "*",
     "k.e-y",
     "",
     "..",
@@ -242,6 +243,10 @@ fn request(source: &mut Unstructured<'_>) -> Result<Value> {
     }
     if source.ratio(1, 3)? {
         request["envVar"] = json!(word(source, VARIABLES)?);
+    }
+    if request["mountRequirement"] == "FILE" && source.ratio(1, 3)? {
+        request["path"] = json!(word(source, &["/home/app/key", "/run/k", "/etc/flyte/k"])?);
+        request["mode"] = json!(source.choose(&["0444", "0440", "0400"])?);
     }
     Ok(request)
 }
