@@ -93,6 +93,8 @@ pub(crate) enum EnvValue {
     Fetched {
         /// The name that the value has in the file.
         key: String,
+        /// Whether the container starts without it.
+        optional: bool,
     },
     /// A [`Self::Fetched`] variable whose file is known.
     FileKey {
@@ -102,6 +104,8 @@ pub(crate) enum EnvValue {
         path: String,
         /// The name that the value has in the file.
         key: String,
+        /// Whether the container starts without it.
+        optional: bool,
     },
     /// Whatever an operator's template says: the variable's object without its name.
     Template(Value),
@@ -269,9 +273,14 @@ impl EnvVar {
                 let fields = [("name", secret), ("key", key)];
                 write_value_from(&mut writer, "secretKeyRef", &fields, *optional);
             }
-            EnvValue::FileKey { volume, path, key } => {
+            EnvValue::FileKey {
+                volume,
+                path,
+                key,
+                optional,
+            } => {
                 let fields = [("volumeName", volume), ("path", path), ("key", key)];
-                write_value_from(&mut writer, "fileKeyRef", &fields, false);
+                write_value_from(&mut writer, "fileKeyRef", &fields, *optional);
             }
             EnvValue::Template(Value::Object(fields)) => {
                 for (name, value) in fields {

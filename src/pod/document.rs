@@ -10,7 +10,7 @@ use super::error::PodError;
 use super::room::Room;
 use crate::injection::Injection;
 use crate::json::{Node, Shape, WrongType};
-use crate::requests::SecretRequest;
+use crate::requests::{Origin, PRIMARY_ANNOTATION, SecretRequest};
 
 const NAMED: Shape = Shape::Fields(&[("name", Shape::Text)]);
 const CONTAINER: Shape = Shape::Fields(&[("name", Shape::Text), ("env", Shape::ListOf(&NAMED))]);
@@ -107,6 +107,24 @@ impl<'a> Pod<'a> {
         self.spec_items(list)
             .iter()
             .filter_map(|container| container.text("name"))
+    }
+
+    /// Returns the container that Flyte's annotation names, or the only one of the Pod, for the request at `origin`.
+    ///
+    /// # Errors
+    /// [`PodError::NoPrimaryContainer`]
+    pub(crate) fn primary_container(&self, origin: &Origin) -> Result<&str, PodError> {
+        let annotation = self.annotations().find(|(key, _)| *key == PRIMARY_ANNOTATION);
+        let names = || self.container_names("containers");
+        let (found, problem) = match annotation {
+            Some((_, name)) => (names().find(|own| own == name), "names none of its containers"),
+            None => (names().next().filter(|_| names().nth(1).is_none()), "is not there"),
+        };
+        found.ok_or_else(|| PodError::NoPrimaryContainer {
+            request: origin.to_string(),
+            problem,
+            existing: names().take(20).collect::<Vec<_>>().join(", "),
+        })
     }
 
     /// Returns the service account that the Pod runs as. `serviceAccount` is the older name of `serviceAccountName`; the API

@@ -20,6 +20,16 @@ pub(crate) enum PodError {
         name: String,
         existing: String,
     },
+    /// A request is for the primary container, and nothing says which one that is.
+    #[error(
+        "{request} is for the container $primary, which the Pod's annotation primary_container_name names, but that annotation \
+         {problem}; the Pod has the containers {existing}: name one of them in either place"
+    )]
+    NoPrimaryContainer {
+        request: String,
+        problem: &'static str,
+        existing: String,
+    },
     /// Two requests want different values in one variable.
     #[error("{first} and {second} both need the variable {variable:?} in one container; give one of them another name")]
     VariableClash {

@@ -46,10 +46,11 @@ impl Files {
     /// The variable, its file filled in.
     pub(super) fn resolve(&self, addition: usize, variable: &EnvVar) -> EnvVar {
         let value = match (&variable.value, self.env_files.get(addition)) {
-            (EnvValue::Fetched { key }, Some(Some((volume, path)))) => EnvValue::FileKey {
+            (EnvValue::Fetched { key, optional }, Some(Some((volume, path)))) => EnvValue::FileKey {
                 volume: volume.clone(),
                 path: path.clone(),
                 key: key.clone(),
+                optional: *optional,
             },
             (other, _) => other.clone(),
         };

@@ -159,6 +159,7 @@ impl Plan {
             let items: Vec<FetchItem<'_>> = own()
                 .map(|(_, fetched, targets)| FetchItem {
                     arguments: &fetched.arguments,
+                    optional: fetched.optional,
                     targets: targets.clone(),
                 })
                 .collect();
