@@ -115,16 +115,21 @@ impl<'a> Pod<'a> {
     /// [`PodError::NoPrimaryContainer`]
     pub(crate) fn primary_container(&self, origin: &Origin) -> Result<&str, PodError> {
         let annotation = self.annotations().find(|(key, _)| *key == PRIMARY_ANNOTATION);
-        let names = || self.container_names("containers");
-        let (found, problem) = match annotation {
-            Some((_, name)) => (names().find(|own| own == name), "names none of its containers"),
-            None => (names().next().filter(|_| names().nth(1).is_none()), "is not there"),
+        let containers = self.spec_items("containers");
+        let (found, problem) = match (annotation, containers) {
+            (Some((_, name)), _) => (
+                containers.iter().find(|own| own.text("name") == Some(name)),
+                "names none of its containers",
+            ),
+            (None, [only]) => (Some(only), "is not there"),
+            _ => (None, "is not there, and the Pod has several containers"),
         };
-        found.ok_or_else(|| PodError::NoPrimaryContainer {
-            request: origin.to_string(),
-            problem,
-            existing: names().take(20).collect::<Vec<_>>().join(", "),
-        })
+        found
+            .and_then(|container| container.text("name"))
+            .ok_or_else(|| PodError::NoPrimaryContainer {
+                request: origin.to_string(),
+                problem,
+            })
     }
 
     /// Returns the service account that the Pod runs as. `serviceAccount` is the older name of `serviceAccountName`; the API

@@ -22,14 +22,10 @@ pub(crate) enum PodError {
     },
     /// A request is for the primary container, and nothing says which one that is.
     #[error(
-        "{request} is for the container $primary, which the Pod's annotation primary_container_name names, but that annotation \
-         {problem}; the Pod has the containers {existing}: name one of them in either place"
+        "{request} is for $primary, the container that the Pod's annotation primary_container_name names, but that annotation \
+         {problem}; correct it, or write the container's name"
     )]
-    NoPrimaryContainer {
-        request: String,
-        problem: &'static str,
-        existing: String,
-    },
+    NoPrimaryContainer { request: String, problem: &'static str },
     /// Two requests want different values in one variable.
     #[error("{first} and {second} both need the variable {variable:?} in one container; give one of them another name")]
     VariableClash {

@@ -185,6 +185,7 @@ impl Containers {
     }
 
     /// Returns the names sorted, each once.
+    #[inline(never)] // Few requests need it, and it is large.
     pub(crate) fn normalised(self) -> Self {
         match self {
             Self::All => Self::All,

@@ -94,8 +94,8 @@ def main(env):
             if not (isinstance(problem, Missing) and request.get("optional")):
                 problems.append(str(problem))
                 continue
-            print("confidant: %s; it is optional, so the Pod goes without it" % problem, file=sys.stderr)
-            # The kubelet reads an empty file as one without the variable.
+            print("confidant: %s, so the Pod goes without it" % problem, file=sys.stderr)
+            # To the kubelet, an empty file lacks the variable.
             if "env" in request:
                 outputs.append((request["path"], b"", 0o600))
     if problems:

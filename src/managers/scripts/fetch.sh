@@ -1,10 +1,10 @@
 # fetch_all DIRECTORY [SECRET VERSION PATH NAME]...
 #
 # Fetches each SECRET and writes it to PATH, which lies in a memory volume: as it is, or, where NAME is given, as a line
-# of a file of variables. A `?` before PATH lets the Pod go without a secret that the store does not have. DIRECTORY is the
-# first memory volume. Four functions are the manager's: `prepare`, `fetch SECRET VERSION`, which writes the value to
-# $work/value, and two that judge the client's messages: `is_final MESSAGES`, whether another try gives the same answer, and
-# `is_missing MESSAGES`, whether there is no such secret. Needs a POSIX shell with cat, chmod, date, mkdir, mktemp, rm and sleep.
+# of a file of variables. A secret with `?` before its PATH may be missing. DIRECTORY is the first memory volume. Four
+# functions are the manager's: `prepare`, `fetch SECRET VERSION`, which writes the value to $work/value, and `is_final
+# MESSAGES` and `is_missing MESSAGES`, which tell from the client's messages that another try gives the same answer, and that
+# there is no such secret. Needs a POSIX shell with cat, chmod, date, mkdir, mktemp, rm and sleep.
 fetch_all() {
   umask 022
   # A run that was killed left its directory behind, tokens included.
@@ -72,9 +72,9 @@ deliver() {
   fi
 }
 
-# go_without PATH NAME: the kubelet reads an empty file as one without the variable.
+# go_without PATH NAME: to the kubelet, an empty file lacks the variable.
 go_without() {
-  complain "the secret $secret is optional and not there, so the Pod goes without it"
+  complain "$secret is optional, so the Pod goes without it"
   rm -f "$1"
   [ -z "$2" ] || { mkdir -p "${1%/*}" && (umask 077 && cat < /dev/null > "$1"); }
 }
