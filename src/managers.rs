@@ -113,5 +113,11 @@ fn inject<'m>(
     let mut injection = manager.manager.inject(&narrowed, context)?;
     variables::check(request, &injection, context.options)?;
     injection.warnings.extend(naming::client_variable_warning(request));
+    if request.is_optional() && !manager.manager.takes_optional() {
+        injection.warnings.push(format!(
+            "{} says optional: true, which the manager {} cannot pass on: without the secret the Pod may not start",
+            request.origin, manager.name
+        ));
+    }
     Ok(injection)
 }

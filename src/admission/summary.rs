@@ -86,6 +86,10 @@ pub(super) fn summary(additions: &[Addition<'_>], options: &Options, detail: Det
             writer.field("file");
             writer.text(&path);
         }
+        if addition.request.is_optional() {
+            writer.field("optional");
+            writer.raw("true");
+        }
         if detail == Detail::Full && !injection.source.is_empty() {
             writer.field("source");
             writer.text(&injection.source);

@@ -100,6 +100,10 @@ impl Manager for Sidecar {
         secret_id(request)
     }
 
+    fn takes_optional(&self) -> bool {
+        false
+    }
+
     fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection<'_>, NotServed> {
         let (secret, is_arn) = secret(request)?;
         if request.mount == MountRequirement::EnvVar {

@@ -87,7 +87,8 @@ impl Fetcher for CliManager {
         for item in fetch.items {
             for target in &item.targets {
                 args.extend_from_slice(item.arguments);
-                args.push(layout.path(target));
+                let path = layout.path(target);
+                args.push(if item.optional { format!("?{path}") } else { path });
                 // Empty where the file itself is wanted.
                 args.push(target.variable.clone().unwrap_or_default());
                 has_variables |= target.variable.is_some();

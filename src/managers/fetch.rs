@@ -161,6 +161,8 @@ pub(crate) fn injection<'m>(
 ) -> Result<Injection<'m>, NotServed> {
     // The parts are names in the store, too: one that leads elsewhere is refused for a variable as well.
     let path = naming::file_path(parts)?;
+    let optional = request.is_optional();
+    let fetched = Fetched { optional, ..fetched };
     if request.mount == MountRequirement::EnvVar {
         return variable(request, context, fetched, source);
     }
@@ -192,7 +194,10 @@ fn variable<'m>(
         .into_iter()
         .map(|name| EnvVar {
             name,
-            value: EnvValue::Fetched { key: key.clone() },
+            value: EnvValue::Fetched {
+                key: key.clone(),
+                optional: request.is_optional(),
+            },
         })
         .collect();
     env.push(naming::prefix_variable(context.options));

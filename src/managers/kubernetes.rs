@@ -66,7 +66,7 @@ impl Manager for Kubernetes {
             let value = EnvValue::SecretKey {
                 secret: secret.clone(),
                 key: request.key.clone(),
-                optional: self.is_optional(),
+                optional: self.is_optional(request),
             };
             injection.env = naming::variables(request, context.options, &secret, &value)?;
             return Ok(injection);
@@ -79,7 +79,7 @@ impl Manager for Kubernetes {
                 volume: base32::encode(format!("{secret}_{}", request.group_version).as_bytes()),
                 secret,
                 key: request.key.clone(),
-                optional: self.is_optional(),
+                optional: self.is_optional(request),
             },
         });
         Ok(injection)
@@ -87,9 +87,10 @@ impl Manager for Kubernetes {
 }
 
 impl Kubernetes {
-    /// Returns whether a container starts without the secret: not where it was there at admission.
-    fn is_optional(&self) -> bool {
-        self.optional && !self.verify
+    /// Returns whether a container starts without the secret: unless the request says so, not where it was there at
+    /// admission.
+    fn is_optional(&self, request: &SecretRequest) -> bool {
+        request.optional.unwrap_or(self.optional && !self.verify)
     }
 }
 

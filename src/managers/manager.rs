@@ -34,6 +34,11 @@ pub(crate) trait Manager {
         None
     }
 
+    /// Returns whether a Pod starts without a secret of this manager where the request says `optional: true`.
+    fn takes_optional(&self) -> bool {
+        true
+    }
+
     /// Returns the text that the patterns of the settings' `access` are matched with: the [access key](Self::access_key) with
     /// `/` inside, or the secret's own name where group and key make one name together.
     fn access_name(&self, request: &SecretRequest) -> String {

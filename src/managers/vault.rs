@@ -177,6 +177,10 @@ impl Manager for Vault {
         }
     }
 
+    fn takes_optional(&self) -> bool {
+        false
+    }
+
     fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection<'_>, NotServed> {
         let (source, path) = self.locate(request)?;
         let orders = context.of_pod(AgentOrders::read);

@@ -140,11 +140,12 @@ fn secrets<'p>(files: &[OwnedFile<'p>]) -> Result<Vec<VolumeSecret<'p>>, &'p Add
             return Err(owner);
         };
         let item = tree([("key", key.as_str().into()), ("path", file.path.file_name().into())]);
-        match secrets.iter_mut().find(|(known, _, _)| known == secret) {
-            Some((_, every, items)) => {
-                *every &= optional;
-                items.push(item);
-            }
+        // Of a Secret with optional keys and others, the volume shows two parts.
+        match secrets
+            .iter_mut()
+            .find(|(known, is_optional, _)| *known == secret && is_optional == optional)
+        {
+            Some((_, _, items)) => items.push(item),
             None => secrets.push((secret, *optional, vec![item])),
         }
     }

@@ -9,7 +9,8 @@
 //!
 //! Each object is Flyte's message in [protobuf's JSON form](https://protobuf.dev/programming-guides/json/): a field may
 //! be in `camelCase` or in `snake_case`, an enum by name or by number, and `null` is as good as nothing. `containers`
-//! is the policy's own: the names of the containers and init containers that get the secret; all when it is absent.
+//! is the policy's own: the names of the containers and init containers that get the secret; all when it is absent. So is
+//! `optional`: whether the Pod starts without the secret.
 
 #![forbid(unsafe_code)]
 
@@ -93,6 +94,7 @@ pub(crate) fn read(fields: &mut Fields<'_>, origin: Origin) -> Result<SecretRequ
         mount: mount_requirement(fields)?,
         env_var: string(fields, "envVar")?,
         containers: containers(fields)?,
+        optional: optional(fields)?,
         ..SecretRequest::new(origin)
     })
 }
@@ -121,6 +123,16 @@ fn mount_requirement(fields: &mut Fields<'_>) -> Result<MountRequirement, Settin
         let problem = format!("must be \"ANY\", \"ENV_VAR\" or \"FILE\" (or 0, 1 or 2), not {shown}");
         fields.invalid(NAME, &problem)
     })
+}
+
+fn optional(fields: &mut Fields<'_>) -> Result<Option<bool>, SettingsError> {
+    const NAME: &str = "optional";
+    match fields.take_raw(NAME)?.map(RawValue::get) {
+        None => Ok(None),
+        Some("true") => Ok(Some(true)),
+        Some("false") => Ok(Some(false)),
+        Some(other) => Err(fields.invalid(NAME, &format!("must be true or false, not {}", kind(other)))),
+    }
 }
 
 fn containers(fields: &mut Fields<'_>) -> Result<Containers, SettingsError> {
@@ -175,6 +187,7 @@ mod tests {
             mount: MountRequirement::File,
             env_var: "E".to_owned(),
             containers: Containers::Named(vec!["a".to_owned(), "b".to_owned()]),
+            optional: Some(false),
             ..request(0)
         };
         let mounted = |mount| vec![SecretRequest { mount, ..request(0) }];
@@ -184,15 +197,15 @@ mod tests {
             ("[{}]", vec![request(0)]),
             ("[{},{ }]", vec![request(0), request(1)]),
             (
-                r#"[{"group":"g","groupVersion":"v","key":"k","mountRequirement":"FILE","envVar":"E","containers":["b","a"]}]"#,
+                r#"[{"group":"g","groupVersion":"v","key":"k","mountRequirement":"FILE","envVar":"E","containers":["b","a"],"optional":false}]"#,
                 vec![full.clone()],
             ),
             (
-                r#"[ { "containers" : [ "b" , "a" , "b" ] , "env_var":"E","mount_requirement":2,"key":"\u006b","group_version":"v","gro\u0075p":"g"}]"#,
+                r#"[ { "containers" : [ "b" , "a" , "b" ] , "env_var":"E","mount_requirement":2,"key":"\u006b","group_version":"v","gro\u0075p":"g","optional":false}]"#,
                 vec![full],
             ),
             (
-                r#"[{"group":null,"group_version":null,"key":null,"mountRequirement":null,"envVar":null,"containers":null}]"#,
+                r#"[{"group":null,"group_version":null,"key":null,"mountRequirement":null,"envVar":null,"containers":null,"optional":null}]"#,
                 vec![request(0)],
             ),
             (r#"[{"mountRequirement":"ANY"}]"#, mounted(MountRequirement::Any)),
@@ -207,7 +220,7 @@ mod tests {
 
     #[test]
     fn errors() {
-        let fields = "the fields are group, groupVersion, key, mountRequirement, envVar, containers";
+        let fields = "the fields are group, groupVersion, key, mountRequirement, envVar, containers, optional";
         let list = r#"must be a list of requests, such as [{"group": "db", "key": "password"}], not "#;
         let object = r#"item 1: a request is an object, such as {"group": "db", "key": "password"}, not "#;
         let mount = r#"item 1: the field mountRequirement must be "ANY", "ENV_VAR" or "FILE" (or 0, 1 or 2), not "#;
@@ -284,6 +297,10 @@ mod tests {
             (
                 r#"[{"containers":["a",null]}]"#,
                 "item 1: the field containers must be a list of names, not null".to_owned(),
+            ),
+            (
+                r#"[{"optional":"true"}]"#,
+                "item 1: the field optional must be true or false, not a string".to_owned(),
             ),
             (
                 r#"[{"key":"\ud800"}]"#,

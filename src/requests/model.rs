@@ -16,6 +16,14 @@ pub const FLYTE_PREFIX: &str = "flyte.secrets/s";
 /// The key of the readable annotation, see [`json`](super::json).
 pub const JSON_ANNOTATION: &str = "secret-injector/requests";
 
+/// What a request writes in its `containers` for the container that Flyte's annotation [`PRIMARY_ANNOTATION`] names: no
+/// container can be called so.
+pub const PRIMARY_CONTAINER: &str = "$primary";
+
+/// The annotation with which Flyte names the container that runs the task
+/// ([pod_helper.go](https://github.com/flyteorg/flyte/blob/master/flyteplugins/go/tasks/pluginmachinery/flytek8s/pod_helper.go)).
+pub const PRIMARY_ANNOTATION: &str = "primary_container_name";
+
 /// The most bytes that a group, a version, a key or a variable's name may have: names are shorter everywhere, and longer ones
 /// would go into each message, annotation and rule.
 pub const MAX_FIELD_LENGTH: usize = 1024;
@@ -49,6 +57,8 @@ pub struct SecretRequest {
     pub env_var: String,
     /// The containers, init containers included, that get the secret.
     pub containers: Containers,
+    /// Whether the Pod starts without the secret; absent where the settings decide.
+    pub optional: Option<bool>,
 }
 
 impl SecretRequest {
@@ -63,7 +73,18 @@ impl SecretRequest {
             mount: MountRequirement::Any,
             env_var: String::new(),
             containers: Containers::All,
+            optional: None,
         }
+    }
+
+    /// Returns whether the request itself says that the Pod starts without the secret.
+    pub(crate) fn is_optional(&self) -> bool {
+        self.optional == Some(true)
+    }
+
+    /// Returns the group, its version and the key.
+    pub(super) fn secret(&self) -> (&str, &str, &str) {
+        (&self.group, &self.group_version, &self.key)
     }
 
     pub(super) fn identity(&self) -> (&str, &str, &str, MountRequirement, &str) {
@@ -147,6 +168,14 @@ impl Containers {
         Self::Named(names)
     }
 
+    /// Returns the place of [`PRIMARY_CONTAINER`] among the names.
+    pub(crate) fn primary(&mut self) -> Option<&mut String> {
+        match self {
+            Self::All => None,
+            Self::Named(names) => names.iter_mut().find(|name| *name == PRIMARY_CONTAINER),
+        }
+    }
+
     pub(super) fn absorb(&mut self, other: &mut Self) {
         match (&mut *self, other) {
             (Self::All, _) => {}
@@ -155,7 +184,9 @@ impl Containers {
         }
     }
 
-    pub(super) fn normalised(self) -> Self {
+    /// Returns the names sorted, each once.
+    #[inline(never)] // Few requests need it, and it is large.
+    pub(crate) fn normalised(self) -> Self {
         match self {
             Self::All => Self::All,
             Self::Named(names) => Self::named(names),

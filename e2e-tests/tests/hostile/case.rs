@@ -438,8 +438,12 @@ fn annotate(source: &mut Unstructured<'_>, pod: &mut Value, requests: &[Value]) 
                     json!(["main"]),
                     json!(["proxy", "main", "main"]),
                     json!(["aws-pull-secret-0"]),
+                    json!(["$primary"]),
                 ];
                 request["containers"] = source.choose(&names)?.clone();
+            }
+            if source.ratio(1, 6)? {
+                request["optional"] = json!(source.ratio(2, 3)?);
             }
             readable.push(request);
         }
@@ -454,6 +458,11 @@ fn annotate(source: &mut Unstructured<'_>, pod: &mut Value, requests: &[Value]) 
         ("vault.hashicorp.com/agent-inject-containers", "main"),
         ("vault.hashicorp.com/agent-inject-secret-mine", "secret/data/mine"),
         ("secret-injector/status", "junk"),
+        (
+            "secret-injector/requests-more.1",
+            r#"[{"group": "db", "key": "password", "containers": ["$primary"]}]"#,
+        ),
+        ("primary_container_name", "main"),
     ] {
         if source.ratio(1, 6)? {
             annotations.insert(key.to_owned(), json!(value));

@@ -329,9 +329,11 @@ impl Run {
         for mount in container["volumeMounts"].as_array().into_iter().flatten() {
             let path = mount["mountPath"].as_str().expect("a path");
             let place = self.volume(&mount["name"]).display().to_string();
+            // A path of an optional secret begins with a question mark.
+            let (mark, word) = word.split_at(usize::from(word.starts_with('?')));
             match word.strip_prefix(path) {
                 Some("") => return place,
-                Some(rest) if rest.starts_with('/') => return format!("{place}{rest}"),
+                Some(rest) if rest.starts_with('/') => return format!("{mark}{place}{rest}"),
                 _ => {}
             }
         }
