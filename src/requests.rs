@@ -364,7 +364,7 @@ mod tests {
             (
                 (JSON_ANNOTATION, r#"[{},{"groop":1}]"#),
                 "annotation secret-injector/requests, item 2: there is no field groop; the fields are group, \
-                 groupVersion, key, mountRequirement, envVar, containers",
+                 groupVersion, key, field, mountRequirement, envVar, containers",
             ),
         ];
         for (annotation, expected) in table {

@@ -3,7 +3,8 @@
 //!
 //! Volume, path and image are those of Flyte's
 //! [Azure injector](https://github.com/flyteorg/flyte/blob/master/flyteplugins/go/tasks/pluginmachinery/secret/azure_secret_manager.go):
-//! the group is the secret's URL, the group version its version, the key plays no part.
+//! the group is the secret's URL, the group version its version, the key plays no part, or, with the
+//! setting `key: field`, names a field of it.
 
 #![forbid(unsafe_code)]
 
@@ -18,6 +19,7 @@ static CLI: Cli = Cli {
     script: include_str!("scripts/azure.sh"),
     image: "mcr.microsoft.com/azure-cli:cbl-mariner2.0",
     container: "azure-pull-secret",
+    key_may_be_field: true,
     volume: "azure-secret-vol",
     access_name: |request| access::name(url(request), ""),
     locate,
@@ -63,6 +65,7 @@ fn locate(request: &SecretRequest) -> Result<Located<'_>, NotServed> {
         path,
         source,
         warning,
+        field: "",
     })
 }
 

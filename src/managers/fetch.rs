@@ -209,10 +209,10 @@ fn variable<'m>(
 ///
 /// Flytekit looks for
 /// [prefix, group, version and key](https://github.com/flyteorg/flytekit/blob/master/flytekit/core/context_manager.py),
-/// those that are given.
+/// those that are given. A field stands behind them.
 fn variable_names(request: &SecretRequest, options: &Options) -> Result<Vec<String>, NotServed> {
     let can_be = |name: &str| names::is_variable(name) && !name.starts_with(['-', '.']);
-    let given: Vec<&str> = [&request.group, &request.group_version, &request.key]
+    let given: Vec<&str> = [&request.group, &request.group_version, &request.key, &request.field]
         .into_iter()
         .map(String::as_str)
         .filter(|part| !part.is_empty())

@@ -9,7 +9,8 @@
 //!
 //! Each object is Flyte's message in [protobuf's JSON form](https://protobuf.dev/programming-guides/json/): a field may
 //! be in `camelCase` or in `snake_case`, an enum by name or by number, and `null` is as good as nothing. `containers`
-//! is the policy's own: the names of the containers and init containers that get the secret; all when it is absent.
+//! is the policy's own: the names of the containers and init containers that get the secret; all when it is absent. So is
+//! `field`: one field of a secret that is a JSON object.
 
 #![forbid(unsafe_code)]
 
@@ -90,6 +91,7 @@ pub(crate) fn read(fields: &mut Fields<'_>, origin: Origin) -> Result<SecretRequ
         group: string(fields, "group")?,
         group_version: string(fields, "groupVersion")?,
         key: string(fields, "key")?,
+        field: string(fields, "field")?,
         mount: mount_requirement(fields)?,
         env_var: string(fields, "envVar")?,
         containers: containers(fields)?,
@@ -172,6 +174,7 @@ mod tests {
             group: "g".to_owned(),
             group_version: "v".to_owned(),
             key: "k".to_owned(),
+            field: "f".to_owned(),
             mount: MountRequirement::File,
             env_var: "E".to_owned(),
             containers: Containers::Named(vec!["a".to_owned(), "b".to_owned()]),
@@ -184,15 +187,15 @@ mod tests {
             ("[{}]", vec![request(0)]),
             ("[{},{ }]", vec![request(0), request(1)]),
             (
-                r#"[{"group":"g","groupVersion":"v","key":"k","mountRequirement":"FILE","envVar":"E","containers":["b","a"]}]"#,
+                r#"[{"group":"g","groupVersion":"v","key":"k","field":"f","mountRequirement":"FILE","envVar":"E","containers":["b","a"]}]"#,
                 vec![full.clone()],
             ),
             (
-                r#"[ { "containers" : [ "b" , "a" , "b" ] , "env_var":"E","mount_requirement":2,"key":"\u006b","group_version":"v","gro\u0075p":"g"}]"#,
+                r#"[ { "containers" : [ "b" , "a" , "b" ] , "env_var":"E","mount_requirement":2,"field":"f","key":"\u006b","group_version":"v","gro\u0075p":"g"}]"#,
                 vec![full],
             ),
             (
-                r#"[{"group":null,"group_version":null,"key":null,"mountRequirement":null,"envVar":null,"containers":null}]"#,
+                r#"[{"group":null,"group_version":null,"key":null,"field":null,"mountRequirement":null,"envVar":null,"containers":null}]"#,
                 vec![request(0)],
             ),
             (r#"[{"mountRequirement":"ANY"}]"#, mounted(MountRequirement::Any)),
@@ -207,7 +210,7 @@ mod tests {
 
     #[test]
     fn errors() {
-        let fields = "the fields are group, groupVersion, key, mountRequirement, envVar, containers";
+        let fields = "the fields are group, groupVersion, key, field, mountRequirement, envVar, containers";
         let list = r#"must be a list of requests, such as [{"group": "db", "key": "password"}], not "#;
         let object = r#"item 1: a request is an object, such as {"group": "db", "key": "password"}, not "#;
         let mount = r#"item 1: the field mountRequirement must be "ANY", "ENV_VAR" or "FILE" (or 0, 1 or 2), not "#;

@@ -6,6 +6,7 @@
 
 mod arrival;
 mod failures;
+mod fields;
 mod flyte;
 
 use e2e_tests::mutated;
@@ -319,6 +320,7 @@ impl Run {
             .args(&line[1..])
             .env_clear()
             .envs(&self.environment)
+            .envs(variables(container))
             .current_dir(self.directory.join("work"))
             .output()
             .expect("a shell")
@@ -440,6 +442,15 @@ impl Drop for Run {
 }
 
 static NUMBER: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+
+/// The container's own variables, as the kubelet gives them.
+fn variables(container: &Value) -> Vec<(String, String)> {
+    let text = |variable: &Value, field: &str| expanded(variable[field].as_str().unwrap_or_default());
+    let variables = container["env"].as_array().into_iter().flatten();
+    variables
+        .map(|variable| (text(variable, "name"), text(variable, "value")))
+        .collect()
+}
 
 /// The client was asked for each secret by its very name.
 fn assert_calls_name(run: &Run, manager: &Manager, secrets: &[(&str, &[u8])]) {

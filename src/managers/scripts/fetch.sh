@@ -1,7 +1,7 @@
 # fetch_all DIRECTORY [SECRET VERSION PATH NAME]...
 #
 # Fetches each SECRET and writes it to PATH, which lies in a memory volume: as it is, or, where NAME is given, as a line
-# of a file of variables. DIRECTORY is the first memory volume. Three functions are the manager's: `prepare`,
+# of a file of variables. Behind NAME may stand a colon and a field, which is written in place of the whole secret. DIRECTORY is the first memory volume. Three functions are the manager's: `prepare`,
 # `fetch SECRET VERSION`, which writes the value to $work/value, and `is_final MESSAGES`, which tells from the client's
 # messages that another try gives the same answer. Needs a POSIX shell with cat, chmod, date, mkdir, mktemp, rm and sleep.
 fetch_all() {
@@ -58,11 +58,21 @@ retry() {
 
 # deliver PATH NAME: writes $work/value for others to read; a file of variables is read by the kubelet alone.
 deliver() {
+  value=$work/value
+  case $2 in
+    *:*)
+      value=$work/field
+      if ! python3 -Ic "$TAKE_FIELD" "${2#*:}" < "$work/value" > "$value"; then
+        complain "the field ${2#*:} of the secret $secret could not be taken; the message above says why"
+        return 1
+      fi
+      ;;
+  esac
   mkdir -p "${1%/*}" || return 1
-  if [ -z "$2" ]; then
-    cat < "$work/value" > "$1" && chmod 644 "$1"
+  if [ -z "${2%%:*}" ]; then
+    cat < "$value" > "$1" && chmod 644 "$1"
   else
-    (umask 077 && rm -f "$1" && cat < /dev/null > "$1") && write_env "$2" "$work/value" "$1"
+    (umask 077 && rm -f "$1" && cat < /dev/null > "$1") && write_env "${2%%:*}" "$value" "$1"
   fi
 }
 
