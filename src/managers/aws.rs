@@ -25,7 +25,7 @@ const CONTAINER: &str = "aws-pull-secret";
 const VOLUME: &str = "aws-secret-vol";
 
 /// The AWS CLI: one container for all secrets.
-static CLI: Cli = Cli {
+pub(super) static CLI: Cli = Cli {
     label: "aws",
     script: include_str!("scripts/aws.sh"),
     image: "docker.io/amazon/aws-cli:2.37.5",

@@ -14,7 +14,7 @@ use crate::managers::cli::{Cli, Located, check_version};
 use crate::managers::manager::{Manager, NotServed, not_found};
 use crate::requests::SecretRequest;
 
-static CLI: Cli = Cli {
+pub(super) static CLI: Cli = Cli {
     label: "azure",
     script: include_str!("scripts/azure.sh"),
     image: "mcr.microsoft.com/azure-cli:cbl-mariner2.0",
@@ -88,7 +88,7 @@ fn name(url: &str) -> Option<&str> {
 
 /// Whether `host` is a host's name, with a port where there is one. Of more than one `:`, az and an operator's pattern could
 /// take different parts for the host.
-fn is_host(host: &str) -> bool {
+pub(super) fn is_host(host: &str) -> bool {
     let (name, port) = host.split_once(':').unwrap_or((host, "443"));
     let is_label =
         |label: &str| !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');

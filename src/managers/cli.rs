@@ -118,6 +118,23 @@ impl Manager for CliManager {
 
 impl Fetcher for CliManager {
     fn fetch(&self, fetch: &Fetch<'_>) -> Vec<FetchContainer> {
+        vec![self.cli.container(&self.container, "", &[], fetch)]
+    }
+
+    fn files_volume(&self) -> &'static str {
+        self.cli.volume
+    }
+}
+
+impl Cli {
+    /// Returns the container that fetches all secrets of `fetch`. `functions` replaces functions of the script.
+    pub(crate) fn container(
+        &self,
+        settings: &ContainerSettings,
+        functions: &str,
+        env: &[(&str, &str)],
+        fetch: &Fetch<'_>,
+    ) -> FetchContainer {
         let layout = Layout::new(fetch);
         let mut args = vec![layout.first().to_owned()];
         let mut has_variables = false;
@@ -145,24 +162,30 @@ impl Fetcher for CliManager {
                 has_variables |= target.variable.is_some();
             }
         }
-        let script = [if has_variables { WRITE_ENV } else { "" }, FETCH, self.cli.script].concat();
-        let command = ["sh", "-ec", &script, self.cli.label];
-        let env: &[_] = if has_fields { &[("TAKE_FIELD", TAKE_FIELD)] } else { &[] };
-        let mut spec = self.container.container(&command, &args, env);
+        let script = [
+            if has_variables { WRITE_ENV } else { "" },
+            FETCH,
+            functions,
+            self.script,
+        ]
+        .concat();
+        let command = ["sh", "-ec", &script, self.label];
+        let take_field: &[_] = if has_fields || functions.contains("TAKE_FIELD") {
+            &[("TAKE_FIELD", TAKE_FIELD)]
+        } else {
+            &[]
+        };
+        let mut spec = settings.container(&command, &args, &[env, take_field].concat());
         if let Value::Object(fields) = &mut spec {
             // `kubectl describe pod` then says which secret is missing.
             fields.insert("terminationMessagePolicy".to_owned(), "FallbackToLogsOnError".into());
         }
-        vec![FetchContainer {
-            name: ContainerName::Numbered(self.cli.container),
+        FetchContainer {
+            name: ContainerName::Numbered(self.container),
             spec,
             mounts: layout.mounts(),
-            volumes: self.container.volumes(),
-        }]
-    }
-
-    fn files_volume(&self) -> &'static str {
-        self.cli.volume
+            volumes: settings.volumes(),
+        }
     }
 }
 

@@ -180,13 +180,31 @@ fn variable<'m>(
     fetched: Fetched<'m>,
     source: String,
 ) -> Result<Injection<'m>, NotServed> {
-    if !context.options.env_files {
+    let names = variable_names(request, context.options)?;
+    Ok(in_env_file(names, context.options, fetched, source))
+}
+
+/// Checks that the settings have files of variables.
+///
+/// # Errors
+/// Where they have none.
+pub(crate) fn check_env_files(options: &Options) -> Result<(), NotServed> {
+    if !options.env_files {
         return Err(not_found!(
             "it gives files only; with the policy's setting envFiles: true (Kubernetes 1.35 and later) it gives \
              variables too"
         ));
     }
-    let names = variable_names(request, context.options)?;
+    Ok(())
+}
+
+/// Returns the injection of a secret that is fetched into a file of variables, for the variables `names`.
+pub(crate) fn in_env_file<'m>(
+    names: Vec<String>,
+    options: &Options,
+    fetched: Fetched<'m>,
+    source: String,
+) -> Injection<'m> {
     let key = names.first().cloned().unwrap_or_default();
     let mut env: Vec<EnvVar> = names
         .into_iter()
@@ -195,13 +213,13 @@ fn variable<'m>(
             value: EnvValue::Fetched { key: key.clone() },
         })
         .collect();
-    env.push(naming::prefix_variable(context.options));
-    Ok(Injection {
+    env.push(naming::prefix_variable(options));
+    Injection {
         env,
         env_file: Some(EnvFile { fetched, key }),
         source,
         ..Injection::default()
-    })
+    }
 }
 
 /// The variables for a request: the one that flytekit looks for, where it can be one, and the one that the request

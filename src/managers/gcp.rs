@@ -13,7 +13,7 @@ use crate::managers::cli::{Cli, Located, check_version};
 use crate::managers::manager::{Manager, NotServed, not_found};
 use crate::requests::SecretRequest;
 
-static CLI: Cli = Cli {
+pub(super) static CLI: Cli = Cli {
     label: "gcp",
     script: include_str!("scripts/gcp.sh"),
     image: "gcr.io/google.com/cloudsdktool/cloud-sdk:alpine",

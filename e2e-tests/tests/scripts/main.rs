@@ -8,7 +8,9 @@ mod arrival;
 mod failures;
 mod fields;
 mod flyte;
+mod flyte_store;
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use e2e_tests::mutated;
 use secret_injector_policy::admission;
 use secret_injector_policy::cluster::MemoryCluster;
@@ -207,6 +209,7 @@ fn mutate(requests: &[Value], containers: &[&str], settings: &Value) -> Result<V
                 "kind": "Pod",
                 "metadata": {
                     "name": "p",
+                    "labels": {"organization": "acme", "domain": "dev", "project": "my-shop"},
                     "annotations": {"secret-injector/requests": Value::from(requests).to_string()},
                 },
                 "spec": {"containers": containers},
