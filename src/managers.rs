@@ -109,6 +109,12 @@ fn inject<'m>(
     request: &SecretRequest,
     context: &Context<'_>,
 ) -> Result<Injection<'m>, NotServed> {
+    if !request.field.is_empty() && !manager.manager.gives_fields() {
+        return Err(not_found!(
+            "it gives whole secrets only: leave \"field\" out of the request; fields come from aws with client: cli, gcp, azure \
+             and global"
+        ));
+    }
     let narrowed = manager.selector.narrowed(request);
     let mut injection = manager.manager.inject(&narrowed, context)?;
     variables::check(request, &injection, context.options)?;

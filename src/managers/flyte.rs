@@ -10,6 +10,7 @@
 mod binding;
 mod files;
 mod labels;
+mod store;
 
 use std::fmt::Write as _;
 
@@ -31,6 +32,7 @@ use crate::requests::{MountRequirement, SecretRequest};
 
 use binding::Binding;
 use labels::{Labels, PodLabels, secret_name};
+use store::{Kind, Store};
 
 /// The image that Flyte uses, at a version: `latest` is another one on each node.
 const IMAGE: &str = "public.ecr.aws/docker/library/busybox:1.37.0";
@@ -60,6 +62,9 @@ impl Flyte {
     /// # Errors
     /// What an operator has to change.
     pub(crate) fn from_fields(fields: &mut Fields<'_>) -> Result<Box<dyn Manager>, SettingsError> {
+        if let Some(kind) = fields.choice("store", None, Kind::ALL)? {
+            return Store::from_fields(kind, fields);
+        }
         let namespace = fields
             .take::<String>("namespace")?
             .unwrap_or_else(|| "flyte".to_owned());

@@ -22,6 +22,11 @@ pub(crate) trait Manager {
         None
     }
 
+    /// Returns whether this manager gives one field of a secret, see [`SecretRequest::field`].
+    fn gives_fields(&self) -> bool {
+        false
+    }
+
     /// Returns the group and key that identify the secret of `request` for this manager. Parts that the manager ignores are
     /// empty, so that they cannot match a rule of the settings' `access`.
     fn access_key<'r>(&self, request: &'r SecretRequest) -> (&'r str, &'r str) {

@@ -40,7 +40,7 @@ pub const MAX_CONTAINERS: usize = 1_000;
 ///
 /// The fields are those of Flyte's
 /// [`core.Secret`](https://github.com/flyteorg/flyte/blob/master/flyteidl/protos/flyteidl/core/security.proto),
-/// and which containers get it.
+/// which part of it is wanted, and which containers get it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SecretRequest {
     /// Where the Pod asks for it; messages name it.
@@ -51,6 +51,8 @@ pub struct SecretRequest {
     pub group_version: String,
     /// The key within the group. May be empty where a manager allows it.
     pub key: String,
+    /// The field that is wanted of a secret that is a JSON object. Empty: the whole secret.
+    pub field: String,
     /// How the secret is to reach the container.
     pub mount: MountRequirement,
     /// A further variable that is to hold the value, or the file's path. Empty: none asked for.
@@ -70,6 +72,7 @@ impl SecretRequest {
             group: String::new(),
             group_version: String::new(),
             key: String::new(),
+            field: String::new(),
             mount: MountRequirement::Any,
             env_var: String::new(),
             containers: Containers::All,
@@ -87,8 +90,15 @@ impl SecretRequest {
         (&self.group, &self.group_version, &self.key)
     }
 
-    pub(super) fn identity(&self) -> (&str, &str, &str, MountRequirement, &str) {
-        (&self.group, &self.group_version, &self.key, self.mount, &self.env_var)
+    pub(super) fn identity(&self) -> (&str, &str, &str, &str, MountRequirement, &str) {
+        (
+            &self.group,
+            &self.group_version,
+            &self.key,
+            &self.field,
+            self.mount,
+            &self.env_var,
+        )
     }
 }
 

@@ -240,6 +240,9 @@ fn request(source: &mut Unstructured<'_>) -> Result<Value> {
     if source.ratio(1, 2)? {
         request["groupVersion"] = json!(source.choose(VERSIONS)?);
     }
+    if source.ratio(1, 12)? {
+        request["field"] = json!(word(source, KEYS)?);
+    }
     if source.ratio(1, 3)? {
         request["envVar"] = json!(word(source, VARIABLES)?);
     }

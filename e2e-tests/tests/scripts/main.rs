@@ -6,8 +6,11 @@
 
 mod arrival;
 mod failures;
+mod fields;
 mod flyte;
+mod flyte_store;
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use e2e_tests::mutated;
 use secret_injector_policy::admission;
 use secret_injector_policy::cluster::MemoryCluster;
@@ -206,6 +209,7 @@ fn mutate(requests: &[Value], containers: &[&str], settings: &Value) -> Result<V
                 "kind": "Pod",
                 "metadata": {
                     "name": "p",
+                    "labels": {"organization": "acme", "domain": "dev", "project": "my-shop"},
                     "annotations": {"secret-injector/requests": Value::from(requests).to_string()},
                 },
                 "spec": {"containers": containers},
@@ -319,6 +323,7 @@ impl Run {
             .args(&line[1..])
             .env_clear()
             .envs(&self.environment)
+            .envs(variables(container))
             .current_dir(self.directory.join("work"))
             .output()
             .expect("a shell")
@@ -442,6 +447,15 @@ impl Drop for Run {
 }
 
 static NUMBER: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+
+/// The container's own variables, as the kubelet gives them.
+fn variables(container: &Value) -> Vec<(String, String)> {
+    let text = |variable: &Value, field: &str| expanded(variable[field].as_str().unwrap_or_default());
+    let variables = container["env"].as_array().into_iter().flatten();
+    variables
+        .map(|variable| (text(variable, "name"), text(variable, "value")))
+        .collect()
+}
 
 /// The client was asked for each secret by its very name.
 fn assert_calls_name(run: &Run, manager: &Manager, secrets: &[(&str, &[u8])]) {

@@ -1,10 +1,11 @@
 # fetch_all DIRECTORY [SECRET VERSION PATH NAME]...
 #
 # Fetches each SECRET and writes it to PATH, which lies in a memory volume: as it is, or, where NAME is given, as a line
-# of a file of variables. A secret with `?` before its PATH may be missing. DIRECTORY is the first memory volume. Four
-# functions are the manager's: `prepare`, `fetch SECRET VERSION`, which writes the value to $work/value, and `is_final
-# MESSAGES` and `is_missing MESSAGES`, which tell from the client's messages that another try gives the same answer, and that
-# there is no such secret. Needs a POSIX shell with cat, chmod, date, mkdir, mktemp, rm and sleep.
+# of a file of variables. Behind NAME may stand a colon and a field, which is written in place of the whole secret. A secret
+# with `?` before its PATH may be missing. DIRECTORY is the first memory volume. Four functions are the manager's: `prepare`,
+# `fetch SECRET VERSION`, which writes the value to $work/value, and `is_final MESSAGES` and `is_missing MESSAGES`, which tell
+# from the client's messages that another try gives the same answer, and that there is no such secret. Needs a POSIX shell
+# with cat, chmod, date, mkdir, mktemp, rm and sleep.
 fetch_all() {
   umask 022
   # A run that was killed left its directory behind, tokens included.
@@ -64,11 +65,21 @@ retry() {
 
 # deliver PATH NAME: writes $work/value for others to read; a file of variables is read by the kubelet alone.
 deliver() {
+  value=$work/value
+  case $2 in
+    *:*)
+      value=$work/field
+      if ! python3 -Ic "$TAKE_FIELD" "${2#*:}" < "$work/value" > "$value"; then
+        complain "the field ${2#*:} of the secret $secret could not be taken; the message above says why"
+        return 1
+      fi
+      ;;
+  esac
   mkdir -p "${1%/*}" || return 1
-  if [ -z "$2" ]; then
-    cat < "$work/value" > "$1" && chmod 644 "$1"
+  if [ -z "${2%%:*}" ]; then
+    cat < "$value" > "$1" && chmod 644 "$1"
   else
-    (umask 077 && rm -f "$1" && cat < /dev/null > "$1") && write_env "$2" "$work/value" "$1"
+    (umask 077 && rm -f "$1" && cat < /dev/null > "$1") && write_env "${2%%:*}" "$value" "$1"
   fi
 }
 
