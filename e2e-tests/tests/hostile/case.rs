@@ -461,10 +461,6 @@ fn annotate(source: &mut Unstructured<'_>, pod: &mut Value, requests: &[Value]) 
         ("vault.hashicorp.com/agent-inject-containers", "main"),
         ("vault.hashicorp.com/agent-inject-secret-mine", "secret/data/mine"),
         ("secret-injector/status", "junk"),
-        (
-            "secret-injector/requests-more.1",
-            r#"[{"group": "db", "key": "password", "containers": ["$primary"]}]"#,
-        ),
         ("primary_container_name", "main"),
     ] {
         if source.ratio(1, 6)? {
