@@ -94,7 +94,13 @@ fn decode(pod: &Pod<'_>) -> Result<Requests, Rejection> {
         )));
     }
     let annotations = pod.annotations().map(|(key, value)| (key.as_ref(), value.as_ref()));
-    let decoded = requests::from_annotations(annotations).map_err(Rejection::bad_request)?;
+    let mut decoded = requests::from_annotations(annotations).map_err(Rejection::bad_request)?;
+    for request in &mut decoded.requests {
+        if let Some(name) = request.containers.primary() {
+            pod.primary_container(&request.origin)?.clone_into(name);
+            request.containers = std::mem::take(&mut request.containers).normalised();
+        }
+    }
     let count = decoded.requests.len();
     if count > MAX_REQUESTS {
         return Err(Rejection::too_much(format!(

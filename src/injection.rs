@@ -142,6 +142,8 @@ pub(crate) enum EnvValue {
     Fetched {
         /// The name that the value has in the file.
         key: String,
+        /// Whether the container starts without it.
+        optional: bool,
     },
     /// Whatever an operator's template says: the variable's object without its name.
     Template(Value),
@@ -297,10 +299,10 @@ impl EnvVar {
                 let fields = [("name", secret), ("key", key)];
                 write_value_from(&mut writer, "secretKeyRef", &fields, *optional);
             }
-            EnvValue::Fetched { key } => {
+            EnvValue::Fetched { key, optional } => {
                 if let Some((volume, path)) = file {
                     let fields = [("volumeName", volume), ("path", path), ("key", key)];
-                    write_value_from(&mut writer, "fileKeyRef", &fields, false);
+                    write_value_from(&mut writer, "fileKeyRef", &fields, *optional);
                 }
             }
             EnvValue::Template(Value::Object(fields)) => {

@@ -111,11 +111,23 @@ fn inject<'m>(
     request: &SecretRequest,
     context: &Context<'_>,
 ) -> Result<Injection<'m>, NotServed> {
+    if !request.field.is_empty() && !manager.manager.gives_fields() {
+        return Err(not_found!(
+            "it gives whole secrets only: leave \"field\" out of the request; fields come from aws with client: cli, gcp, azure \
+             and global"
+        ));
+    }
     let narrowed = manager.selector.narrowed(request);
     let mut injection = manager.manager.inject(&narrowed, context)?;
     variables::check(request, &injection, context.options)?;
     check_file(request, &injection)?;
     injection.warnings.extend(naming::client_variable_warning(request));
+    if request.is_optional() && !manager.manager.takes_optional() {
+        injection.warnings.push(format!(
+            "{} says optional: true, which the manager {} cannot pass on: without the secret the Pod may not start",
+            request.origin, manager.name
+        ));
+    }
     Ok(injection)
 }
 
@@ -128,6 +140,11 @@ fn check_file(request: &SecretRequest, injection: &Injection<'_>) -> Result<(), 
     if request.key == WHOLE {
         return Err(not_found!(
             "path and mode are for one file: ask for one key, or leave both out"
+        ));
+    }
+    if is_placed && request.is_optional() {
+        return Err(not_found!(
+            "without the secret, the kubelet would make a directory at the request's path: leave out optional, or the path"
         ));
     }
     match injection.file.as_ref().map(|file| &file.origin) {

@@ -99,7 +99,8 @@ impl<'r> Outcome<'r> {
         questions: &Questions<'_>,
     ) -> Result<(), Rejection> {
         let reason = explain(request, not_served);
-        if not_served.kind == NotServedKind::NotFound && settings.on_unserved == OnUnserved::Warn {
+        let may_go_without = request.optional.unwrap_or(settings.on_unserved == OnUnserved::Warn);
+        if not_served.kind == NotServedKind::NotFound && may_go_without {
             self.warnings
                 .push(format!("the Pod goes without a secret: {}", reason.replace('\n', " ")));
             self.unserved.push(request);

@@ -10,17 +10,19 @@ use crate::managers::naming;
 use crate::options::Options;
 use crate::requests::SecretRequest;
 
-/// `group@version/key`, without what is empty.
+/// `group@version/key/field`, without what is empty.
 pub(super) fn secret_name(request: &SecretRequest) -> String {
     let mut name = request.group.clone();
     if !request.group_version.is_empty() {
         let _ = write!(name, "@{}", request.group_version);
     }
-    if !request.key.is_empty() {
-        if !name.is_empty() {
-            name.push('/');
+    for part in [&request.key, &request.field] {
+        if !part.is_empty() {
+            if !name.is_empty() {
+                name.push('/');
+            }
+            name.push_str(part);
         }
-        name.push_str(&request.key);
     }
     name
 }
@@ -90,6 +92,10 @@ pub(super) fn summary(additions: &[Addition<'_>], options: &Options, detail: Det
                 writer.field("mode");
                 writer.text(&format!("{mode:04o}"));
             }
+        }
+        if addition.request.is_optional() {
+            writer.field("optional");
+            writer.raw("true");
         }
         if detail == Detail::Full && !injection.source.is_empty() {
             writer.field("source");

@@ -65,7 +65,7 @@ impl Manager for Kubernetes {
             let value = EnvValue::SecretKey {
                 secret: secret.clone(),
                 key: request.key.clone(),
-                optional: self.is_optional(),
+                optional: self.is_optional(request),
             };
             injection.env = naming::variables(request, context.options, &secret, &value)?;
             return Ok(injection);
@@ -78,9 +78,10 @@ impl Manager for Kubernetes {
 }
 
 impl Kubernetes {
-    /// Returns whether a container starts without the secret: not where it was there at admission.
-    fn is_optional(&self) -> bool {
-        self.optional && !self.verify
+    /// Returns whether a container starts without the secret: unless the request says so, not where it was there at
+    /// admission.
+    fn is_optional(&self, request: &SecretRequest) -> bool {
+        request.optional.unwrap_or(self.optional && !self.verify)
     }
 }
 
@@ -94,7 +95,7 @@ impl Kubernetes {
                 secret,
                 key: request.key.clone(),
                 // Without the key, the kubelet would make a directory at the path.
-                optional: self.is_optional() && request.path.is_empty(),
+                optional: self.is_optional(request) && request.path.is_empty(),
             },
         }
     }
@@ -123,7 +124,7 @@ impl Kubernetes {
             return Ok(injection);
         }
         let Some(data) = data else {
-            let source = whole::reference(request, &secret, self.is_optional())?;
+            let source = whole::reference(request, &secret, self.is_optional(request))?;
             injection.env_from.push(source);
             return Ok(injection);
         };

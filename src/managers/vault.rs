@@ -175,6 +175,10 @@ impl Manager for Vault {
         }
     }
 
+    fn takes_optional(&self) -> bool {
+        false
+    }
+
     fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection<'_>, NotServed> {
         let names = variables(request, context)?;
         let variable = names.first().map(String::as_str);

@@ -10,6 +10,7 @@ use super::error::PodError;
 use super::work::Budget;
 use crate::json::{Node, Shape, WrongType};
 use crate::order::has;
+use crate::requests::{Origin, PRIMARY_ANNOTATION};
 
 const NAMED: Shape = Shape::Fields(&[("name", Shape::Text)]);
 const CONTAINER: Shape = Shape::Fields(&[("name", Shape::Text), ("env", Shape::ListOf(&NAMED))]);
@@ -88,6 +89,32 @@ impl<'a> Pod<'a> {
         self.spec_items(list)
             .iter()
             .filter_map(|container| container.text("name"))
+    }
+
+    /// Returns the container that Flyte's annotation names, or the only one of the Pod, for the request at `origin`.
+    ///
+    /// # Errors
+    /// Where there is no such container.
+    pub(crate) fn primary_container(&self, origin: &Origin) -> Result<&str, PodError> {
+        let annotation = self.annotations().find(|(key, _)| *key == PRIMARY_ANNOTATION);
+        let containers = self.spec_items("containers");
+        let (found, problem) = match (annotation, containers) {
+            (Some((_, name)), _) => (
+                containers.iter().find(|own| own.text("name") == Some(name)),
+                "names none of its containers",
+            ),
+            (None, [only]) => (Some(only), "is not there"),
+            _ => (None, "is not there, and the Pod has several containers"),
+        };
+        found
+            .and_then(|container| container.text("name"))
+            .ok_or_else(|| {
+                format!(
+                    "{origin} is for $primary, the container that the Pod's annotation {PRIMARY_ANNOTATION} names, but that \
+                     annotation {problem}; correct it, or write the container's name"
+                )
+                .into()
+            })
     }
 
     /// Returns the service account that the Pod runs as. `serviceAccount` is the older name of `serviceAccountName`; the API

@@ -1,7 +1,8 @@
 //! Variables.
 //!
-//! Ours go to the front, so that the Pod's own may refer to them as `$(NAME)`, and replace the Pod's own of the same
-//! name.
+//! Ours go behind the container's own: nothing of the Pod moves then, so that the host's JSON patch is short. They go to the
+//! front where the order matters: where one of the container's own refers to one of ours as `$(NAME)`, which the kubelet
+//! expands with what stands before it, or where one of ours replaces the container's own of the same name.
 
 #![forbid(unsafe_code)]
 
@@ -108,7 +109,7 @@ fn clash(variable: &str, first: &Addition<'_>, second: &Addition<'_>) -> PodErro
     }
 }
 
-/// Puts `variables` in front of the container's own.
+/// Adds `variables` to the container's own.
 fn merge(
     container: &mut Node<'_>,
     container_name: &str,
@@ -116,20 +117,23 @@ fn merge(
     warnings: &mut Vec<String>,
 ) -> Result<(), PodError> {
     let env = container.list_mut("env")?;
-    let mut merged: Vec<Node<'_>> = variables.ordered.iter().map(|added| added.node.clone()).collect();
-    merged.reserve(env.len());
-    for own in env.drain(..) {
-        let position = own.text("name").and_then(|name| variables.positions.get(name));
-        let Some(position) = position else {
-            merged.push(own);
+    // The container's own that have the name of one of ours: where they stand, and whether they are the same.
+    let mut there = vec![false; variables.ordered.len()];
+    let mut moves = variables
+        .ordered
+        .iter()
+        .any(|added| matches!(added.variable.value, EnvValue::Template(_)));
+    for own in env.iter() {
+        let Some((position, added)) = variables.of(own) else {
+            moves |= refers(own, variables);
             continue;
         };
-        let (Some(added), Some(place)) = (variables.ordered.get(*position), merged.get_mut(*position)) else {
-            continue;
-        };
-        if same(&own.to_value(), &added.node.to_value()) {
-            *place = own;
-        } else {
+        let is_same = same(&own.to_value(), &added.node.to_value());
+        let is_there = there
+            .get_mut(position)
+            .is_some_and(|there| std::mem::replace(there, true));
+        moves |= is_there || !is_same || refers(own, variables);
+        if !is_same {
             warnings.push(format!(
                 "the container {container_name:?} sets the variable {:?} itself; the secret that the Pod asks for \
                  replaces it",
@@ -137,7 +141,27 @@ fn merge(
             ));
         }
     }
-    *env = merged;
+    let missing = variables.ordered.iter().zip(there).filter(|(_, there)| !there || moves);
+    let missing = missing.map(|(added, _)| added.node.clone());
+    if moves {
+        let mut merged: Vec<Node<'_>> = missing.collect();
+        merged.reserve(env.len());
+        for own in env.drain(..) {
+            match variables.of(&own) {
+                None => merged.push(own),
+                Some((position, added)) => {
+                    if let Some(place) = merged.get_mut(position)
+                        && same(&own.to_value(), &added.node.to_value())
+                    {
+                        *place = own;
+                    }
+                }
+            }
+        }
+        *env = merged;
+    } else {
+        env.extend(missing);
+    }
     Ok(())
 }
 
@@ -155,4 +179,22 @@ fn add_source(container: &mut Node<'_>, source: &EnvFrom, budget: &mut Budget) -
         sources.push(Node::made(&ours));
     }
     Ok(())
+}
+
+impl Variables<'_> {
+    /// Returns the variable that has the name of the container's own `own`, and its position.
+    fn of(&self, own: &Node<'_>) -> Option<(usize, &Variable<'_>)> {
+        let position = *own.text("name").and_then(|name| self.positions.get(name))?;
+        self.ordered.get(position).map(|added| (position, added))
+    }
+}
+
+/// Returns whether the container's own variable `own` may refer to one of `variables` as `$(NAME)`. An escape in its JSON may
+/// hide such a reference, which is as good as one.
+fn refers(own: &Node<'_>, variables: &Variables<'_>) -> bool {
+    let Some(Node::Closed(value)) = own.get("value") else {
+        return false;
+    };
+    let mut references = value.get().split("$(").skip(1).filter_map(|rest| rest.split_once(')'));
+    value.get().contains("\\u") || references.any(|(name, _)| variables.positions.contains_key(name))
 }

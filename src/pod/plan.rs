@@ -146,6 +146,7 @@ impl<'p> Plan<'p> {
                 fetcher.get_or_insert(fetched.fetcher);
                 items.push(FetchItem {
                     arguments: &fetched.arguments,
+                    optional: fetched.optional,
                     targets: self.targets.get_mut(index).map(std::mem::take).unwrap_or_default(),
                 });
             }

@@ -10,7 +10,8 @@
 //! Each object is Flyte's message in [protobuf's JSON form](https://protobuf.dev/programming-guides/json/): a field may
 //! be in `camelCase` or in `snake_case`, an enum by name or by number, and `null` is as good as nothing. `containers`
 //! is the policy's own: the names of the containers and init containers that get the secret; all when it is absent. So are
-//! `path`, a further place for the file, and `mode`, the file's permissions in octal.
+//! `field`: one field of a secret that is a JSON object; `path`, a further place for the file, and `mode`, its permissions in
+//! octal; and `optional`: whether the Pod starts without the secret.
 
 #![forbid(unsafe_code)]
 
@@ -91,11 +92,13 @@ pub(crate) fn read(fields: &mut Fields<'_>, origin: Origin) -> Result<SecretRequ
         group: string(fields, "group")?,
         group_version: string(fields, "groupVersion")?,
         key: string(fields, "key")?,
+        field: string(fields, "field")?,
         mount: mount_requirement(fields)?,
         env_var: string(fields, "envVar")?,
         path: path(fields)?,
         mode: mode(fields)?,
         containers: containers(fields)?,
+        optional: optional(fields)?,
         ..SecretRequest::new(origin)
     };
     let placed = [("path", !request.path.is_empty()), ("mode", request.mode.is_some())];
@@ -167,6 +170,16 @@ fn mount_requirement(fields: &mut Fields<'_>) -> Result<MountRequirement, Settin
     })
 }
 
+fn optional(fields: &mut Fields<'_>) -> Result<Option<bool>, SettingsError> {
+    const NAME: &str = "optional";
+    match fields.take_raw(NAME)?.map(RawValue::get) {
+        None => Ok(None),
+        Some("true") => Ok(Some(true)),
+        Some("false") => Ok(Some(false)),
+        Some(other) => Err(fields.invalid(NAME, &format!("must be true or false, not {}", kind(other)))),
+    }
+}
+
 fn containers(fields: &mut Fields<'_>) -> Result<Containers, SettingsError> {
     const NAME: &str = "containers";
     let Some(raw) = fields.take_raw(NAME)? else {
@@ -216,9 +229,11 @@ mod tests {
             group: "g".to_owned(),
             group_version: "v".to_owned(),
             key: "k".to_owned(),
+            field: "f".to_owned(),
             mount: MountRequirement::File,
             env_var: "E".to_owned(),
             containers: Containers::Named(vec!["a".to_owned(), "b".to_owned()]),
+            optional: Some(false),
             ..request(0)
         };
         let mounted = |mount| vec![SecretRequest { mount, ..request(0) }];
@@ -228,15 +243,15 @@ mod tests {
             ("[{}]", vec![request(0)]),
             ("[{},{ }]", vec![request(0), request(1)]),
             (
-                r#"[{"group":"g","groupVersion":"v","key":"k","mountRequirement":"FILE","envVar":"E","containers":["b","a"]}]"#,
+                r#"[{"group":"g","groupVersion":"v","key":"k","field":"f","mountRequirement":"FILE","envVar":"E","containers":["b","a"],"optional":false}]"#,
                 vec![full.clone()],
             ),
             (
-                r#"[ { "containers" : [ "b" , "a" , "b" ] , "env_var":"E","mount_requirement":2,"key":"\u006b","group_version":"v","gro\u0075p":"g"}]"#,
+                r#"[ { "containers" : [ "b" , "a" , "b" ] , "env_var":"E","mount_requirement":2,"field":"f","key":"\u006b","group_version":"v","gro\u0075p":"g","optional":false}]"#,
                 vec![full],
             ),
             (
-                r#"[{"group":null,"group_version":null,"key":null,"mountRequirement":null,"envVar":null,"containers":null}]"#,
+                r#"[{"group":null,"group_version":null,"key":null,"field":null,"mountRequirement":null,"envVar":null,"containers":null,"optional":null}]"#,
                 vec![request(0)],
             ),
             (r#"[{"mountRequirement":"ANY"}]"#, mounted(MountRequirement::Any)),
@@ -251,7 +266,7 @@ mod tests {
 
     #[test]
     fn errors() {
-        let fields = "the fields are group, groupVersion, key, mountRequirement, envVar, containers";
+        let fields = "the fields are group, groupVersion, key, field, mountRequirement, envVar, containers, optional";
         let list = r#"must be a list of requests, such as [{"group": "db", "key": "password"}], not "#;
         let object = r#"item 1: a request is an object, such as {"group": "db", "key": "password"}, not "#;
         let mount = r#"item 1: the field mountRequirement must be "ANY", "ENV_VAR" or "FILE" (or 0, 1 or 2), not "#;
@@ -328,6 +343,10 @@ mod tests {
             (
                 r#"[{"containers":["a",null]}]"#,
                 "item 1: the field containers must be a list of names, not null".to_owned(),
+            ),
+            (
+                r#"[{"optional":"true"}]"#,
+                "item 1: the field optional must be true or false, not a string".to_owned(),
             ),
             (
                 r#"[{"key":"\ud800"}]"#,

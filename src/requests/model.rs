@@ -19,6 +19,14 @@ pub const JSON_ANNOTATION: &str = "secret-injector/requests";
 /// The key that stands for all keys of a group.
 pub const WHOLE: &str = "*";
 
+/// What a request writes in its `containers` for the container that Flyte's annotation [`PRIMARY_ANNOTATION`] names: no
+/// container can be called so.
+pub const PRIMARY_CONTAINER: &str = "$primary";
+
+/// The annotation with which Flyte names the container that runs the task
+/// ([pod_helper.go](https://github.com/flyteorg/flyte/blob/master/flyteplugins/go/tasks/pluginmachinery/flytek8s/pod_helper.go)).
+pub const PRIMARY_ANNOTATION: &str = "primary_container_name";
+
 /// The most bytes that a group, a version, a key or a variable's name may have: names are shorter everywhere, and longer ones
 /// would go into each message, annotation and rule.
 pub const MAX_FIELD_LENGTH: usize = 1024;
@@ -35,7 +43,7 @@ pub const MAX_CONTAINERS: usize = 1_000;
 ///
 /// The fields are those of Flyte's
 /// [`core.Secret`](https://github.com/flyteorg/flyte/blob/master/flyteidl/protos/flyteidl/core/security.proto),
-/// and which containers get it.
+/// which part of it is wanted, and which containers get it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SecretRequest {
     /// Where the Pod asks for it; messages name it.
@@ -46,6 +54,8 @@ pub struct SecretRequest {
     pub group_version: String,
     /// The key within the group. May be empty where a manager allows it.
     pub key: String,
+    /// The field that is wanted of a secret that is a JSON object. Empty: the whole secret.
+    pub field: String,
     /// How the secret is to reach the container.
     pub mount: MountRequirement,
     /// A further variable that is to hold the value, or the file's path. Empty: none asked for.
@@ -56,6 +66,8 @@ pub struct SecretRequest {
     pub mode: Option<u16>,
     /// The containers, init containers included, that get the secret.
     pub containers: Containers,
+    /// Whether the Pod starts without the secret; absent where the settings decide.
+    pub optional: Option<bool>,
 }
 
 impl SecretRequest {
@@ -67,20 +79,32 @@ impl SecretRequest {
             group: String::new(),
             group_version: String::new(),
             key: String::new(),
+            field: String::new(),
             mount: MountRequirement::Any,
             env_var: String::new(),
             path: String::new(),
             mode: None,
             containers: Containers::All,
+            optional: None,
         }
     }
 
-    pub(super) fn identity(&self) -> (&str, &str, &str, MountRequirement, &str, &str, Option<u16>) {
-        let Self { group, key, .. } = self;
+    /// Returns whether the request itself says that the Pod starts without the secret.
+    pub(crate) fn is_optional(&self) -> bool {
+        self.optional == Some(true)
+    }
+
+    /// Returns the group, its version and the key.
+    pub(super) fn secret(&self) -> (&str, &str, &str) {
+        (&self.group, &self.group_version, &self.key)
+    }
+
+    pub(super) fn identity(&self) -> (&str, &str, &str, &str, MountRequirement, &str, &str, Option<u16>) {
         (
-            group,
+            &self.group,
             &self.group_version,
-            key,
+            &self.key,
+            &self.field,
             self.mount,
             &self.env_var,
             &self.path,
@@ -165,6 +189,14 @@ impl Containers {
         Self::Named(names)
     }
 
+    /// Returns the place of [`PRIMARY_CONTAINER`] among the names.
+    pub(crate) fn primary(&mut self) -> Option<&mut String> {
+        match self {
+            Self::All => None,
+            Self::Named(names) => names.iter_mut().find(|name| *name == PRIMARY_CONTAINER),
+        }
+    }
+
     pub(super) fn absorb(&mut self, other: &mut Self) {
         match (&mut *self, other) {
             (Self::All, _) => {}
@@ -173,7 +205,9 @@ impl Containers {
         }
     }
 
-    pub(super) fn normalised(self) -> Self {
+    /// Returns the names sorted, each once.
+    #[inline(never)] // Few requests need it, and it is large.
+    pub(crate) fn normalised(self) -> Self {
         match self {
             Self::All => Self::All,
             Self::Named(names) => Self::named(names),
