@@ -48,6 +48,8 @@ impl fmt::Display for Addition<'_> {
 pub(crate) struct Injection<'m> {
     /// Variables for the request's containers, each put in front of those before it.
     pub env: Vec<EnvVar>,
+    /// Secrets in the Pod's namespace whose keys all become variables.
+    pub env_from: Vec<EnvFrom>,
     /// The file that holds the secret.
     pub file: Option<SecretFile<'m>>,
     /// The file of variables that holds the secret.
@@ -64,6 +66,8 @@ pub(crate) struct Injection<'m> {
     pub init_containers: Vec<Value>,
     /// Names of Secrets for the Pod's `imagePullSecrets`.
     pub image_pull_secrets: Vec<String>,
+    /// Whether an agent that somebody else injects brings the secret.
+    pub by_agent: bool,
     /// Where the secret comes from, for people: names, never values.
     pub source: String,
     /// What the Pod's author should know.
@@ -106,6 +110,16 @@ pub(crate) struct Annotation {
 pub(crate) struct EnvVar {
     pub name: String,
     pub value: EnvValue,
+}
+
+/// A Secret of which each key is a variable.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct EnvFrom {
+    /// What the variables' names begin with.
+    pub prefix: String,
+    pub secret: String,
+    /// Whether the container starts without the Secret.
+    pub optional: bool,
 }
 
 /// What a variable holds.

@@ -29,12 +29,13 @@ mod selector;
 mod template;
 mod variables;
 mod vault;
+mod whole;
 
 use std::fmt::Write as _;
 
-use crate::injection::{Addition, Injection};
-use crate::requests::SecretRequest;
-use manager::not_found;
+use crate::injection::{Addition, AgentMounts, FileOrigin, Injection};
+use crate::requests::{SecretRequest, WHOLE};
+use manager::{Manager, not_found};
 
 pub(crate) use configured::ConfiguredManager;
 pub(crate) use context::{Context, Notes, User};
@@ -99,6 +100,7 @@ fn check_access(manager: &ConfiguredManager, request: &SecretRequest, context: &
     }
     let mut names = std::iter::once(manager.access_name(request)).chain(manager.other_access_name(request));
     match names.find(|name| !context.rules.allow(name)) {
+        None if request.key == WHOLE => check_access_to_whole(manager, request, context),
         None => Ok(()),
         Some(secret) => Err(context.rules.refusal(request, &secret)),
     }
@@ -118,6 +120,7 @@ fn inject<'m>(
     let narrowed = manager.selector.narrowed(request);
     let mut injection = manager.manager.inject(&narrowed, context)?;
     variables::check(request, &injection, context.options)?;
+    check_file(request, &injection)?;
     injection.warnings.extend(naming::client_variable_warning(request));
     if request.is_optional() && !manager.manager.takes_optional() {
         injection.warnings.push(format!(
@@ -126,4 +129,46 @@ fn inject<'m>(
         ));
     }
     Ok(injection)
+}
+
+/// Checks that what the request says of its file holds for the file that a manager gives.
+fn check_file(request: &SecretRequest, injection: &Injection<'_>) -> Result<(), NotServed> {
+    let (is_placed, has_mode) = (!request.path.is_empty(), request.mode.is_some());
+    if !is_placed && !has_mode {
+        return Ok(());
+    }
+    if request.key == WHOLE {
+        return Err(not_found!(
+            "path and mode are for one file: ask for one key, or leave both out"
+        ));
+    }
+    match injection.file.as_ref().map(|file| &file.origin) {
+        None => Err(not_found!(
+            "it gives no file, which the request's path and mode are about"
+        )),
+        Some(FileOrigin::Csi { .. }) if has_mode => Err(not_found!(
+            "the SecretProviderClass says which mode its files have (mostly in filePermission): leave out the request's mode"
+        )),
+        Some(FileOrigin::Agent {
+            mounts: AgentMounts::Nowhere,
+            ..
+        }) => Err(not_found!(
+            "the policy's settings say where its file is, and with which mode: leave out the request's path and mode"
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Checks that a rule of the settings' `access` is about all keys of the group: no pattern for some of them fits these two.
+fn check_access_to_whole(manager: &dyn Manager, request: &SecretRequest, context: &Context<'_>) -> Result<(), String> {
+    for key in ["\u{1}", "\u{1}\u{1}"] {
+        let any = SecretRequest {
+            key: key.to_owned(),
+            ..request.clone()
+        };
+        if !context.rules.allow(&manager.access_name(&any)) {
+            return Err(context.rules.refusal(request, &manager.access_name(request)));
+        }
+    }
+    Ok(())
 }

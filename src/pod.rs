@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod agents;
+mod at_paths;
 mod document;
 mod earlier;
 mod earlier_secrets;
@@ -12,8 +13,10 @@ mod files;
 mod init_containers;
 mod kinds;
 mod metadata;
+mod modes;
 mod mounts;
 mod order;
+mod our_names;
 mod path;
 mod plan;
 mod same;
@@ -24,6 +27,7 @@ mod work;
 
 pub(crate) use document::{Pod, SHAPE, STATUS_ANNOTATION};
 pub(crate) use error::PodError;
+pub(crate) use modes::WAYS_TO_READ;
 
 use crate::injection::Addition;
 use crate::options::Options;

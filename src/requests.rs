@@ -14,7 +14,7 @@ mod text_format;
 
 pub use model::{
     Containers, FLYTE_PREFIX, JSON_ANNOTATION, MAX_CONTAINERS, MAX_FIELD_LENGTH, MountRequirement, Origin,
-    PRIMARY_ANNOTATION, PRIMARY_CONTAINER, SecretRequest,
+    PRIMARY_ANNOTATION, PRIMARY_CONTAINER, SecretRequest, WHOLE,
 };
 
 use crate::names::excerpt;

@@ -8,7 +8,7 @@
 //! - `grants`: what the host lets the policy ask for; all that the policy can use when absent;
 //! - `request`: fields of the AdmissionRequest that differ from those of a Pod's creation by `alice`;
 //! - `pod`: the Pod;
-//! - `expect`: `pod`, the whole Pod that comes out, or `unchanged: true`, or `rejected` with its `code` and parts of its
+//! - `expect`: `pod`, the whole Pod that comes out, or `part`, what `is` at JSON pointers in it, or `unchanged: true`, or `rejected` with its `code` and parts of its
 //!   `message`; parts of the `warnings`, of which there must be as many as given; `hostCalls`, the number of calls to
 //!   the host.
 //!
@@ -48,12 +48,21 @@ struct Expect {
     #[serde(default)]
     env_in_order: bool,
     #[serde(default)]
+    part: Vec<Part>,
+    #[serde(default)]
     unchanged: bool,
     rejected: Option<Rejected>,
     #[serde(default)]
     warnings: Vec<String>,
     audit_annotations: Option<Value>,
     host_calls: Option<usize>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Part {
+    at: String,
+    is: Value,
 }
 
 #[derive(Deserialize)]
@@ -246,6 +255,14 @@ fn check(policy: &PolicyModule, case: &Case) -> Result<(), String> {
             yaml::to_text(expected, None).unwrap_or_default(),
             yaml::to_text(&out, None).unwrap_or_default()
         ));
+    }
+    for Part { at, is } in &case.expect.part {
+        if out.pointer(at) != Some(is) {
+            return Err(format!(
+                "expected {is} at {at}, got\n{}",
+                yaml::to_text(&out, None).unwrap_or_default()
+            ));
+        }
     }
     if let Some(expected) = &case.expect.audit_annotations {
         let got = json!(response.audit_annotations);

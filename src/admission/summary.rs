@@ -84,9 +84,26 @@ pub(super) fn summary(additions: &[Addition<'_>], options: &Options, detail: Det
             writer.field("env");
             writer.texts(secret_variables(injection, options));
         }
+        if !injection.env_from.is_empty() {
+            writer.field("env");
+            let names: Vec<String> = injection
+                .env_from
+                .iter()
+                .map(|source| format!("{}*", source.prefix))
+                .collect();
+            writer.texts(names.iter().map(String::as_str));
+        }
         if let Some(path) = visible_file(injection, options) {
             writer.field("file");
             writer.text(&path);
+            if !addition.request.path.is_empty() {
+                writer.field("path");
+                writer.text(&addition.request.path);
+            }
+            if let Some(mode) = addition.request.mode {
+                writer.field("mode");
+                writer.text(&format!("{mode:04o}"));
+            }
         }
         if addition.request.is_optional() {
             writer.field("optional");

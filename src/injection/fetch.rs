@@ -81,6 +81,8 @@ pub(crate) struct FetchTarget {
     pub path: String,
     /// The name in a file of variables, where the value is to be written as such a file.
     pub variable: Option<String>,
+    /// The permissions of the file, where the request names them.
+    pub mode: Option<u16>,
 }
 
 /// An init container without its mounts, which [`crate::pod`] adds.

@@ -122,6 +122,11 @@ impl Manager for Sidecar {
                  true (Kubernetes 1.35 and later) gives variables too"
             ));
         }
+        if request.mode.is_some() {
+            return Err(not_found!(
+                "with the setting client: sidecar no file has a mode of its own; client: cli knows the request's mode"
+            ));
+        }
         let path = path_parts(&[&request.group, &request.key])?;
         let source = format!("AWS secret {secret}");
         let fetched = Fetched::new(self, vec![secret.clone()]);

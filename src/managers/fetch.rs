@@ -234,7 +234,7 @@ pub(crate) fn in_env_file<'m>(
 /// Flytekit looks for
 /// [prefix, group, version and key](https://github.com/flyteorg/flytekit/blob/master/flytekit/core/context_manager.py),
 /// those that are given. A field stands behind them.
-fn variable_names(request: &SecretRequest, options: &Options) -> Result<Vec<String>, NotServed> {
+pub(crate) fn variable_names(request: &SecretRequest, options: &Options) -> Result<Vec<String>, NotServed> {
     let can_be = |name: &str| names::is_variable(name) && !name.starts_with(['-', '.']);
     let given: Vec<&str> = [&request.group, &request.group_version, &request.key, &request.field]
         .into_iter()
@@ -292,10 +292,16 @@ impl Layout {
         self.places.first().map_or("", |(_, place)| place.as_str())
     }
 
-    /// The path of `target` in the init container.
+    /// The path of `target` in the init container, behind the octal mode of the file where one is asked for: the scripts
+    /// take what stands before the first slash for the mode.
     pub(crate) fn path(&self, target: &FetchTarget) -> String {
         let place = self.places.iter().find(|(volume, _)| *volume == target.volume);
-        format!("{}/{}", place.map_or("", |(_, place)| place.as_str()), target.path)
+        let mode = target.mode.map(|mode| format!("{mode:04o}")).unwrap_or_default();
+        format!(
+            "{mode}{}/{}",
+            place.map_or("", |(_, place)| place.as_str()),
+            target.path
+        )
     }
 
     /// The mounts of the init container.

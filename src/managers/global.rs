@@ -10,15 +10,15 @@ use std::borrow::Cow;
 use std::cell::Cell;
 
 use crate::cluster::SecretData;
-use crate::injection::{EnvVar, Injection};
+use crate::injection::{EnvValue, EnvVar, Injection};
 use crate::json::fields::{self, Fields, SettingsError};
 use crate::managers::authorize::Authorize;
 use crate::managers::context::Context;
 use crate::managers::lookup::{self, Lookup};
 use crate::managers::manager::{Manager, NotServed, not_found};
-use crate::managers::naming;
+use crate::managers::{naming, whole};
 use crate::names;
-use crate::requests::{MountRequirement, SecretRequest};
+use crate::requests::{MountRequirement, SecretRequest, WHOLE};
 
 #[derive(Debug)]
 pub(crate) struct Global {
@@ -90,6 +90,22 @@ impl Global {
             self.namespace
         ))
     }
+
+    /// Returns a variable for each key of the Secret.
+    fn inject_whole(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection<'_>, NotServed> {
+        let (namespace, secret) = (self.namespace.as_str(), request.group.as_str());
+        let data = whole::read(namespace, secret, context)?;
+        self.authorize.check(namespace, secret, context)?;
+        let mut injection = Injection {
+            source: format!("Secret {namespace}/{secret}, all keys"),
+            ..Injection::default()
+        };
+        whole::add_variables(&mut injection, request, &data, |key| {
+            let text = std::str::from_utf8(data.get(key)?).ok()?;
+            (!text.contains('\0')).then(|| EnvValue::Literal(text.to_owned()))
+        })?;
+        Ok(injection)
+    }
 }
 
 /// How many bytes of JSON have been read for fields.
@@ -110,6 +126,9 @@ impl Manager for Global {
         }
         if request.group.is_empty() || request.key.is_empty() {
             return Err(not_found!("it needs a group, the Secret's name, and a key"));
+        }
+        if request.key == WHOLE {
+            return self.inject_whole(request, context);
         }
         if !names::is_secret_key(&request.key) {
             return Err(not_found!("no Secret can have the key {:?}", request.key));

@@ -76,18 +76,34 @@ pub(super) fn check_name(text: &str, name: &str, request: &SecretRequest) -> Res
     Ok(())
 }
 
+/// Checks a name that whoever writes a Secret chooses, by a key: `begins` where only the beginning of the name is known.
+///
+/// # Errors
+/// [`NotServed`] where it changes how programs start.
+pub(super) fn check_key_name(name: &str, begins: bool) -> Result<(), NotServed> {
+    if is_startup(name) || begins && begins_startup(name) {
+        return Err(not_found!(
+            "with all keys of the secret, a container would get a variable whose name is or begins with {name:?}, which changes \
+             how programs start: ask for the keys one by one, or set envVar to another prefix"
+        ));
+    }
+    Ok(())
+}
+
+fn begins_startup(prefix: &str) -> bool {
+    let mut names = STARTUP.iter().chain(STARTUP_PREFIXES);
+    is_startup(prefix) || !prefix.is_empty() && names.any(|name| name.starts_with(prefix))
+}
+
 /// Checks the variables of a template's init container: `template` in the settings, `container` for the request, which never
 /// names this container.
 ///
 /// # Errors
 /// [`NotServed`] where the request chooses a name that changes how programs start, or the beginning of one.
 pub(super) fn check_init_container(template: &Value, container: &Value) -> Result<(), NotServed> {
-    let begins = |prefix: &str| {
-        let mut names = STARTUP.iter().chain(STARTUP_PREFIXES);
-        is_startup(prefix) || !prefix.is_empty() && names.any(|name| name.starts_with(prefix))
-    };
     let chosen = made_names(template, container, "env", "name").find(|name| is_startup(name));
-    match chosen.or_else(|| made_names(template, container, "envFrom", "prefix").find(|prefix| begins(prefix))) {
+    match chosen.or_else(|| made_names(template, container, "envFrom", "prefix").find(|prefix| begins_startup(prefix)))
+    {
         None => Ok(()),
         Some(name) => Err(not_found!(
             "with this request, the settings' init container {:?} would get a variable whose name is or begins with {name:?}, \

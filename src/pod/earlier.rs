@@ -131,11 +131,11 @@ impl Old {
         Ok(())
     }
 
-    /// Returns whether a mount is one that we add for files in one of the volumes.
+    /// Returns whether a mount is one that we add for files in one of the volumes: at or below the directory, or of one file.
     fn shows(&self, mount: &Node<'_>) -> bool {
         let path = path_of(mount);
         has(&self.volumes, name_of(mount))
-            && (path == self.directory || path::is_below(&path, &self.directory))
+            && (path == self.directory || path::is_below(&path, &self.directory) || mount.get("subPath").is_some())
             && is_true(mount, "readOnly")
     }
 

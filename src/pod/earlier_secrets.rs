@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use super::document::{INIT_CONTAINERS, Pod, is_true, name_of, read, text_of};
 use super::error::PodError;
-use super::init_containers::is_numbered;
 use super::mounts::path_of;
+use super::our_names::{INIT_CONTAINER_NAMES, is_numbered};
 use super::path;
 use super::plan::{Plan, Volume};
 use super::same::{same, same_mount};
@@ -15,15 +15,6 @@ use super::volumes::{has_source, shortened};
 use super::work::Work;
 use crate::json::{Node, tree};
 use crate::order::{has, sorted_set};
-
-/// The names of the init containers that this policy and Flyte add; a number may follow.
-const INIT_CONTAINER_NAMES: [&str; 5] = [
-    "aws-pull-secret",
-    "azure-pull-secret",
-    "confidant-pull-secrets",
-    "gcp-pull-secret",
-    "init-embedded-secret",
-];
 
 /// A volume of the Pod that has a name and a source of ours, but not what is planned now.
 struct OldVolume<'p> {
@@ -159,7 +150,9 @@ fn is_of_secret(existing: &Value, source: &Value) -> bool {
     let is_ours = |item: &Value| {
         let key = text_of(item, "key");
         let path = key.to_ascii_lowercase();
-        same(item, &tree([("key", key.into()), ("path", path.into())]))
+        let mode = item.get("mode").map(|mode| ("mode", mode.clone()));
+        let fields = [("key", key.into()), ("path", path.into())];
+        same(item, &tree(fields.into_iter().chain(mode)))
     };
     if items.is_empty() || !items.iter().all(is_ours) {
         return false;

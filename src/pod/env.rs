@@ -12,9 +12,9 @@ use super::document::{Pod, name_of};
 use super::error::PodError;
 use super::files::Files;
 use super::same::same;
-use super::work::Work;
-use crate::injection::{Addition, EnvValue, EnvVar};
-use crate::json::Node;
+use super::work::{Budget, Work};
+use crate::injection::{Addition, EnvFrom, EnvValue, EnvVar};
+use crate::json::{Node, Shape, tree};
 
 /// The variables of one container, in the order in which they stand there, and a way to find one by its name.
 #[derive(Default)]
@@ -55,6 +55,11 @@ pub(super) fn add<'w>(pod: &mut Pod<'_>, files: &'w Files, work: &mut Work<'w>) 
         {
             work.budget.spend(variables.bytes)?;
             merge(container, &name, variables, &mut work.warnings)?;
+        }
+        for addition in work.additions.iter().filter(|addition| addition.reaches(&name)) {
+            for source in &addition.injection.env_from {
+                add_source(container, source, &mut work.budget)?;
+            }
         }
     }
     Ok(())
@@ -176,4 +181,20 @@ fn refers(own: &Node<'_>, variables: &Variables<'_>) -> bool {
     };
     let mut references = value.get().split("$(").skip(1).filter_map(|rest| rest.split_once(')'));
     value.get().contains("\\u") || references.any(|(name, _)| variables.positions.contains_key(name))
+}
+
+/// Adds a Secret of which each key is a variable, behind the container's own: of two variables of one name, the last counts.
+fn add_source(container: &mut Node<'_>, source: &EnvFrom, budget: &mut Budget) -> Result<(), PodError> {
+    let optional = source.optional.then_some(("optional", true.into()));
+    let secret = [("name", source.secret.as_str().into())].into_iter().chain(optional);
+    let prefix = (!source.prefix.is_empty()).then_some(("prefix", source.prefix.as_str().into()));
+    let ours = tree([("secretRef", tree(secret))].into_iter().chain(prefix));
+    container.open("envFrom", Shape::ListOf(&Shape::Closed));
+    let sources = container.list_mut("envFrom")?;
+    budget.spend(source.prefix.len() + source.secret.len())?;
+    budget.compare(1, sources.len())?;
+    if !sources.iter().any(|own| same(&own.to_value(), &ours)) {
+        sources.push(Node::made(&ours));
+    }
+    Ok(())
 }

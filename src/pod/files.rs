@@ -12,6 +12,7 @@ use super::earlier::take_out;
 use super::earlier_secrets::take_out_secrets;
 use super::error::PodError;
 use super::init_containers::recognized_templates;
+use super::modes::check_modes;
 use super::order::check_order;
 use super::plan::Plan;
 use super::system::check_system;
@@ -39,7 +40,7 @@ impl Files {
 pub(super) fn add(pod: &mut Pod<'_>, work: &mut Work<'_>) -> Result<Files, PodError> {
     let needs_nothing = |addition: &Addition<'_>| {
         let injection = &addition.injection;
-        let has_file = injection.file.is_some() || injection.env_file.is_some();
+        let has_file = injection.file.is_some() || injection.env_file.is_some() || injection.by_agent;
         let lists = [&injection.volumes, &injection.mounts, &injection.init_containers];
         !has_file && lists.iter().all(|list| list.is_empty())
     };
@@ -50,6 +51,7 @@ pub(super) fn add(pod: &mut Pod<'_>, work: &mut Work<'_>) -> Result<Files, PodEr
     pod.open_volumes()?;
     let (mut plan, mut ours) = plan_for(pod, work)?;
     check_order(pod, &ours, work)?;
+    check_modes(pod, &ours, work)?;
     take_out_secrets(pod, &plan, &ours, work)?;
     plan.add_volumes(pod, &ours, work)?;
     plan.add_mounts(pod, &ours, work)?;

@@ -5,6 +5,7 @@
 use super::document::{CONTAINERS, INIT_CONTAINERS, Pod, is_true, item, name_of, read, text_of};
 use super::earlier::has_command_of;
 use super::error::PodError;
+use super::our_names::is_numbered;
 use super::plan::Plan;
 use super::same::{runs_the_same, with_host_ports};
 use super::volumes::{next_number, template_clash};
@@ -238,10 +239,4 @@ impl ContainerName {
             tries = next_number(tries, base)?;
         }
     }
-}
-
-/// Returns whether `name` is `base`, a dash and a number.
-pub(super) fn is_numbered(name: &str, base: &str) -> bool {
-    let number = name.strip_prefix(base).and_then(|rest| rest.strip_prefix('-'));
-    number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
 }

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::document::{Pod, name_of};
 use super::error::PodError;
+use super::modes::{fetching_user, run_as};
 use super::work::{Budget, Work};
 use crate::injection::{Addition, EnvFile, Fetch, FetchContainer, FetchItem, FetchTarget, FetchVolume, SecretFile};
 use crate::json::{Node, tree};
@@ -92,7 +93,7 @@ impl<'p> Plan<'p> {
             plan.sets.push((set, mounts));
         }
         plan.plan_env_files(work.additions);
-        plan.plan_containers(work)?;
+        plan.plan_containers(pod, work, ours)?;
         Ok(plan)
     }
 
@@ -121,6 +122,7 @@ impl<'p> Plan<'p> {
                     volume,
                     path: path.clone(),
                     variable: Some(env_file.key.clone()),
+                    mode: None,
                 });
                 known.push((env_file, (volume, path.clone())));
                 (volume, path)
@@ -130,7 +132,7 @@ impl<'p> Plan<'p> {
     }
 
     /// Lets each fetcher make its init containers, in the order of the managers.
-    fn plan_containers(&mut self, work: &Work<'p>) -> Result<(), PodError> {
+    fn plan_containers(&mut self, pod: &Pod<'_>, work: &Work<'p>, ours: &[String]) -> Result<(), PodError> {
         let mut directory = work.options.mount_path.clone();
         if work.agent().is_some() {
             directory.push_str("-fetch");
@@ -152,7 +154,9 @@ impl<'p> Plan<'p> {
                 items: &items,
                 directory: &directory,
             };
-            for container in fetcher.into_iter().flat_map(|fetcher| fetcher.fetch(&fetch)) {
+            let user = fetching_user(pod, ours, work, manager)?;
+            for mut container in fetcher.into_iter().flat_map(|fetcher| fetcher.fetch(&fetch)) {
+                run_as(&mut container.spec, user);
                 for volume in &container.volumes {
                     self.volume(volume.name, volume.source.clone())?;
                 }

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+use super::at_paths::{PlacedFile, mount_at_paths, path_clash};
 use super::error::PodError;
 use super::plan::{Mount, OwnedFile, Plan, memory};
 use super::volumes::directory_volume;
@@ -72,10 +73,13 @@ impl<'p> Plan<'p> {
         let files: Vec<OwnedFile<'_>> = set.iter().filter_map(owned).collect();
         let bytes = files.iter().map(|file| file.file.path.as_str().len() + FILE_BYTES);
         self.budget.spend(bytes.sum())?;
+        let wanted = files.iter().filter(|file| !file.owner.request.path.is_empty());
+        let mut placed: Vec<PlacedFile<'_>> = wanted.map(|file| PlacedFile::new(*file)).collect();
         let files = SetFiles::new(without_copies(files, mount_path)?);
         let mut mounts = Vec::new();
-        self.mount_fetched(&files, mount_path, &mut mounts)?;
-        self.mount_directories(&files, mount_path, &mut mounts)?;
+        self.mount_fetched(&files, mount_path, (&mut mounts, &mut placed))?;
+        self.mount_directories(&files, mount_path, (&mut mounts, &mut placed))?;
+        mount_at_paths(placed, mount_path, &mut mounts)?;
         Ok(mounts)
     }
 
@@ -84,12 +88,15 @@ impl<'p> Plan<'p> {
         &mut self,
         files: &SetFiles<'p>,
         mount_path: &str,
-        mounts: &mut Vec<Mount<'p>>,
+        (mounts, placed): (&mut Vec<Mount<'p>>, &mut [PlacedFile<'p>]),
     ) -> Result<(), PodError> {
         let (Some(first), Some(fetcher)) = (files.fetched.first(), files.fetcher) else {
             return Ok(());
         };
         let volume = self.volume(fetcher.files_volume(), memory())?;
+        for file in placed.iter_mut().filter(|file| file.is_fetched()) {
+            file.find_in(volume, "");
+        }
         for file in &files.fetched {
             self.budget.spend(COPY_BYTES)?;
             if let Some(targets) = self.targets.get_mut(file.index) {
@@ -97,6 +104,7 @@ impl<'p> Plan<'p> {
                     volume,
                     path: file.file.path.as_str().to_owned(),
                     variable: None,
+                    mode: file.owner.request.mode,
                 });
             }
         }
@@ -123,7 +131,7 @@ impl<'p> Plan<'p> {
         &mut self,
         files: &SetFiles<'p>,
         mount_path: &str,
-        mounts: &mut Vec<Mount<'p>>,
+        (mounts, placed): (&mut Vec<Mount<'p>>, &mut [PlacedFile<'p>]),
     ) -> Result<(), PodError> {
         let alone = files.directories.len() == 1 && files.fetched.is_empty() && files.by_agents.is_empty();
         for (directory, in_directory) in &files.directories {
@@ -138,6 +146,9 @@ impl<'p> Plan<'p> {
             let (name, source) =
                 directory_volume(in_directory, first).map_err(|other| path_clash(&path, first.owner, other))?;
             let volume = self.volume(&name, source)?;
+            for file in placed.iter_mut().filter(|file| file.is_in_directory(directory)) {
+                file.find_in(volume, directory);
+            }
             if !directory.is_empty() {
                 mounts.push(mount_of_directory(volume, path, first.owner));
             } else if alone {
@@ -192,7 +203,8 @@ fn without_copies<'p>(files: Vec<OwnedFile<'p>>, mount_path: &str) -> Result<Vec
         let [(parts, file), (others, other)] = pair else {
             continue;
         };
-        if parts == others && is_same(file.file, other.file) && file.owner.position == other.owner.position {
+        let is_same = is_same(file.file, other.file) && file.owner.request.mode == other.owner.request.mode;
+        if parts == others && is_same && file.owner.position == other.owner.position {
             copies.push(other.index);
         } else if others.starts_with(parts) {
             let path = format!("{mount_path}/{}", file.file.path.as_str());
@@ -211,8 +223,4 @@ fn is_same(file: &SecretFile<'_>, other: &SecretFile<'_>) -> bool {
         _ => None,
     };
     secret(file).map_or_else(|| file.origin == other.origin, |one| Some(one) == secret(other))
-}
-
-fn path_clash(path: &str, first: &Addition<'_>, second: &Addition<'_>) -> PodError {
-    format!("{first} and {second} both need the path {path:?} in one container").into()
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::document::{Pod, text_of};
 use super::error::PodError;
-use crate::injection::{Addition, SecretFile};
+use crate::injection::Addition;
 use crate::json::Node;
 
 /// The labels of a node that hold its operating system.
@@ -30,9 +30,7 @@ pub(super) fn check_system(pod: &Pod<'_>, additions: &[Addition<'_>]) -> Result<
 /// Returns whether an init container for Linux brings the secret.
 fn needs_linux(addition: &Addition<'_>) -> bool {
     let injection = &addition.injection;
-    !injection.init_containers.is_empty()
-        || injection.fetched().is_some()
-        || injection.file.as_ref().is_some_and(SecretFile::is_mounted_by_agent)
+    !injection.init_containers.is_empty() || injection.fetched().is_some() || injection.by_agent
 }
 
 /// Returns the field that makes it a Pod for Windows. `spec.os` is optional: most Pods choose their nodes by label.

@@ -11,6 +11,7 @@ use crate::injection::{Addition, FileOrigin};
 use crate::json::{Node, tree};
 use crate::names::{DNS_LABEL_LENGTH, short_hash};
 use crate::order::{has, sorted_set};
+use crate::requests::WHOLE;
 use serde_json::Value;
 
 /// What the Pod has under the name that is wanted for a volume.
@@ -132,6 +133,7 @@ type VolumeSecret<'p> = (&'p str, bool, Vec<Value>);
 /// Returns the Secrets that hold `files`.
 fn secrets<'p>(files: &[OwnedFile<'p>]) -> Result<Vec<VolumeSecret<'p>>, &'p Addition<'p>> {
     let mut secrets: Vec<VolumeSecret<'_>> = Vec::new();
+    let mut whole: Vec<&str> = Vec::new();
     for OwnedFile { owner, file, .. } in files {
         let FileOrigin::Secret {
             secret, key, optional, ..
@@ -139,7 +141,15 @@ fn secrets<'p>(files: &[OwnedFile<'p>]) -> Result<Vec<VolumeSecret<'p>>, &'p Add
         else {
             return Err(owner);
         };
-        let item = tree([("key", key.as_str().into()), ("path", file.path.file_name().into())]);
+        if key == WHOLE {
+            whole.push(secret);
+        } else if whole_names(files, secret) && key != file.path.file_name() {
+            // Without items, a file has the very name of its key.
+            return Err(owner);
+        }
+        let fields = [("key", key.as_str().into()), ("path", file.path.file_name().into())];
+        let mode = owner.request.mode.map(|mode| ("mode", mode.into()));
+        let item = tree(fields.into_iter().chain(mode));
         // Of a Secret with optional keys and others, the volume shows two parts.
         match secrets
             .iter_mut()
@@ -149,16 +159,30 @@ fn secrets<'p>(files: &[OwnedFile<'p>]) -> Result<Vec<VolumeSecret<'p>>, &'p Add
             None => secrets.push((secret, *optional, vec![item])),
         }
     }
+    for (secret, _, items) in &mut secrets {
+        if whole.contains(secret) {
+            items.clear();
+        }
+    }
     Ok(secrets)
+}
+
+/// Returns whether one of `files` stands for all keys of a Secret.
+fn whole_names(files: &[OwnedFile<'_>], name: &str) -> bool {
+    files.iter().any(
+        |file| matches!(&file.file.origin, FileOrigin::Secret { secret, key, .. } if secret == name && key == WHOLE),
+    )
 }
 
 /// Returns the source of a volume that shows these Secrets.
 fn secret_source(mut secrets: Vec<VolumeSecret<'_>>) -> Value {
     // A volume of one Secret calls it differently than one of several.
     let secret = |name: &str, (secret, optional, items): VolumeSecret<'_>| {
-        let fields = [(name, secret.into()), ("items", items.into())];
+        // Without items, the volume shows all keys.
+        let items = (!items.is_empty()).then(|| ("items", items.into()));
         let optional = optional.then_some(("optional", true.into()));
-        tree([("secret", tree(fields.into_iter().chain(optional)))])
+        let fields = [(name, secret.into())].into_iter().chain(items).chain(optional);
+        tree([("secret", tree(fields))])
     };
     if secrets.len() == 1 {
         secrets.pop().map_or(Value::Null, |only| secret("secretName", only))

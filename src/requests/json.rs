@@ -9,8 +9,9 @@
 //!
 //! Each object is Flyte's message in [protobuf's JSON form](https://protobuf.dev/programming-guides/json/): a field may
 //! be in `camelCase` or in `snake_case`, an enum by name or by number, and `null` is as good as nothing. `containers`
-//! is the policy's own: the names of the containers and init containers that get the secret; all when it is absent. So is
-//! `field`: one field of a secret that is a JSON object; and `optional`: whether the Pod starts without the secret.
+//! is the policy's own: the names of the containers and init containers that get the secret; all when it is absent. So are
+//! `field`, one field of a secret that is a JSON object; `path`, a further place for the file; `mode`, the file's permissions
+//! in octal; and `optional`, whether the Pod starts without the secret.
 
 #![forbid(unsafe_code)]
 
@@ -18,7 +19,7 @@ use serde_json::value::RawValue;
 
 use crate::json::fields::{Fields, NOT_UNICODE, SettingsError, kind};
 use crate::json::without_position;
-use crate::names::{DNS_LABEL_LENGTH, excerpt};
+use crate::names::{DNS_LABEL_LENGTH, excerpt, is_mount_path, taken_path};
 
 use super::model::{Containers, MAX_CONTAINERS, MAX_FIELD_LENGTH, MountRequirement, Origin, SecretRequest, too_long};
 
@@ -87,17 +88,60 @@ fn decode_item(origin: Origin, text: &str) -> Result<SecretRequest, String> {
 /// When a field has another type or a value that it cannot have.
 pub(crate) fn read(fields: &mut Fields<'_>, origin: Origin) -> Result<SecretRequest, SettingsError> {
     fields.normalize(ALIASES)?;
-    Ok(SecretRequest {
+    let mut request = SecretRequest {
         group: string(fields, "group")?,
         group_version: string(fields, "groupVersion")?,
         key: string(fields, "key")?,
         field: string(fields, "field")?,
         mount: mount_requirement(fields)?,
         env_var: string(fields, "envVar")?,
+        path: path(fields)?,
+        mode: mode(fields)?,
         containers: containers(fields)?,
         optional: optional(fields)?,
         ..SecretRequest::new(origin)
-    })
+    };
+    let placed = [("path", !request.path.is_empty()), ("mode", request.mode.is_some())];
+    if let Some((name, _)) = placed.iter().find(|(_, given)| *given) {
+        if request.mount == MountRequirement::EnvVar {
+            return Err(fields.invalid(name, "is about a file, but mountRequirement is ENV_VAR: ask for a FILE"));
+        }
+        request.mount = MountRequirement::File;
+    }
+    Ok(request)
+}
+
+/// Reads where else the file is to appear.
+fn path(fields: &mut Fields<'_>) -> Result<String, SettingsError> {
+    let path = string(fields, "path")?;
+    let problem = if path.is_empty() {
+        return Ok(path);
+    } else if !is_mount_path(&path) {
+        "has to be the absolute path of a file, without ':', empty parts, '.' and '..', such as /home/app/.ssh/id_ed25519"
+            .to_owned()
+    } else if let Some((taken, what)) = taken_path(&path) {
+        format!("would lie in the way of {taken}, {what}: choose another path")
+    } else {
+        return Ok(path);
+    };
+    Err(fields.invalid("path", &problem))
+}
+
+/// Reads the permissions of the file: as text, since JSON has no octal numbers.
+fn mode(fields: &mut Fields<'_>) -> Result<Option<u16>, SettingsError> {
+    let Some(raw) = fields.take_raw("mode")? else {
+        return Ok(None);
+    };
+    let text = serde_json::from_str::<String>(raw.get()).unwrap_or_default();
+    let digits = matches!(text.len(), 3 | 4) && text.bytes().all(|byte| matches!(byte, b'0'..=b'7'));
+    let mode = u16::from_str_radix(&text, 8)
+        .ok()
+        .filter(|mode| digits && *mode <= 0o777);
+    match mode {
+        Some(mode) if mode & 0o400 != 0 => Ok(Some(mode)),
+        Some(_) => Err(fields.invalid("mode", "lets not even the file's owner read it: write 0400 or more")),
+        None => Err(fields.invalid("mode", "must be octal digits in quotes, from \"0400\" to \"0777\"")),
+    }
 }
 
 fn string(fields: &mut Fields<'_>, name: &'static str) -> Result<String, SettingsError> {

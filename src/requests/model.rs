@@ -23,6 +23,8 @@ pub const PRIMARY_CONTAINER: &str = "$primary";
 /// The annotation with which Flyte names the container that runs the task
 /// ([pod_helper.go](https://github.com/flyteorg/flyte/blob/master/flyteplugins/go/tasks/pluginmachinery/flytek8s/pod_helper.go)).
 pub const PRIMARY_ANNOTATION: &str = "primary_container_name";
+/// The key that stands for all keys of a group.
+pub const WHOLE: &str = "*";
 
 /// The most bytes that a group, a version, a key or a variable's name may have: names are shorter everywhere, and longer ones
 /// would go into each message, annotation and rule.
@@ -57,6 +59,10 @@ pub struct SecretRequest {
     pub mount: MountRequirement,
     /// A further variable that is to hold the value, or the file's path. Empty: none asked for.
     pub env_var: String,
+    /// A further place for the file: an absolute path. Empty: none asked for.
+    pub path: String,
+    /// The permissions of the file. Absent: those that the manager gives.
+    pub mode: Option<u16>,
     /// The containers, init containers included, that get the secret.
     pub containers: Containers,
     /// Whether the Pod starts without the secret; absent where the settings decide.
@@ -75,6 +81,8 @@ impl SecretRequest {
             field: String::new(),
             mount: MountRequirement::Any,
             env_var: String::new(),
+            path: String::new(),
+            mode: None,
             containers: Containers::All,
             optional: None,
         }
@@ -90,7 +98,7 @@ impl SecretRequest {
         (&self.group, &self.group_version, &self.key)
     }
 
-    pub(super) fn identity(&self) -> (&str, &str, &str, &str, MountRequirement, &str) {
+    pub(super) fn identity(&self) -> (&str, &str, &str, &str, MountRequirement, &str, &str, Option<u16>) {
         (
             &self.group,
             &self.group_version,
@@ -98,6 +106,8 @@ impl SecretRequest {
             &self.field,
             self.mount,
             &self.env_var,
+            &self.path,
+            self.mode,
         )
     }
 }

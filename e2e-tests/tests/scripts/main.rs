@@ -198,6 +198,11 @@ fn mutate(requests: &[Value], containers: &[&str], settings: &Value) -> Result<V
         .iter()
         .map(|name| json!({"name": name, "image": "img:1"}))
         .collect();
+    mutate_spec(requests, &json!({"containers": containers}), settings)
+}
+
+/// As [`mutate`], for a Pod with this spec.
+fn mutate_spec(requests: &[Value], spec: &Value, settings: &Value) -> Result<Value, String> {
     let payload = json!({
         "settings": settings,
         "request": {
@@ -212,7 +217,7 @@ fn mutate(requests: &[Value], containers: &[&str], settings: &Value) -> Result<V
                     "labels": {"organization": "acme", "domain": "dev", "project": "my-shop"},
                     "annotations": {"secret-injector/requests": Value::from(requests).to_string()},
                 },
-                "spec": {"containers": containers},
+                "spec": spec,
             },
         },
     });
@@ -331,18 +336,24 @@ impl Run {
 
     /// `word` with the directory that stands for the volume where it names a path in one.
     fn placed(&self, word: &str, container: &Value) -> String {
+        // A path of an optional secret begins with a question mark, and then comes the file's mode.
+        let (mark, word) = word.split_at(usize::from(word.starts_with('?')));
+        let mode = word
+            .split('/')
+            .next()
+            .filter(|mode| *mode == "0400")
+            .unwrap_or_default();
+        let word = &word[mode.len()..];
         for mount in container["volumeMounts"].as_array().into_iter().flatten() {
             let path = mount["mountPath"].as_str().expect("a path");
             let place = self.volume(&mount["name"]).display().to_string();
-            // A path of an optional secret begins with a question mark.
-            let (mark, word) = word.split_at(usize::from(word.starts_with('?')));
             match word.strip_prefix(path) {
                 Some("") => return place,
-                Some(rest) if rest.starts_with('/') => return format!("{mark}{place}{rest}"),
+                Some(rest) if rest.starts_with('/') => return format!("{mark}{mode}{place}{rest}"),
                 _ => {}
             }
         }
-        word.to_owned()
+        format!("{mark}{mode}{word}")
     }
 
     /// The volume that a container of the Pod mounts at `path`.

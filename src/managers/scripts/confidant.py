@@ -89,7 +89,8 @@ def main(env):
             if "env" in request:
                 outputs.append((request["path"], env_line(request["env"], data), 0o600))
             else:
-                outputs.append((request["path"], data, 0o644))
+                mode, _, path = request["path"].partition("/")
+                outputs.append(("/" + path, data, int(mode or "644", 8)))
         except ValueError as problem:
             if not (isinstance(problem, Missing) and request.get("optional")):
                 problems.append(str(problem))
