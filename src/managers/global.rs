@@ -69,22 +69,6 @@ impl Global {
 }
 
 impl Global {
-    /// Returns a variable for each key of the Secret.
-    fn inject_whole(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection<'_>, NotServed> {
-        let (namespace, secret) = (self.namespace.as_str(), request.group.as_str());
-        let data = whole::read(namespace, secret, context)?;
-        self.authorize.check(namespace, secret, context)?;
-        let mut injection = Injection {
-            source: format!("Secret {namespace}/{secret}, all keys"),
-            ..Injection::default()
-        };
-        whole::add_variables(&mut injection, request, &data, |key| {
-            let text = std::str::from_utf8(data.get(key)?).ok()?;
-            (!text.contains('\0')).then(|| EnvValue::Literal(text.to_owned()))
-        })?;
-        Ok(injection)
-    }
-
     /// Returns the request's field of the JSON object `text`, the value in the Secret.
     fn field(&self, request: &SecretRequest, text: &str, context: &Context<'_>) -> Result<String, NotServed> {
         let read = context.of_pod(|_| FieldsRead(Cell::new(0)));
@@ -105,6 +89,22 @@ impl Global {
             request.group,
             self.namespace
         ))
+    }
+
+    /// Returns a variable for each key of the Secret.
+    fn inject_whole(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection<'_>, NotServed> {
+        let (namespace, secret) = (self.namespace.as_str(), request.group.as_str());
+        let data = whole::read(namespace, secret, context)?;
+        self.authorize.check(namespace, secret, context)?;
+        let mut injection = Injection {
+            source: format!("Secret {namespace}/{secret}, all keys"),
+            ..Injection::default()
+        };
+        whole::add_variables(&mut injection, request, &data, |key| {
+            let text = std::str::from_utf8(data.get(key)?).ok()?;
+            (!text.contains('\0')).then(|| EnvValue::Literal(text.to_owned()))
+        })?;
+        Ok(injection)
     }
 }
 

@@ -83,9 +83,7 @@ impl Kubernetes {
     fn is_optional(&self, request: &SecretRequest) -> bool {
         request.optional.unwrap_or(self.optional && !self.verify)
     }
-}
 
-impl Kubernetes {
     /// Returns the file that shows the request's key of a Secret.
     fn file<'m>(&self, request: &SecretRequest, secret: String, path: RelativePath) -> SecretFile<'m> {
         SecretFile {

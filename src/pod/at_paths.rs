@@ -38,6 +38,9 @@ impl<'p> PlacedFile<'p> {
     }
 }
 
+/// A volume by its position, and the path in it.
+type Place = (usize, String);
+
 /// Adds the mounts of single files. A file that an agent writes is in none of our volumes; its manager mounts it.
 ///
 /// # Errors
@@ -48,7 +51,7 @@ pub(super) fn mount_at_paths<'p>(
     mounts: &mut Vec<Mount<'p>>,
 ) -> Result<(), PodError> {
     let usual = path::clean(mount_path);
-    let mut known: Vec<(String, Option<(usize, String)>, OwnedFile<'p>)> = Vec::new();
+    let mut known: Vec<(String, Option<Place>, OwnedFile<'p>)> = Vec::new();
     for PlacedFile { file, place } in placed {
         let wanted = file.owner.request.path.as_str();
         let at = path::clean(wanted).into_owned();

@@ -165,22 +165,6 @@ fn merge(
     Ok(())
 }
 
-/// Adds a Secret of which each key is a variable, behind the container's own: of two variables of one name, the last counts.
-fn add_source(container: &mut Node<'_>, source: &EnvFrom, budget: &mut Budget) -> Result<(), PodError> {
-    let optional = source.optional.then_some(("optional", true.into()));
-    let secret = [("name", source.secret.as_str().into())].into_iter().chain(optional);
-    let prefix = (!source.prefix.is_empty()).then_some(("prefix", source.prefix.as_str().into()));
-    let ours = tree([("secretRef", tree(secret))].into_iter().chain(prefix));
-    container.open("envFrom", Shape::ListOf(&Shape::Closed));
-    let sources = container.list_mut("envFrom")?;
-    budget.spend(source.prefix.len() + source.secret.len())?;
-    budget.compare(1, sources.len())?;
-    if !sources.iter().any(|own| same(&own.to_value(), &ours)) {
-        sources.push(Node::made(&ours));
-    }
-    Ok(())
-}
-
 impl Variables<'_> {
     /// Returns the variable that has the name of the container's own `own`, and its position.
     fn of(&self, own: &Node<'_>) -> Option<(usize, &Variable<'_>)> {
@@ -197,4 +181,20 @@ fn refers(own: &Node<'_>, variables: &Variables<'_>) -> bool {
     };
     let mut references = value.get().split("$(").skip(1).filter_map(|rest| rest.split_once(')'));
     value.get().contains("\\u") || references.any(|(name, _)| variables.positions.contains_key(name))
+}
+
+/// Adds a Secret of which each key is a variable, behind the container's own: of two variables of one name, the last counts.
+fn add_source(container: &mut Node<'_>, source: &EnvFrom, budget: &mut Budget) -> Result<(), PodError> {
+    let optional = source.optional.then_some(("optional", true.into()));
+    let secret = [("name", source.secret.as_str().into())].into_iter().chain(optional);
+    let prefix = (!source.prefix.is_empty()).then_some(("prefix", source.prefix.as_str().into()));
+    let ours = tree([("secretRef", tree(secret))].into_iter().chain(prefix));
+    container.open("envFrom", Shape::ListOf(&Shape::Closed));
+    let sources = container.list_mut("envFrom")?;
+    budget.spend(source.prefix.len() + source.secret.len())?;
+    budget.compare(1, sources.len())?;
+    if !sources.iter().any(|own| same(&own.to_value(), &ours)) {
+        sources.push(Node::made(&ours));
+    }
+    Ok(())
 }

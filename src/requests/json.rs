@@ -10,8 +10,8 @@
 //! Each object is Flyte's message in [protobuf's JSON form](https://protobuf.dev/programming-guides/json/): a field may
 //! be in `camelCase` or in `snake_case`, an enum by name or by number, and `null` is as good as nothing. `containers`
 //! is the policy's own: the names of the containers and init containers that get the secret; all when it is absent. So are
-//! `field`: one field of a secret that is a JSON object; `path`, a further place for the file, and `mode`, its permissions in
-//! octal; and `optional`: whether the Pod starts without the secret.
+//! `field`, one field of a secret that is a JSON object; `path`, a further place for the file; `mode`, the file's permissions
+//! in octal; and `optional`, whether the Pod starts without the secret.
 
 #![forbid(unsafe_code)]
 
@@ -266,7 +266,7 @@ mod tests {
 
     #[test]
     fn errors() {
-        let fields = "the fields are group, groupVersion, key, field, mountRequirement, envVar, containers, optional";
+        let fields = "the fields are group, groupVersion, key, field, mountRequirement, envVar, path, mode, containers, optional";
         let list = r#"must be a list of requests, such as [{"group": "db", "key": "password"}], not "#;
         let object = r#"item 1: a request is an object, such as {"group": "db", "key": "password"}, not "#;
         let mount = r#"item 1: the field mountRequirement must be "ANY", "ENV_VAR" or "FILE" (or 0, 1 or 2), not "#;

@@ -16,9 +16,6 @@ pub const FLYTE_PREFIX: &str = "flyte.secrets/s";
 /// The key of the readable annotation, see [`json`](super::json).
 pub const JSON_ANNOTATION: &str = "secret-injector/requests";
 
-/// The key that stands for all keys of a group.
-pub const WHOLE: &str = "*";
-
 /// What a request writes in its `containers` for the container that Flyte's annotation [`PRIMARY_ANNOTATION`] names: no
 /// container can be called so.
 pub const PRIMARY_CONTAINER: &str = "$primary";
@@ -26,6 +23,8 @@ pub const PRIMARY_CONTAINER: &str = "$primary";
 /// The annotation with which Flyte names the container that runs the task
 /// ([pod_helper.go](https://github.com/flyteorg/flyte/blob/master/flyteplugins/go/tasks/pluginmachinery/flytek8s/pod_helper.go)).
 pub const PRIMARY_ANNOTATION: &str = "primary_container_name";
+/// The key that stands for all keys of a group.
+pub const WHOLE: &str = "*";
 
 /// The most bytes that a group, a version, a key or a variable's name may have: names are shorter everywhere, and longer ones
 /// would go into each message, annotation and rule.

@@ -336,20 +336,24 @@ impl Run {
 
     /// `word` with the directory that stands for the volume where it names a path in one.
     fn placed(&self, word: &str, container: &Value) -> String {
+        // A path of an optional secret begins with a question mark, and then comes the file's mode.
+        let (mark, word) = word.split_at(usize::from(word.starts_with('?')));
+        let mode = word
+            .split('/')
+            .next()
+            .filter(|mode| *mode == "0400")
+            .unwrap_or_default();
+        let word = &word[mode.len()..];
         for mount in container["volumeMounts"].as_array().into_iter().flatten() {
             let path = mount["mountPath"].as_str().expect("a path");
             let place = self.volume(&mount["name"]).display().to_string();
-            // A path of an optional secret begins with a question mark.
-            let (mark, word) = word.split_at(usize::from(word.starts_with('?')));
-            // The file's mode stands in front of the path.
-            let (mode, word) = word.split_at(if word.starts_with("0400/") { 4 } else { 0 });
             match word.strip_prefix(path) {
                 Some("") => return place,
                 Some(rest) if rest.starts_with('/') => return format!("{mark}{mode}{place}{rest}"),
                 _ => {}
             }
         }
-        word.to_owned()
+        format!("{mark}{mode}{word}")
     }
 
     /// The volume that a container of the Pod mounts at `path`.

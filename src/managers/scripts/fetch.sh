@@ -1,11 +1,11 @@
 # fetch_all DIRECTORY [SECRET VERSION PATH NAME]...
 #
 # Fetches each SECRET and writes it to PATH, which lies in a memory volume: as it is, or, where NAME is given, as a line
-# of a file of variables. Behind NAME may stand a colon and a field, which is written in place of the whole secret. A secret
-# with `?` before its PATH may be missing; digits before the first slash of PATH are the mode of the file. DIRECTORY is the first memory volume. Four functions are the manager's: `prepare`,
-# `fetch SECRET VERSION`, which writes the value to $work/value, and `is_final MESSAGES` and `is_missing MESSAGES`, which tell
-# from the client's messages that another try gives the same answer, and that there is no such secret. Needs a POSIX shell
-# with cat, chmod, date, mkdir, mktemp, rm and sleep.
+# of a file of variables. Behind NAME may stand a colon and a field, which is written in place of the whole secret. Digits
+# before the first slash of PATH are the mode of the file; with `?` before them, the secret may be missing. DIRECTORY is the
+# first memory volume. Four functions are the manager's: `prepare`, `fetch SECRET VERSION`, which writes the value to
+# $work/value, and `is_final MESSAGES` and `is_missing MESSAGES`, which tell from the client's messages that another try gives
+# the same answer, and that there is no such secret. Needs a POSIX shell with cat, chmod, date, mkdir, mktemp, rm and sleep.
 fetch_all() {
   umask 022
   # A run that was killed left its directory behind, tokens included.
@@ -65,7 +65,8 @@ retry() {
 
 # deliver PATH NAME: writes $work/value for others to read; a file of variables is read by the kubelet alone.
 deliver() {
-  value=$work/value
+  mode=${1%%/*} value=$work/value
+  set -- "${1#"$mode"}" "$2"
   case $2 in
     *:*)
       value=$work/field
@@ -75,8 +76,6 @@ deliver() {
       fi
       ;;
   esac
-  mode=${1%%/*}
-  set -- "${1#"$mode"}" "$2"
   mkdir -p "${1%/*}" || return 1
   if [ -z "${2%%:*}" ]; then
     rm -f "$1" && (umask 077 && cat < "$value" > "$1") && chmod "${mode:-644}" "$1"
@@ -88,7 +87,8 @@ deliver() {
 # go_without PATH NAME: to the kubelet, an empty file lacks the variable.
 go_without() {
   complain "$secret is optional, so the Pod goes without it"
-  rm -f "${1#"${1%%/*}"}"
+  set -- "/${1#*/}" "$2"
+  rm -f "$1"
   [ -z "$2" ] || { mkdir -p "${1%/*}" && (umask 077 && cat < /dev/null > "$1"); }
 }
 
