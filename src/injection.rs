@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+mod env_from;
 mod fetch;
 
 use std::fmt;
@@ -16,6 +17,7 @@ use serde_json::Value;
 use crate::json::Writer;
 use crate::requests::SecretRequest;
 
+pub(crate) use env_from::EnvFrom;
 pub(crate) use fetch::{ContainerName, Fetch, FetchContainer, FetchItem, FetchTarget, FetchVolume, Fetched, Fetcher};
 
 /// A request that a manager serves.
@@ -110,16 +112,6 @@ pub(crate) struct Annotation {
 pub(crate) struct EnvVar {
     pub name: String,
     pub value: EnvValue,
-}
-
-/// A Secret of which each key is a variable.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct EnvFrom {
-    /// What the variables' names begin with.
-    pub prefix: String,
-    pub secret: String,
-    /// Whether the container starts without the Secret.
-    pub optional: bool,
 }
 
 /// What a variable holds.

@@ -14,7 +14,7 @@ use super::files::Files;
 use super::same::same;
 use super::work::{Budget, Work};
 use crate::injection::{Addition, EnvFrom, EnvValue, EnvVar};
-use crate::json::{Node, Shape, tree};
+use crate::json::{Node, Shape};
 
 /// The variables of one container, in the order in which they stand there, and a way to find one by its name.
 #[derive(Default)]
@@ -134,11 +134,7 @@ fn merge(
             .is_some_and(|there| std::mem::replace(there, true));
         moves |= is_there || !is_same || refers(own, variables);
         if !is_same {
-            warnings.push(format!(
-                "the container {container_name:?} sets the variable {:?} itself; the secret that the Pod asks for \
-                 replaces it",
-                added.variable.name
-            ));
+            warnings.push(replacement(container_name, &added.variable.name));
         }
     }
     let missing = variables.ordered.iter().zip(there).filter(|(_, there)| !there || moves);
@@ -165,6 +161,12 @@ fn merge(
     Ok(())
 }
 
+fn replacement(container: &str, variable: &str) -> String {
+    format!(
+        "the container {container:?} sets the variable {variable:?} itself; the secret that the Pod asks for replaces it"
+    )
+}
+
 impl Variables<'_> {
     /// Returns the variable that has the name of the container's own `own`, and its position.
     fn of(&self, own: &Node<'_>) -> Option<(usize, &Variable<'_>)> {
@@ -185,10 +187,7 @@ fn refers(own: &Node<'_>, variables: &Variables<'_>) -> bool {
 
 /// Adds a Secret of which each key is a variable, behind the container's own: of two variables of one name, the last counts.
 fn add_source(container: &mut Node<'_>, source: &EnvFrom, budget: &mut Budget) -> Result<(), PodError> {
-    let optional = source.optional.then_some(("optional", true.into()));
-    let secret = [("name", source.secret.as_str().into())].into_iter().chain(optional);
-    let prefix = (!source.prefix.is_empty()).then_some(("prefix", source.prefix.as_str().into()));
-    let ours = tree([("secretRef", tree(secret))].into_iter().chain(prefix));
+    let ours = source.to_value();
     container.open("envFrom", Shape::ListOf(&Shape::Closed));
     let sources = container.list_mut("envFrom")?;
     budget.spend(source.prefix.len() + source.secret.len())?;

@@ -221,11 +221,13 @@ impl<'a> Audit<'a> {
                 let path = value["mountPath"].as_str().unwrap_or_default();
                 managed(&["template"])
                     || self.injected.iter().any(|entry| {
-                        entry["file"]
-                            .as_str()
-                            .is_some_and(|file| file == path || file.starts_with(&format!("{path}/")))
+                        let is_at = |file: &str| file == path || file.starts_with(&format!("{path}/"));
+                        entry["path"] == path || entry["file"].as_str().is_some_and(is_at)
                     })
                     || managed(&["csi"])
+            }
+            "/spec/containers/*/envFrom" | "/spec/initContainers/*/envFrom" => {
+                says("env", &format!("{}*", value["prefix"].as_str().unwrap_or_default()))
             }
             "/spec/volumes" => !self.injected.is_empty(),
             "/spec/initContainers" => managed(&["aws", "gcp", "azure", "confidant", "flyte", "template"]),
