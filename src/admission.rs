@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod defaults;
 mod rejection;
 mod request;
 mod response;
@@ -14,6 +15,7 @@ use crate::options::Options;
 use crate::pod::{Addition, Pod, STATUS_ANNOTATION};
 use crate::requests::{self, Requests};
 use crate::settings::Settings;
+use defaults::add_defaults;
 use rejection::Rejection;
 use request::{AdmissionRequest, may_ask};
 use response::{Response, few};
@@ -54,16 +56,28 @@ fn admit<'a>(payload: &'a [u8], cluster: &dyn Cluster) -> Result<Option<Response
     if admission.pod.annotations().any(|(key, _)| key == MIRROR_ANNOTATION) {
         return Ok(mirror(&admission.pod));
     }
-    let Requests { requests, mut warnings } = decode(&admission.pod)?;
-    if requests.is_empty() {
+    let Requests {
+        mut requests,
+        mut warnings,
+    } = decode(&admission.pod)?;
+    let asks = !requests.is_empty();
+    if !asks
+        && !admission
+            .settings
+            .is_some_and(|settings| may_ask(settings.get().as_bytes()))
+    {
         return Ok((!warnings.is_empty()).then(|| Response::accept(warnings)));
     }
     let settings = Settings::from_raw(admission.settings)?;
     let options = &settings.options;
-    let outcome = serve(&admission, &requests, &settings, cluster)?;
+    add_defaults(&settings.defaults, &admission, &mut requests, &mut warnings)?;
+    let mut outcome = serve(&admission, &requests, &settings, cluster)?;
     warnings.extend(outcome.warnings);
     let mut pod = admission.pod;
-    warnings.extend(pod.add(&outcome.additions, options)?);
+    warnings.extend(pod.add_yielding(&mut outcome.additions, options)?);
+    if !asks && outcome.additions.is_empty() {
+        return Ok((!warnings.is_empty()).then(|| Response::accept(warnings)));
+    }
     if !write_status(&mut pod, &outcome.additions, options)? {
         // In front, as the last ones are cut off where there are many.
         warnings.insert(

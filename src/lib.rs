@@ -9,6 +9,7 @@
 mod access;
 pub mod admission;
 pub mod cluster;
+mod defaults;
 mod digest;
 mod injection;
 mod json;

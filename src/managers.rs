@@ -96,8 +96,8 @@ pub(crate) fn serve<'m>(
 
 /// Checks that the settings' `access` lets the Pod ask `manager` for `request`, and that it can tell what the Pod asks for.
 fn check_access(manager: &ConfiguredManager, request: &SecretRequest, context: &Context<'_>) -> Result<(), String> {
-    // Without rules, there is nothing to be confused.
-    if !context.rules.are_given() {
+    // Without rules, there is nothing to be confused. A default is the operator's own grant.
+    if !context.rules.are_given() || request.is_default() {
         return Ok(());
     }
     let manager = manager.manager.as_ref();

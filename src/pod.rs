@@ -22,6 +22,7 @@ mod sets;
 mod system;
 mod template;
 mod volumes;
+mod yielding;
 
 pub(crate) use document::{Addition, Pod, SHAPE, STATUS_ANNOTATION};
 pub(crate) use error::PodError;
@@ -48,6 +49,7 @@ impl Pod<'_> {
             .collect();
         let mut room = Room::new();
         let files = files::add(self, additions, options, &mut room, &mut warnings)?;
+        self.check_reach(additions, &files)?;
         earlier_secrets::warn_of_left(self, files.ours(), &mut warnings)?;
         env::add(self, additions, &files, &mut room, &mut warnings)?;
         self.add_metadata(additions, &mut room, &mut warnings)?;

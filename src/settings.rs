@@ -5,6 +5,7 @@
 use serde_json::value::RawValue;
 
 use crate::access::Rule;
+use crate::defaults::DefaultRule;
 use crate::json::fields::{Fields, SettingsError};
 use crate::managers::ConfiguredManager;
 use crate::options::Options;
@@ -19,6 +20,8 @@ pub(crate) struct Settings {
     pub managers: Vec<ConfiguredManager>,
     /// `access`: who may ask for what. `None`: every Pod for everything.
     pub access: Option<Vec<Rule>>,
+    /// `defaults`: which secrets Pods get without asking for them.
+    pub defaults: Vec<DefaultRule>,
 }
 
 /// What happens when no manager serves a request.
@@ -114,6 +117,10 @@ impl Settings {
         )?;
         let managers = managers(&mut fields)?;
         let access = access(&mut fields)?;
+        let mut defaults = Vec::new();
+        for item in fields.list("defaults")?.unwrap_or_default() {
+            defaults.push(DefaultRule::from_fields(item)?);
+        }
         if let Some((name, whose)) = FLYTE_WEBHOOK_FIELDS
             .iter()
             .find(|(name, _)| fields.unknown().is_some_and(|unknown| unknown == *name))
@@ -126,6 +133,7 @@ impl Settings {
             on_unserved,
             managers,
             access,
+            defaults,
         })
     }
 

@@ -9,7 +9,7 @@ use crate::access::PodRules;
 use crate::cluster::{Cluster, Questions};
 use crate::managers::{self, Context, NotServed, NotServedKind, Notes, Served};
 use crate::pod::{Addition, PodError};
-use crate::requests::SecretRequest;
+use crate::requests::{Origin, SecretRequest};
 use crate::settings::{OnUnserved, Settings};
 
 /// The most bytes of secrets that the additions may hold: as many as may be added to a Pod. Many requests may ask for the
@@ -87,6 +87,7 @@ impl<'r> Outcome<'r> {
             manager: &served.manager.name,
             position: served.position,
             injection: served.injection,
+            without: Vec::new(),
         });
         Ok(())
     }
@@ -103,7 +104,12 @@ impl<'r> Outcome<'r> {
         questions: &Questions<'_>,
     ) -> Result<(), Rejection> {
         let reason = explain(request, not_served);
-        if not_served.kind == NotServedKind::NotFound && settings.on_unserved == OnUnserved::Warn {
+        let may_go_without = match request.origin {
+            // The Pod has not asked for it. Whether a store answers must not decide what the Pod gets.
+            Origin::Default { required, .. } => !required && not_served.kind != NotServedKind::Unavailable,
+            _ => not_served.kind == NotServedKind::NotFound && settings.on_unserved == OnUnserved::Warn,
+        };
+        if may_go_without {
             self.warnings
                 .push(format!("the Pod goes without a secret: {}", reason.replace('\n', " ")));
             self.unserved.push(request);

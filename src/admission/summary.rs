@@ -77,6 +77,10 @@ pub(super) fn summary(additions: &[Addition<'_>], options: &Options, detail: Det
         }
         writer.field("secret");
         writer.text(&secret_name(addition.request));
+        if addition.request.is_default() {
+            writer.field("origin");
+            writer.text("default");
+        }
         writer.field("manager");
         writer.text(addition.manager);
         if secret_variables(injection, options).next().is_some() {

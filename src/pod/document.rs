@@ -51,7 +51,7 @@ pub(super) const INIT_CONTAINERS: &str = "initContainers";
 pub(crate) const STATUS_ANNOTATION: &str = "secret-injector/status";
 
 /// A Pod that can be added to.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Pod<'a>(pub(super) Node<'a>);
 
 /// One request and what it came to.
@@ -62,11 +62,13 @@ pub(crate) struct Addition<'a> {
     /// The manager's position among all. Init containers stand in this order, and what two managers give is never the same.
     pub position: usize,
     pub injection: Injection<'a>,
+    /// The containers that go without it: a default yields to what they have.
+    pub without: Vec<String>,
 }
 
 impl Addition<'_> {
     pub(super) fn reaches(&self, container: &str) -> bool {
-        self.request.containers.includes(container)
+        self.request.containers.includes(container) && !self.without.iter().any(|name| name == container)
     }
 }
 
@@ -100,6 +102,13 @@ impl<'a> Pod<'a> {
             Node::Text(text) => Some((key, text)),
             _ => None,
         })
+    }
+
+    /// Returns whether it has a container or init container of this name.
+    pub(crate) fn has_container(&self, name: &str) -> bool {
+        CONTAINER_LISTS
+            .iter()
+            .any(|list| self.container_names(list).any(|known| known == name))
     }
 
     /// Returns the names in one of the Pod's lists of containers.

@@ -18,6 +18,8 @@ use crate::json::Node;
 /// The variables of one container, in the order in which they stand there, and a way to find one by its name.
 struct Variables<'v> {
     ordered: Vec<(&'v EnvVar, Node<'static>)>,
+    /// The first addition that needs each of them.
+    owners: Vec<usize>,
     positions: BTreeMap<&'v str, usize>,
     /// How long they are together as JSON.
     bytes: usize,
@@ -39,6 +41,7 @@ pub(super) fn add(
         .collect();
     // Containers mostly get the same variables: those that the same additions reach share them.
     let mut known: Vec<(Vec<bool>, Variables<'_>)> = Vec::new();
+    let mut yielding = Vec::new();
     for list in CONTAINER_LISTS {
         if pod.spec_items(list).is_empty() {
             continue;
@@ -62,12 +65,19 @@ pub(super) fn add(
                 && !variables.ordered.is_empty()
             {
                 room.take(variables.bytes)?;
-                merge(container, &name, variables, warnings)?;
+                let default = |position: usize| {
+                    let owner = additions.get(*variables.owners.get(position)?)?;
+                    owner.request.is_default().then_some(owner)
+                };
+                yielding.extend(merge(container, &name, variables, &default, warnings)?);
             }
         }
     }
-    Ok(())
+    PodError::all(yielding)
 }
+
+/// What the names of variables begin with that tell Flyte's clients where secrets are, and hold none.
+const FOR_CLIENTS: &str = "FLYTE_SECRETS_";
 
 /// The variables that a container gets from the additions that reach it.
 fn variables<'v>(
@@ -99,9 +109,13 @@ fn variables<'v>(
             let other = owners.get(*position).copied().unwrap_or(*owner);
             return Err(clash(&variable.name, *owner, other, additions));
         }
+        if let Some(first) = owners.get_mut(*position) {
+            *first = *owner;
+        }
     }
     Ok(Variables {
         ordered,
+        owners,
         positions,
         bytes,
     })
@@ -128,13 +142,16 @@ fn clash(variable: &str, first: usize, second: usize, additions: &[Addition<'_>]
     }
 }
 
-/// Puts `variables` in front of the container's own.
-fn merge(
+/// Puts `variables` in front of the container's own. Returns an error for each that the container has for something else, and
+/// that only a default needs: `default` finds it by the variable's position.
+fn merge<'d>(
     container: &mut Node<'_>,
     container_name: &str,
     variables: &Variables<'_>,
+    default: &dyn Fn(usize) -> Option<&'d Addition<'d>>,
     warnings: &mut Vec<String>,
-) -> Result<(), PodError> {
+) -> Result<Vec<PodError>, PodError> {
+    let mut yielding = Vec::new();
     let env = container.list_mut("env")?;
     let mut merged: Vec<Node<'_>> = variables.ordered.iter().map(|(_, node)| node.clone()).collect();
     merged.reserve(env.len());
@@ -150,6 +167,23 @@ fn merge(
         };
         if same(&own.to_value(), &node.to_value()) {
             *place = own;
+        } else if let Some(default) = default(*position) {
+            if variable.name.starts_with(FOR_CLIENTS) {
+                warnings.push(format!(
+                    "the container {container_name:?} sets the variable {:?} itself, which stays: Flyte's clients look there for \
+                     the secrets that the policy gives by default, too",
+                    variable.name
+                ));
+                *place = own;
+            } else {
+                yielding.push(PodError::Own {
+                    owner: format!("the container {container_name:?}"),
+                    container: container_name.to_owned(),
+                    what: "variable",
+                    name: variable.name.clone(),
+                    request: described(default.request),
+                });
+            }
         } else {
             warnings.push(format!(
                 "the container {container_name:?} sets the variable {:?} itself; the secret that the Pod asks for \
@@ -159,5 +193,5 @@ fn merge(
         }
     }
     *env = merged;
-    Ok(())
+    Ok(yielding)
 }

@@ -99,6 +99,24 @@ pub(crate) enum PodError {
         /// Where the Pod says so.
         place: &'static str,
     },
+    /// A default needs a variable, an annotation or a label that the Pod sets itself.
+    #[error("{owner} sets the {what} {name:?} itself, which {request} needs for something else")]
+    Own {
+        /// `the Pod`, or a container in words.
+        owner: String,
+        /// The container's name; empty where it is the Pod.
+        container: String,
+        /// What kind of thing it is.
+        what: &'static str,
+        name: String,
+        request: String,
+    },
+    /// A default has yielded in all of its containers.
+    #[error("{request} is for no container")]
+    NoContainer { request: String },
+    /// Defaults are in the way of what the Pod has.
+    #[error("{}", .0.first().map(ToString::to_string).unwrap_or_default())]
+    Several(Vec<PodError>),
     /// The Pod uses up the names that are wanted for volumes or init containers.
     #[error("{name:?} and a thousand names like it are taken in the Pod; rename its own volumes or containers")]
     NoFreeName { name: String },
@@ -117,4 +135,51 @@ pub(crate) enum PodError {
     /// Something that was made here has no JSON form.
     #[error("what is to be added cannot be written as JSON")]
     Unwritable,
+}
+
+impl PodError {
+    /// Returns all `errors` as one, if there are any.
+    pub(super) fn all(errors: Vec<Self>) -> Result<(), Self> {
+        if errors.is_empty() {
+            Ok(())
+        } else {
+            Err(Self::Several(errors))
+        }
+    }
+
+    /// Returns the requests that it names, as messages describe them.
+    pub(super) fn requests(&self) -> [&str; 2] {
+        match self {
+            Self::VariableClash { first, second, .. }
+            | Self::PathClash { first, second, .. }
+            | Self::MetadataClash { first, second, .. } => [first, second],
+            Self::ReservedVariable { request, .. }
+            | Self::TemplateClash { request, .. }
+            | Self::MountClash { request, .. }
+            | Self::ReadOnlyParent { request, .. }
+            | Self::TooEarly { request, .. }
+            | Self::Windows { request, .. }
+            | Self::Own { request, .. }
+            | Self::NoContainer { request } => [request, request],
+            _ => ["", ""],
+        }
+    }
+
+    /// Returns the container that it is about, if it is one.
+    pub(super) fn container(&self) -> Option<&str> {
+        match self {
+            Self::MountClash { container, .. }
+            | Self::ReadOnlyParent { container, .. }
+            | Self::Own { container, .. } => Some(container).filter(|name| !name.is_empty()).map(String::as_str),
+            _ => None,
+        }
+    }
+
+    /// Returns whether something else is where an addition has to be.
+    pub(super) fn is_clash(&self) -> bool {
+        !matches!(
+            self,
+            Self::ReservedVariable { .. } | Self::TooEarly { .. } | Self::Windows { .. }
+        )
+    }
 }

@@ -34,7 +34,7 @@ impl<'a> Pod<'a> {
                 if is_new(&annotation.key, "annotation", index, additions, &mut annotations, value)? {
                     room.compare(self.metadata_mut("annotations")?.len())?;
                     room.take(annotation.key.len().saturating_add(annotation.value.len()))?;
-                    self.add_annotation(annotation, warnings)?;
+                    self.add_annotation(annotation, addition, warnings)?;
                 }
             }
             for (key, text) in &addition.injection.labels {
@@ -56,8 +56,13 @@ impl<'a> Pod<'a> {
     /// Adds one annotation; a required one replaces the Pod's own.
     ///
     /// # Errors
-    /// [`PodError::WrongType`]
-    fn add_annotation(&mut self, annotation: &Annotation, warnings: &mut Vec<String>) -> Result<(), PodError> {
+    /// [`PodError::WrongType`]; [`PodError::Own`] where a default would replace it.
+    fn add_annotation(
+        &mut self,
+        annotation: &Annotation,
+        addition: &Addition<'_>,
+        warnings: &mut Vec<String>,
+    ) -> Result<(), PodError> {
         let annotations = self.metadata_mut("annotations")?;
         let ours = || Node::Text(Cow::Owned(annotation.value.clone()));
         let Some((_, value)) = annotations.iter_mut().find(|(key, _)| *key == annotation.key) else {
@@ -65,6 +70,7 @@ impl<'a> Pod<'a> {
             return Ok(());
         };
         if annotation.required && value.as_text() != Some(&annotation.value) {
+            yield_to("annotation", &annotation.key, addition)?;
             *value = ours();
             warnings.push(format!(
                 "the Pod's annotation {} was replaced: a secret that the Pod asks for needs it",
@@ -77,7 +83,7 @@ impl<'a> Pod<'a> {
     /// Adds one label; the Pod's own stays, with a warning where its value is another one.
     ///
     /// # Errors
-    /// [`PodError::WrongType`]
+    /// [`PodError::WrongType`]; [`PodError::Own`] where a default needs another value.
     fn add_label(
         &mut self,
         key: &str,
@@ -91,6 +97,7 @@ impl<'a> Pod<'a> {
             return Ok(());
         };
         if own.as_text() != Some(text) {
+            yield_to("label", key, addition)?;
             warnings.push(format!(
                 "the Pod's label {key} stays, but {} needs the value {text:?} in it: the secret may not arrive; remove the \
                  label or give it that value",
@@ -159,6 +166,20 @@ impl<'a> Pod<'a> {
         }
         Ok(())
     }
+}
+
+/// Fails where the addition is a default: the Pod's own annotation or label stays.
+fn yield_to(what: &'static str, name: &str, addition: &Addition<'_>) -> Result<(), PodError> {
+    if !addition.request.is_default() {
+        return Ok(());
+    }
+    Err(PodError::Own {
+        owner: "the Pod".to_owned(),
+        container: String::new(),
+        what,
+        name: name.to_owned(),
+        request: described(addition.request),
+    })
 }
 
 /// Whether no addition before `index` has the annotation or label `key`. `owners` holds those seen so far, `value` takes

@@ -11,6 +11,7 @@ use super::path;
 use super::plan::{Mount, Plan, visible_files};
 use super::room::Room;
 use super::same::same_mount;
+use super::yielding;
 use crate::injection::SecretFile;
 use crate::json::Node;
 use crate::options::Options;
@@ -33,6 +34,7 @@ impl Plan {
             return Ok(());
         }
         let kinds = Kinds::of(pod);
+        let mut errors = Vec::new();
         for list in CONTAINER_LISTS {
             if pod.spec_items(list).is_empty() {
                 continue;
@@ -50,11 +52,12 @@ impl Plan {
                 let in_time = |mount: &&Mount| !(too_early && self.is_part_of_memory(mount));
                 let mounts: Vec<&Mount> = mounts.iter().filter(in_time).collect();
                 if !mounts.is_empty() {
-                    mount_in(container, &mounts, names, &kinds, additions, room)?;
+                    let outcome = mount_in(container, &mounts, names, &kinds, additions, room);
+                    errors.extend(yielding::of_default(outcome, additions)?);
                 }
             }
         }
-        Ok(())
+        PodError::all(errors)
     }
 
     /// Whether the mount is of a part of a memory volume. Where nobody has written that part yet, the kubelet makes a

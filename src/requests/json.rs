@@ -123,7 +123,11 @@ fn mount_requirement(fields: &mut Fields<'_>) -> Result<MountRequirement, Settin
     })
 }
 
-fn containers(fields: &mut Fields<'_>) -> Result<Containers, SettingsError> {
+/// Reads the list of names in the field `containers`.
+///
+/// # Errors
+/// When it is no list of names that containers can have.
+pub(crate) fn containers(fields: &mut Fields<'_>) -> Result<Containers, SettingsError> {
     const NAME: &str = "containers";
     let Some(raw) = fields.take_raw(NAME)? else {
         return Ok(Containers::All);
