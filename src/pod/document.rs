@@ -215,3 +215,30 @@ pub(super) fn described(request: &SecretRequest) -> String {
         format!("{}/{}", request.group, request.key)
     )
 }
+
+/// Returns the error of `outcome` where it is about a default, so that further ones can be looked for.
+///
+/// # Errors
+/// The error, where it is about something else.
+pub(super) fn of_default(
+    outcome: Result<(), PodError>,
+    additions: &[Addition<'_>],
+) -> Result<Option<PodError>, PodError> {
+    match outcome {
+        Ok(()) => Ok(None),
+        Err(error) if default_of(&error, additions).is_some() => Ok(Some(error)),
+        Err(error) => Err(error),
+    }
+}
+
+/// Returns the position of the last default that `error` is about.
+pub(super) fn default_of(error: &PodError, additions: &[Addition<'_>]) -> Option<usize> {
+    additions
+        .iter()
+        .rposition(|addition| addition.request.is_default() && is_about(error, addition))
+}
+
+/// Returns whether `error` names the request of `addition`.
+pub(super) fn is_about(error: &PodError, addition: &Addition<'_>) -> bool {
+    error.requests().contains(&described(addition.request).as_str())
+}

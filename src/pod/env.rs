@@ -142,6 +142,16 @@ fn clash(variable: &str, first: usize, second: usize, additions: &[Addition<'_>]
     }
 }
 
+fn own_variable(container: &str, variable: &str, default: &Addition<'_>) -> PodError {
+    PodError::Own {
+        owner: format!("the container {container:?}"),
+        container: container.to_owned(),
+        what: "variable",
+        name: variable.to_owned(),
+        request: described(default.request),
+    }
+}
+
 /// Puts `variables` in front of the container's own. Returns an error for each that the container has for something else, and
 /// that only a default needs: `default` finds it by the variable's position.
 fn merge<'d>(
@@ -176,13 +186,7 @@ fn merge<'d>(
                 ));
                 *place = own;
             } else {
-                yielding.push(PodError::Own {
-                    owner: format!("the container {container_name:?}"),
-                    container: container_name.to_owned(),
-                    what: "variable",
-                    name: variable.name.clone(),
-                    request: described(default.request),
-                });
+                yielding.push(own_variable(container_name, &variable.name, default));
             }
         } else {
             warnings.push(format!(

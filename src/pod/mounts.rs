@@ -4,14 +4,13 @@
 
 use std::borrow::Cow;
 
-use super::document::{Addition, CONTAINER_LISTS, INIT_CONTAINERS, Pod, described};
+use super::document::{Addition, CONTAINER_LISTS, INIT_CONTAINERS, Pod, described, of_default};
 use super::error::PodError;
 use super::kinds::Kinds;
 use super::path;
 use super::plan::{Mount, Plan, visible_files};
 use super::room::Room;
 use super::same::same_mount;
-use super::yielding;
 use crate::injection::SecretFile;
 use crate::json::Node;
 use crate::options::Options;
@@ -53,7 +52,7 @@ impl Plan {
                 let mounts: Vec<&Mount> = mounts.iter().filter(in_time).collect();
                 if !mounts.is_empty() {
                     let outcome = mount_in(container, &mounts, names, &kinds, additions, room);
-                    errors.extend(yielding::of_default(outcome, additions)?);
+                    errors.extend(of_default(outcome, additions)?);
                 }
             }
         }

@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::document::{Addition, CONTAINER_LISTS, Pod, described, length};
+use super::document::{Addition, CONTAINER_LISTS, Pod, default_of, described, is_about, length};
 use super::error::PodError;
 use super::files::Files;
 use crate::options::Options;
@@ -71,32 +71,6 @@ impl Pod<'_> {
     }
 }
 
-/// Returns the error of `outcome` where it is about a default, so that further ones can be looked for.
-///
-/// # Errors
-/// The error, where it is about something else.
-pub(super) fn of_default(
-    outcome: Result<(), PodError>,
-    additions: &[Addition<'_>],
-) -> Result<Option<PodError>, PodError> {
-    match outcome {
-        Ok(()) => Ok(None),
-        Err(error) if default(&error, additions).is_some() => Ok(Some(error)),
-        Err(error) => Err(error),
-    }
-}
-
-/// Returns the position of the last default that `error` is about.
-fn default(error: &PodError, additions: &[Addition<'_>]) -> Option<usize> {
-    additions
-        .iter()
-        .rposition(|addition| addition.request.is_default() && is_about(error, addition))
-}
-
-fn is_about(error: &PodError, addition: &Addition<'_>) -> bool {
-    error.requests().contains(&described(addition.request).as_str())
-}
-
 /// Takes the default that `error` is about out of the containers where it is in the way. Where that changes nothing and the
 /// error is the only one, the default is taken out of `additions`.
 ///
@@ -108,7 +82,7 @@ fn leave_out(
     additions: &mut Vec<Addition<'_>>,
     warnings: &mut Vec<String>,
 ) -> Result<(), PodError> {
-    let Some(position) = default(&error, additions) else {
+    let Some(position) = default_of(&error, additions) else {
         return Err(error);
     };
     let names = match error.container() {
