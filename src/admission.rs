@@ -15,7 +15,7 @@ use crate::options::Options;
 use crate::pod::{Addition, Pod, STATUS_ANNOTATION};
 use crate::requests::{self, Requests};
 use crate::settings::Settings;
-use defaults::add_defaults;
+use defaults::{add_defaults, add_pull_secrets};
 use rejection::Rejection;
 use request::{AdmissionRequest, may_ask};
 use response::{Response, few};
@@ -73,12 +73,14 @@ fn admit<'a>(payload: &'a [u8], cluster: &dyn Cluster) -> Result<Option<Response
     add_defaults(&settings.defaults, &admission, &mut requests, &mut warnings)?;
     let mut outcome = serve(&admission, &requests, &settings, cluster)?;
     warnings.extend(outcome.warnings);
+    let namespace = admission.namespace()?.to_owned();
     let mut pod = admission.pod;
     warnings.extend(pod.add_yielding(&mut outcome.additions, options)?);
-    if !asks && outcome.additions.is_empty() {
+    let pulled = add_pull_secrets(&settings.pull_secrets, &mut pod, &namespace, (cluster, &mut warnings))?;
+    if !asks && outcome.additions.is_empty() && pulled.is_empty() {
         return Ok((!warnings.is_empty()).then(|| Response::accept(warnings)));
     }
-    if !write_status(&mut pod, &outcome.additions, options)? {
+    if !write_status(&mut pod, (&outcome.additions, &pulled), options)? {
         // In front, as the last ones are cut off where there are many.
         warnings.insert(
             0,
@@ -91,7 +93,7 @@ fn admit<'a>(payload: &'a [u8], cluster: &dyn Cluster) -> Result<Option<Response
     Ok(Some(Response {
         accepted: true,
         mutated_object: Some(pod.into_node()),
-        injected: summary(&outcome.additions, options, Detail::Full),
+        injected: summary(&outcome.additions, &pulled, options, Detail::Full),
         unserved: origins(&outcome.unserved),
         warnings: few(warnings),
         ..Response::default()
@@ -119,9 +121,13 @@ fn decode(pod: &Pod<'_>) -> Result<Requests, Rejection> {
 }
 
 /// Writes what was injected into the Pod's annotations, where the settings say so. Returns whether there was room for it.
-fn write_status(pod: &mut Pod<'_>, additions: &[Addition<'_>], options: &Options) -> Result<bool, Rejection> {
+fn write_status(
+    pod: &mut Pod<'_>,
+    (additions, pulled): (&[Addition<'_>], &[&str]),
+    options: &Options,
+) -> Result<bool, Rejection> {
     if options.status_annotation {
-        Ok(pod.set_status(summary(additions, options, Detail::Short))?)
+        Ok(pod.set_status(summary(additions, pulled, options, Detail::Short))?)
     } else {
         pod.remove_status()?;
         Ok(true)

@@ -19,6 +19,7 @@ mod options;
 mod order;
 mod patterns;
 mod pod;
+mod pull_secrets;
 mod quantity;
 pub mod requests;
 mod schema;

@@ -9,6 +9,7 @@ use crate::defaults::DefaultRule;
 use crate::json::fields::{Fields, SettingsError};
 use crate::managers::ConfiguredManager;
 use crate::options::Options;
+use crate::pull_secrets::PullSecret;
 
 /// The policy's settings, validated.
 pub(crate) struct Settings {
@@ -22,6 +23,8 @@ pub(crate) struct Settings {
     pub access: Option<Vec<Rule>>,
     /// `defaults`: which secrets Pods get without asking for them.
     pub defaults: Vec<DefaultRule>,
+    /// `imagePullSecrets`: with which Secrets images are pulled.
+    pub pull_secrets: Vec<PullSecret>,
 }
 
 /// What happens when no manager serves a request.
@@ -121,6 +124,10 @@ impl Settings {
         for item in fields.list("defaults")?.unwrap_or_default() {
             defaults.push(DefaultRule::from_fields(item)?);
         }
+        let mut pull_secrets = Vec::new();
+        for item in fields.list("imagePullSecrets")?.unwrap_or_default() {
+            pull_secrets.push(PullSecret::from_fields(item)?);
+        }
         if let Some((name, whose)) = FLYTE_WEBHOOK_FIELDS
             .iter()
             .find(|(name, _)| fields.unknown().is_some_and(|unknown| unknown == *name))
@@ -134,6 +141,7 @@ impl Settings {
             managers,
             access,
             defaults,
+            pull_secrets,
         })
     }
 

@@ -178,7 +178,7 @@ fn artifacthub_package_follows_from_the_metadata() {
 // ---- the form
 
 /// Settings that no form can hold; `questions-ui.yml` says why.
-const NOT_IN_THE_FORM: [&str; 3] = ["managers", "access", "defaults"];
+const NOT_IN_THE_FORM: [&str; 4] = ["managers", "access", "defaults", "imagePullSecrets"];
 
 #[test]
 fn the_form_has_every_setting_that_a_form_can_hold() {

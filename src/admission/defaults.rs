@@ -4,8 +4,10 @@
 
 use super::rejection::Rejection;
 use super::request::AdmissionRequest;
+use crate::cluster::Cluster;
 use crate::defaults::DefaultRule;
 use crate::pod::Pod;
+use crate::pull_secrets::PullSecret;
 use crate::requests::{Containers, Origin, SecretRequest};
 
 /// The annotation with which a Pod declines the defaults.
@@ -47,6 +49,31 @@ pub(super) fn add_defaults(
         }
     }
     Ok(())
+}
+
+/// Adds the Secrets that `rules` have for the Pod's images, those of our init containers included. Returns their names.
+///
+/// # Errors
+/// When a field of the Pod has the wrong type.
+pub(super) fn add_pull_secrets<'s>(
+    rules: &'s [PullSecret],
+    pod: &mut Pod<'_>,
+    namespace: &str,
+    (cluster, warnings): (&dyn Cluster, &mut Vec<String>),
+) -> Result<Vec<&'s str>, Rejection> {
+    let mut names: Vec<&str> = Vec::new();
+    if rules.is_empty() {
+        return Ok(names);
+    }
+    let images = pod.images();
+    for rule in rules.iter().filter(|rule| rule.is_for(namespace, &images)) {
+        if !names.contains(&rule.name.as_str()) {
+            names.push(&rule.name);
+            pod.add_pull_secret(&rule.name)?;
+            warnings.extend(rule.problem(namespace, cluster));
+        }
+    }
+    Ok(names)
 }
 
 /// Returns whether the Pod's annotation declines the defaults.

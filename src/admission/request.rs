@@ -49,10 +49,12 @@ pub(super) fn may_ask(payload: &[u8]) -> bool {
 }
 
 /// Returns whether `before` ends with the name of a setting that gives Pods what they do not ask for, and a colon: the list
-/// in it begins there.
+/// in it begins there. These are `defaults`, and `images`, which every item of `imagePullSecrets` has: `imagePullSecrets` itself
+/// is a field of many Pods as well.
 fn is_giving_list(before: &[u8]) -> bool {
     let name = before.trim_ascii_end().strip_suffix(b":").unwrap_or_default();
-    name.trim_ascii_end().ends_with(b"\"defaults\"")
+    let name = name.trim_ascii_end();
+    name.ends_with(b"\"defaults\"") || name.ends_with(b"\"images\"")
 }
 
 /// The creation of a Pod.

@@ -56,8 +56,9 @@ pub(super) enum Detail {
     Full,
 }
 
-/// Which secret went in, by which manager, as what: names, never values. A JSON string, which holds a JSON list.
-pub(super) fn summary(additions: &[Addition<'_>], options: &Options, detail: Detail) -> String {
+/// Which secret went in, by which manager, as what: names, never values. A JSON string, which holds a JSON list. `pulled` are the
+/// Secrets that the settings have for the Pod's images.
+pub(super) fn summary(additions: &[Addition<'_>], pulled: &[&str], options: &Options, detail: Detail) -> String {
     let mut writer = Writer::nested(additions.len().saturating_mul(256));
     writer.raw("[");
     for (listed, addition) in additions.iter().enumerate() {
@@ -95,6 +96,13 @@ pub(super) fn summary(additions: &[Addition<'_>], options: &Options, detail: Det
             writer.field("source");
             writer.text(&injection.source);
         }
+        writer.raw("}");
+    }
+    for name in pulled {
+        writer.item();
+        writer.raw("{");
+        writer.field("imagePullSecret");
+        writer.text(name);
         writer.raw("}");
     }
     writer.raw("]");

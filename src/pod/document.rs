@@ -111,6 +111,16 @@ impl<'a> Pod<'a> {
             .any(|list| self.container_names(list).any(|known| known == name))
     }
 
+    /// Returns the images of its containers and init containers.
+    pub(crate) fn images(&self) -> Vec<String> {
+        let containers = CONTAINER_LISTS.iter().flat_map(|list| self.spec_items(list));
+        let images = containers.filter_map(|container| match container.get("image")?.to_value() {
+            Value::String(image) => Some(image),
+            _ => None,
+        });
+        images.collect()
+    }
+
     /// Returns the names in one of the Pod's lists of containers.
     pub(crate) fn container_names(&self, list: &str) -> impl Iterator<Item = &str> {
         self.spec_items(list)

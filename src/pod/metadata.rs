@@ -158,11 +158,20 @@ impl<'a> Pod<'a> {
             .iter()
             .flat_map(|addition| &addition.injection.image_pull_secrets)
         {
-            let secrets = self.spec_list("imagePullSecrets")?;
-            room.compare(secrets.len())?;
-            if !secrets.iter().any(|secret| secret.text("name") == Some(name)) {
-                secrets.push(object([("name", Node::Text(Cow::Owned(name.clone())))]));
-            }
+            room.compare(self.spec_items("imagePullSecrets").len())?;
+            self.add_pull_secret(name)?;
+        }
+        Ok(())
+    }
+
+    /// Adds a Secret for image pulls behind the Pod's own, if it is not there yet.
+    ///
+    /// # Errors
+    /// [`PodError::WrongType`]
+    pub(crate) fn add_pull_secret(&mut self, name: &str) -> Result<(), PodError> {
+        let secrets = self.spec_list("imagePullSecrets")?;
+        if !secrets.iter().any(|secret| secret.text("name") == Some(name)) {
+            secrets.push(object([("name", Node::Text(Cow::Owned(name.to_owned())))]));
         }
         Ok(())
     }

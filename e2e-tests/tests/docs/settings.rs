@@ -94,6 +94,11 @@ fn every_setting_is_documented_and_every_documented_one_exists() {
     );
     let mut defaults = known(&default_with("noSuchSetting", json!(1)));
     defaults.insert("requests.required".to_owned());
+    assert_eq!(
+        names(document.section("`imagePullSecrets`")),
+        known(&pull_secret_with("noSuchSetting", json!(1))),
+        "imagePullSecrets"
+    );
     assert_eq!(names(document.section("`defaults`")), defaults, "defaults");
     let matched = known(&json!({"managers": [{"type": "kubernetes", "match": {"noSuchSetting": 1}}]}));
     let mut every: BTreeSet<String> = matched.into_iter().map(|name| format!("match.{name}")).collect();
@@ -114,9 +119,15 @@ fn every_setting_is_documented_and_every_documented_one_exists() {
 fn every_setting_has_an_example() {
     let document = Document::read("docs/reference/settings.md");
     let kinds = kinds();
-    let mut sections = ["All Pods", "`access`", "`defaults`", "Every manager"]
-        .map(str::to_owned)
-        .to_vec();
+    let mut sections = [
+        "All Pods",
+        "`access`",
+        "`defaults`",
+        "`imagePullSecrets`",
+        "Every manager",
+    ]
+    .map(str::to_owned)
+    .to_vec();
     sections.extend([SHARED, FETCHING].map(str::to_owned));
     sections.extend(kinds.iter().map(|kind| title(&document, kind)));
     for title in sections {
@@ -137,6 +148,7 @@ fn every_setting_has_an_example() {
                     let list = match list {
                         "`access`" => "access",
                         "`defaults`" => "defaults",
+                        "`imagePullSecrets`" => "imagePullSecrets",
                         _ => "managers",
                     };
                     let items = examples.iter().filter_map(|example| example[list].as_array()).flatten();
@@ -231,6 +243,10 @@ fn types_are_the_documented_ones() {
     for setting in table(document.section("`defaults`")) {
         let name = setting.name.clone();
         places.push((setting, Box::new(move |value| default_with(&name, value))));
+    }
+    for setting in table(document.section("`imagePullSecrets`")) {
+        let name = setting.name.clone();
+        places.push((setting, Box::new(move |value| pull_secret_with(&name, value))));
     }
     for kind in kinds() {
         let every = table(document.section("Every manager"));
@@ -422,6 +438,13 @@ fn known(settings: &Value) -> BTreeSet<String> {
         .split_once("known here are ")
         .unwrap_or_else(|| panic!("{settings}: {problem}"));
     names.split(", ").map(str::to_owned).collect()
+}
+
+/// Settings with a Secret for image pulls that has `value` in the setting `name`.
+fn pull_secret_with(name: &str, value: Value) -> Value {
+    let mut secret = json!({"name": "s", "images": ["*"]});
+    secret[name] = value;
+    json!({"imagePullSecrets": [secret]})
 }
 
 /// Settings with a default that has `value` in the setting `name`.
