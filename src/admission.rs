@@ -10,9 +10,10 @@ mod serving;
 mod summary;
 
 use crate::cluster::Cluster;
+use crate::injection::Addition;
 use crate::names::excerpt;
 use crate::options::Options;
-use crate::pod::{Addition, Pod, STATUS_ANNOTATION};
+use crate::pod::{Pod, STATUS_ANNOTATION};
 use crate::requests::{self, Requests};
 use crate::settings::Settings;
 use defaults::{add_defaults, add_pull_secrets};
@@ -109,7 +110,13 @@ fn decode(pod: &Pod<'_>) -> Result<Requests, Rejection> {
         )));
     }
     let annotations = pod.annotations().map(|(key, value)| (key.as_ref(), value.as_ref()));
-    let decoded = requests::from_annotations(annotations).map_err(Rejection::bad_request)?;
+    let mut decoded = requests::from_annotations(annotations).map_err(Rejection::bad_request)?;
+    for request in &mut decoded.requests {
+        if let Some(name) = request.containers.primary() {
+            pod.primary_container(&request.origin)?.clone_into(name);
+            request.containers = std::mem::take(&mut request.containers).normalised();
+        }
+    }
     let count = decoded.requests.len();
     if count > MAX_REQUESTS {
         return Err(Rejection::too_much(format!(

@@ -8,19 +8,50 @@
 
 mod fetch;
 
+use std::fmt;
 use std::rc::Rc;
 
 use serde_json::Value;
 
 use crate::json::Writer;
+use crate::requests::SecretRequest;
 
 pub(crate) use fetch::{ContainerName, Fetch, FetchContainer, FetchItem, FetchTarget, FetchVolume, Fetched, Fetcher};
+
+/// A request that a manager serves.
+pub(crate) struct Addition<'a> {
+    pub request: &'a SecretRequest,
+    /// What messages call the manager that serves it.
+    pub manager: &'a str,
+    /// The manager's position among all. Init containers stand in this order, and what two managers give is never the same.
+    pub position: usize,
+    pub injection: Injection<'a>,
+    /// The containers that go without it: a default yields to what they have.
+    pub without: Vec<String>,
+}
+
+impl Addition<'_> {
+    /// Returns whether the request is for the container of this name.
+    pub(crate) fn reaches(&self, container: &str) -> bool {
+        self.request.containers.includes(container) && !self.without.iter().any(|name| name == container)
+    }
+}
+
+/// Writes how messages name the request: where it stands and what it asks for.
+impl fmt::Display for Addition<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let SecretRequest { origin, group, key, .. } = self.request;
+        write!(formatter, "{origin} ({:?})", format!("{group}/{key}"))
+    }
+}
 
 /// What one manager adds to a Pod for one secret.
 #[derive(Debug, Default, Clone, PartialEq)]
 pub(crate) struct Injection<'m> {
     /// Variables for the request's containers, each put in front of those before it.
     pub env: Vec<EnvVar>,
+    /// Secrets in the Pod's namespace whose keys all become variables.
+    pub env_from: Vec<EnvFrom>,
     /// The file that holds the secret.
     pub file: Option<SecretFile<'m>>,
     /// The file of variables that holds the secret.
@@ -37,13 +68,23 @@ pub(crate) struct Injection<'m> {
     pub init_containers: Vec<Value>,
     /// Names of Secrets for the Pod's `imagePullSecrets`.
     pub image_pull_secrets: Vec<String>,
+    /// Whether an agent that somebody else injects brings the secret.
+    pub by_agent: bool,
     /// Where the secret comes from, for people: names, never values.
     pub source: String,
     /// What the Pod's author should know.
     pub warnings: Vec<String>,
 }
 
-impl Injection<'_> {
+impl<'m> Injection<'m> {
+    /// Returns the secret that an init container is to fetch, for a file or for a variable.
+    pub(crate) fn fetched(&self) -> Option<&Fetched<'m>> {
+        match self.file.as_ref().map(|file| &file.origin) {
+            Some(FileOrigin::Fetched(fetched)) => Some(fetched),
+            _ => self.env_file.as_ref().map(|file| &file.fetched),
+        }
+    }
+
     /// Returns how many bytes of secrets it holds.
     pub(crate) fn size_of_secrets(&self) -> usize {
         let literals = self.env.iter().map(|variable| match &variable.value {
@@ -73,6 +114,16 @@ pub(crate) struct EnvVar {
     pub value: EnvValue,
 }
 
+/// A Secret of which each key is a variable.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct EnvFrom {
+    /// What the variables' names begin with.
+    pub prefix: String,
+    pub secret: String,
+    /// Whether the container starts without the Secret.
+    pub optional: bool,
+}
+
 /// What a variable holds.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum EnvValue {
@@ -93,34 +144,11 @@ pub(crate) enum EnvValue {
     Fetched {
         /// The name that the value has in the file.
         key: String,
-    },
-    /// A [`Self::Fetched`] variable whose file is known.
-    FileKey {
-        /// The volume that holds the file.
-        volume: String,
-        /// The file's path in the volume.
-        path: String,
-        /// The name that the value has in the file.
-        key: String,
+        /// Whether the container starts without it.
+        optional: bool,
     },
     /// Whatever an operator's template says: the variable's object without its name.
     Template(Value),
-}
-
-impl<'m> Injection<'m> {
-    /// Returns the secret that an init container is to fetch, for a file or for a variable.
-    pub(crate) fn fetched(&self) -> Option<&Fetched<'m>> {
-        match (&self.file, &self.env_file) {
-            (
-                Some(SecretFile {
-                    origin: FileOrigin::Fetched(fetched),
-                    ..
-                }),
-                _,
-            ) => Some(fetched),
-            (_, env_file) => env_file.as_ref().map(|file| &file.fetched),
-        }
-    }
 }
 
 /// A file of variables with one secret, which an init container writes and no container mounts.
@@ -148,6 +176,11 @@ impl SecretFile<'_> {
             FileOrigin::Csi { .. } => self.path.first(),
             _ => self.path.directory(),
         }
+    }
+
+    /// Returns whether an agent brings the file in a volume of its own, which it mounts whatever containers the request names.
+    pub(crate) fn is_mounted_by_agent(&self) -> bool {
+        matches!(&self.origin, FileOrigin::Agent { mounts, .. } if *mounts != AgentMounts::Nowhere)
     }
 }
 
@@ -249,11 +282,10 @@ impl EnvVar {
             value: EnvValue::Literal(value.into()),
         }
     }
-}
 
-impl EnvVar {
-    /// The variable as an item of a container's `env`.
-    pub(crate) fn to_json(&self) -> String {
+    /// Returns the variable as an item of a container's `env`. `file` is the volume that holds the file of a fetched one, and
+    /// the file's path in the volume.
+    pub(crate) fn to_json(&self, file: Option<&(String, String)>) -> String {
         // Growing costs more than what is left over.
         let mut writer = Writer::with_capacity(192);
         writer.raw("{");
@@ -269,9 +301,11 @@ impl EnvVar {
                 let fields = [("name", secret), ("key", key)];
                 write_value_from(&mut writer, "secretKeyRef", &fields, *optional);
             }
-            EnvValue::FileKey { volume, path, key } => {
-                let fields = [("volumeName", volume), ("path", path), ("key", key)];
-                write_value_from(&mut writer, "fileKeyRef", &fields, false);
+            EnvValue::Fetched { key, optional } => {
+                if let Some((volume, path)) = file {
+                    let fields = [("volumeName", volume), ("path", path), ("key", key)];
+                    write_value_from(&mut writer, "fileKeyRef", &fields, *optional);
+                }
             }
             EnvValue::Template(Value::Object(fields)) => {
                 for (name, value) in fields {
@@ -279,7 +313,7 @@ impl EnvVar {
                     writer.value(value);
                 }
             }
-            EnvValue::Fetched { .. } | EnvValue::Template(_) => {}
+            EnvValue::Template(_) => {}
         }
         writer.raw("}");
         writer.into_string()

@@ -29,24 +29,17 @@ mod selector;
 mod template;
 mod variables;
 mod vault;
+mod whole;
 
 use std::fmt::Write as _;
 
-use crate::injection::Injection;
-use crate::requests::SecretRequest;
-use manager::not_found;
+use crate::injection::{Addition, AgentMounts, FileOrigin, Injection};
+use crate::requests::{SecretRequest, WHOLE};
+use manager::{Manager, not_found};
 
 pub(crate) use configured::ConfiguredManager;
 pub(crate) use context::{Context, Notes, User};
 pub(crate) use manager::{NotServed, NotServedKind};
-
-/// A request that a manager serves.
-pub(crate) struct Served<'m> {
-    pub manager: &'m ConfiguredManager,
-    /// The manager's position in the settings' list.
-    pub position: usize,
-    pub injection: Injection<'m>,
-}
 
 /// Asks the managers in the settings' order; the first that serves the request wins. A manager is not asked for what the
 /// settings' `access` does not allow.
@@ -56,9 +49,9 @@ pub(crate) struct Served<'m> {
 /// the request with none of them.
 pub(crate) fn serve<'m>(
     managers: &'m [ConfiguredManager],
-    request: &SecretRequest,
+    request: &'m SecretRequest,
     context: &Context<'_>,
-) -> Result<Served<'m>, NotServed> {
+) -> Result<Addition<'m>, NotServed> {
     let mut reasons = String::new();
     let (mut asked, mut barred) = (false, false);
     for (position, manager) in managers.iter().enumerate() {
@@ -73,8 +66,10 @@ pub(crate) fn serve<'m>(
         };
         let NotServed { kind, reason } = match answer {
             Ok(injection) => {
-                return Ok(Served {
-                    manager,
+                return Ok(Addition {
+                    without: Vec::new(),
+                    request,
+                    manager: &manager.name,
                     position,
                     injection,
                 });
@@ -106,6 +101,7 @@ fn check_access(manager: &ConfiguredManager, request: &SecretRequest, context: &
     }
     let mut names = std::iter::once(manager.access_name(request)).chain(manager.other_access_name(request));
     match names.find(|name| !context.rules.allow(name)) {
+        None if request.key == WHOLE => check_access_to_whole(manager, request, context),
         None => Ok(()),
         Some(secret) => Err(context.rules.refusal(request, &secret)),
     }
@@ -116,9 +112,64 @@ fn inject<'m>(
     request: &SecretRequest,
     context: &Context<'_>,
 ) -> Result<Injection<'m>, NotServed> {
+    if !request.field.is_empty() && !manager.manager.gives_fields() {
+        return Err(not_found!(
+            "it gives whole secrets only: leave \"field\" out of the request; fields come from aws with client: cli, gcp, azure \
+             and global"
+        ));
+    }
     let narrowed = manager.selector.narrowed(request);
     let mut injection = manager.manager.inject(&narrowed, context)?;
     variables::check(request, &injection, context.options)?;
+    check_file(request, &injection)?;
     injection.warnings.extend(naming::client_variable_warning(request));
+    if request.is_optional() && !manager.manager.takes_optional() {
+        injection.warnings.push(format!(
+            "{} says optional: true, which the manager {} cannot pass on: without the secret the Pod may not start",
+            request.origin, manager.name
+        ));
+    }
     Ok(injection)
+}
+
+/// Checks that what the request says of its file holds for the file that a manager gives.
+fn check_file(request: &SecretRequest, injection: &Injection<'_>) -> Result<(), NotServed> {
+    let (is_placed, has_mode) = (!request.path.is_empty(), request.mode.is_some());
+    if !is_placed && !has_mode {
+        return Ok(());
+    }
+    if request.key == WHOLE {
+        return Err(not_found!(
+            "path and mode are for one file: ask for one key, or leave both out"
+        ));
+    }
+    match injection.file.as_ref().map(|file| &file.origin) {
+        None => Err(not_found!(
+            "it gives no file, which the request's path and mode are about"
+        )),
+        Some(FileOrigin::Csi { .. }) if has_mode => Err(not_found!(
+            "the SecretProviderClass says which mode its files have (mostly in filePermission): leave out the request's mode"
+        )),
+        Some(FileOrigin::Agent {
+            mounts: AgentMounts::Nowhere,
+            ..
+        }) => Err(not_found!(
+            "the policy's settings say where its file is, and with which mode: leave out the request's path and mode"
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Checks that a rule of the settings' `access` is about all keys of the group: no pattern for some of them fits these two.
+fn check_access_to_whole(manager: &dyn Manager, request: &SecretRequest, context: &Context<'_>) -> Result<(), String> {
+    for key in ["\u{1}", "\u{1}\u{1}"] {
+        let any = SecretRequest {
+            key: key.to_owned(),
+            ..request.clone()
+        };
+        if !context.rules.allow(&manager.access_name(&any)) {
+            return Err(context.rules.refusal(request, &manager.access_name(request)));
+        }
+    }
+    Ok(())
 }

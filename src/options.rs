@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use crate::json::fields::{Fields, SettingsError};
-use crate::names;
+use crate::names::{self, is_mount_path, taken_path};
 
 /// The settings that say how secrets appear in a Pod, whichever manager serves them.
 pub(crate) struct Options {
@@ -112,52 +112,7 @@ fn mount_path(fields: &mut Fields<'_>) -> Result<String, SettingsError> {
     Ok(path)
 }
 
-/// What the kubelet mounts into every container, or the container runtime does not let anything be mounted over.
-const TAKEN_PATHS: &[(&str, &str)] = &[
-    (
-        "/var/run/secrets/kubernetes.io/serviceaccount",
-        "where the service account's token is mounted",
-    ),
-    (
-        "/run/secrets/kubernetes.io/serviceaccount",
-        "where the service account's token is mounted in images whose /var/run is a link to /run",
-    ),
-    ("/etc/hosts", "which the kubelet mounts"),
-    ("/etc/hostname", "which the container runtime mounts"),
-    ("/etc/resolv.conf", "which the container runtime mounts"),
-    ("/dev/termination-log", "which the kubelet mounts"),
-    ("/dev/shm", "which the container runtime mounts"),
-    (
-        "/etc/secret-injector-ca",
-        "where the setting caBundle mounts certificates",
-    ),
-    ("/proc", "which the container runtime mounts"),
-    ("/sys", "which the container runtime mounts"),
-];
-
-/// Returns what a mount at `path` would hide or be hidden by: a path, and what is there.
-fn taken_path(path: &str) -> Option<(&'static str, &'static str)> {
-    let is_at_or_below = |inner: &str, outer: &str| {
-        inner
-            .strip_prefix(outer)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    };
-    TAKEN_PATHS
-        .iter()
-        .find(|(taken, _)| is_at_or_below(taken, path) || is_at_or_below(path, taken))
-        .copied()
-}
-
 /// Returns whether a mount at `path` would hide the service account's token, or be hidden by it.
 pub(crate) fn is_over_token(path: &str) -> bool {
     taken_path(path.trim_end_matches('/')).is_some_and(|(taken, _)| taken.ends_with("/serviceaccount"))
-}
-
-/// Whether Kubernetes takes `path` as a mount's path and files below it can be named without surprises.
-fn is_mount_path(path: &str) -> bool {
-    path.strip_prefix('/').is_some_and(|parts| {
-        !path.contains(':')
-            && !path.contains(char::is_control)
-            && parts.split('/').all(|part| !matches!(part, "" | "." | ".."))
-    })
 }

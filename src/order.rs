@@ -36,8 +36,8 @@ pub(crate) fn sorted_set<T: Ord>(items: impl IntoIterator<Item = T>) -> Vec<T> {
 }
 
 /// Returns whether a [`sorted_set`] has `name`.
-pub(crate) fn has(set: &[&str], name: &str) -> bool {
-    set.binary_search(&name).is_ok()
+pub(crate) fn has<S: AsRef<str>>(set: &[S], name: &str) -> bool {
+    set.binary_search_by(|known| known.as_ref().cmp(name)).is_ok()
 }
 
 /// The numbers below `length` in the order of `compare`; those that it finds equal in their own.

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod agents;
+mod at_paths;
 mod document;
 mod earlier;
 mod earlier_secrets;
@@ -12,29 +13,32 @@ mod files;
 mod init_containers;
 mod kinds;
 mod metadata;
+mod modes;
 mod mounts;
 mod order;
+mod our_names;
 mod path;
 mod plan;
-mod room;
 mod same;
 mod sets;
 mod system;
-mod template;
 mod volumes;
+mod work;
 mod yielding;
 
-pub(crate) use document::{Addition, Pod, SHAPE, STATUS_ANNOTATION};
+pub(crate) use document::{Pod, SHAPE, STATUS_ANNOTATION};
 pub(crate) use error::PodError;
+pub(crate) use modes::WAYS_TO_READ;
 
+use crate::injection::Addition;
 use crate::options::Options;
-use crate::order::sort_and_dedup;
+use crate::order::{has, sort_and_dedup, sorted_set};
 use crate::requests::Containers;
-use document::CONTAINER_LISTS;
-use room::Room;
+use document::name_of;
+use work::Work;
 
 /// How many pairs of a container and a secret are looked at.
-const MOST_PAIRS: usize = 1_000_000;
+const MAX_PAIRS: usize = 1_000_000;
 
 impl Pod<'_> {
     /// Adds what `additions` say and returns what the Pod's author should know.
@@ -42,45 +46,43 @@ impl Pod<'_> {
     /// # Errors
     /// [`PodError`]; the Pod may then hold a part of the additions and is of no use.
     pub(crate) fn add(&mut self, additions: &[Addition<'_>], options: &Options) -> Result<Vec<String>, PodError> {
-        self.check_targets(additions)?;
-        let mut warnings: Vec<String> = additions
-            .iter()
-            .flat_map(|addition| addition.injection.warnings.iter().cloned())
-            .collect();
-        let mut room = Room::new();
-        let files = files::add(self, additions, options, &mut room, &mut warnings)?;
-        self.check_reach(additions, &files)?;
-        earlier_secrets::warn_of_left(self, files.ours(), &mut warnings)?;
-        env::add(self, additions, &files, &mut room, &mut warnings)?;
-        self.add_metadata(additions, &mut room, &mut warnings)?;
-        self.add_pull_secrets(additions, &mut room)?;
-        sort_and_dedup(&mut warnings);
-        Ok(warnings)
+        let mut work = Work::new(additions, options);
+        self.add_all(&mut work)?;
+        Ok(work.warnings)
+    }
+
+    /// Adds what `work` says. Where defaults have to yield, the Pod is of no use.
+    fn add_all(&mut self, work: &mut Work<'_>) -> Result<(), PodError> {
+        self.check_targets(work.additions)?;
+        let files = files::add(self, work)?;
+        if !work.yielding.is_empty() {
+            return Ok(());
+        }
+        earlier_secrets::warn_of_left(self, &files.ours, &mut work.warnings)?;
+        env::add(self, &files, work)?;
+        self.add_metadata(work)?;
+        self.add_pull_secrets(work)?;
+        sort_and_dedup(&mut work.warnings);
+        Ok(())
     }
 
     fn check_targets(&self, additions: &[Addition<'_>]) -> Result<(), PodError> {
-        let mut existing: Vec<&str> = Vec::new();
-        let mut containers = 0_usize;
-        for container in CONTAINER_LISTS.iter().flat_map(|list| self.spec_items(list)) {
-            containers = containers.saturating_add(1);
-            existing.extend(container.text("name"));
+        let names: Vec<&str> = self.containers(&[]).map(|(_, container)| name_of(container)).collect();
+        if names.len().saturating_mul(additions.len()) > MAX_PAIRS {
+            return Err(PodError::too_large());
         }
-        if containers.saturating_mul(additions.len()) > MOST_PAIRS {
-            return Err(PodError::TooLarge);
-        }
-        let mut sorted = existing.clone();
-        sort_and_dedup(&mut sorted);
+        let sorted = sorted_set(names.iter().copied());
         for addition in additions {
-            let Containers::Named(names) = &addition.request.containers else {
+            let Containers::Named(wanted) = &addition.request.containers else {
                 continue;
             };
-            if let Some(name) = names.iter().find(|name| sorted.binary_search(&name.as_str()).is_err()) {
-                existing.truncate(20);
-                return Err(PodError::NoSuchContainer {
-                    request: addition.request.origin.to_string(),
-                    name: name.clone(),
-                    existing: existing.join(", "),
-                });
+            if let Some(name) = wanted.iter().find(|name| !has(&sorted, name)) {
+                let origin = &addition.request.origin;
+                let existing = names.get(..20).unwrap_or(&names).join(", ");
+                return Err(format!(
+                    "{origin} names the container {name:?}, which the Pod does not have; it has {existing}"
+                )
+                .into());
             }
         }
         Ok(())

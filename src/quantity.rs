@@ -51,23 +51,16 @@ pub(crate) fn of_value(value: &Value) -> Option<i128> {
 /// Returns what a suffix multiplies by: a factor, and a power of ten.
 fn unit(suffix: &str) -> Option<(i128, i32)> {
     const BINARY: [&str; 6] = ["Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
-    const DECIMAL: [(&str, i32); 10] = [
-        ("n", -9),
-        ("u", -6),
-        ("m", -3),
-        ("", 0),
-        ("k", 3),
-        ("M", 6),
-        ("G", 9),
-        ("T", 12),
-        ("P", 15),
-        ("E", 18),
-    ];
-    if let Some(position) = BINARY.iter().position(|known| *known == suffix) {
+    const DECIMAL: [&str; 10] = ["n", "u", "m", "", "k", "M", "G", "T", "P", "E"];
+    let position = |units: &[&str]| units.iter().position(|known| *known == suffix);
+    if let Some(position) = position(&BINARY) {
         return Some((1 << (10 * (position + 1)), 0));
     }
-    if let Some((_, exponent)) = DECIMAL.iter().find(|(known, _)| *known == suffix) {
-        return Some((1, *exponent));
+    if let Some(position) = position(&DECIMAL) {
+        return Some((
+            1,
+            i32::try_from(position).ok()?.saturating_mul(3).saturating_sub(DECIMALS),
+        ));
     }
     let exponent = suffix.strip_prefix(['e', 'E'])?;
     let digits = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);

@@ -14,7 +14,7 @@ mod text_format;
 
 pub use model::{
     Containers, FLYTE_PREFIX, JSON_ANNOTATION, MAX_CONTAINERS, MAX_FIELD_LENGTH, MountRequirement, Origin,
-    SecretRequest,
+    PRIMARY_ANNOTATION, PRIMARY_CONTAINER, SecretRequest, WHOLE,
 };
 
 use crate::names::excerpt;
@@ -35,8 +35,8 @@ pub struct Requests {
 /// The order of `annotations` does not matter. Should it hold one key twice, both of Flyte's count, and the last
 /// readable one.
 ///
-/// A secret asked for twice, that is, equal in all but origin and containers, becomes one request: the first, for the
-/// containers of both.
+/// A secret asked for twice, that is, equal in all but origin, containers and `optional`, becomes one request: the first, for
+/// the containers of both. Of `optional`, the strictest counts for all requests of a secret: false, then absent, then true.
 ///
 /// # Errors
 /// A sentence on the first request, in the order of [`Requests::requests`], that cannot be read: the annotation, the place
@@ -160,7 +160,8 @@ impl<'a> Number<'a> {
 fn merge(requests: Vec<SecretRequest>) -> Vec<SecretRequest> {
     let identity = |place: &usize| requests.get(*place).map(SecretRequest::identity);
     let order = positions(requests.len(), &|one, other| identity(&one).cmp(&identity(&other)));
-    if !order.is_sorted_by(|one, other| identity(one) < identity(other)) {
+    let is_plain = requests.iter().all(|request| request.optional.is_none());
+    if !is_plain || !order.is_sorted_by(|one, other| identity(one) < identity(other)) {
         return merge_equal(requests);
     }
     // Nearly always.
@@ -171,11 +172,26 @@ fn merge(requests: Vec<SecretRequest>) -> Vec<SecretRequest> {
     normalised.collect()
 }
 
+fn strictness(optional: &Option<bool>) -> u8 {
+    match optional {
+        Some(false) => 0,
+        None => 1,
+        Some(true) => 2,
+    }
+}
+
 fn merge_equal(requests: Vec<SecretRequest>) -> Vec<SecretRequest> {
     let mut placed: Vec<(usize, SecretRequest)> = requests.into_iter().enumerate().collect();
     sort_by(&mut placed, |(_, one), (_, other)| {
         one.identity().cmp(&other.identity())
     });
+    // A secret that the Pod needs in one place may be missing in no other: one variable or one volume may serve both.
+    for same in placed.chunk_by_mut(|(_, one), (_, other)| one.secret() == other.secret()) {
+        let strictest = same.iter().map(|(_, request)| request.optional).min_by_key(strictness);
+        for (_, request) in same {
+            request.optional = strictest.flatten();
+        }
+    }
     placed.dedup_by(|(_, later), (_, first)| {
         let same = later.identity() == first.identity();
         if same {
@@ -304,6 +320,32 @@ mod tests {
     }
 
     #[test]
+    fn the_strictest_optional_of_a_secret_counts() {
+        let table = [
+            (r#"[{"key":"k","optional":true},{"key":"k"}]"#, vec![None]),
+            (r#"[{"key":"k"},{"key":"k","optional":true}]"#, vec![None]),
+            (r#"[{"key":"k"},{"key":"k","optional":false}]"#, vec![Some(false)]),
+            (
+                r#"[{"key":"k","optional":true},{"key":"k","optional":false}]"#,
+                vec![Some(false)],
+            ),
+            (
+                r#"[{"key":"k","optional":true},{"key":"k","optional":true}]"#,
+                vec![Some(true)],
+            ),
+            (
+                r#"[{"key":"k","optional":true},{"key":"k","envVar":"E","optional":false},{"key":"l","optional":true}]"#,
+                vec![Some(false), Some(false), Some(true)],
+            ),
+        ];
+        for (text, expected) in table {
+            let read = from_annotations([(JSON_ANNOTATION, text)]).unwrap();
+            let optional: Vec<_> = read.requests.iter().map(|request| request.optional).collect();
+            assert_eq!(optional, expected, "{text}");
+        }
+    }
+
+    #[test]
     fn messages_are_short() {
         let long = "x".repeat(10_000);
         let digits = format!("flyte.secrets/s{}", "1".repeat(10_000));
@@ -364,7 +406,7 @@ mod tests {
             (
                 (JSON_ANNOTATION, r#"[{},{"groop":1}]"#),
                 "annotation secret-injector/requests, item 2: there is no field groop; the fields are group, \
-                 groupVersion, key, mountRequirement, envVar, containers",
+                 groupVersion, key, field, mountRequirement, envVar, containers, optional",
             ),
         ];
         for (annotation, expected) in table {

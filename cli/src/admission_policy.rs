@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use secret_injector_policy::requests::JSON_ANNOTATION;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -9,6 +10,7 @@ use crate::{
     capabilities::Grants,
     cel::{self, CelError, Scope},
     failure::Failure,
+    requests::LABEL,
     review::AdmissionRequest,
     selector::LabelSelector,
     settings,
@@ -230,6 +232,7 @@ impl AdmissionPolicy {
                 "is Ignore: while no policy server answers, Pods start without their secrets; set Fail",
             ));
         }
+        found.extend(self.left_behind());
         let asks = self.spec.match_conditions.as_ref().is_some_and(|all| !all.is_empty())
             || self.spec.object_selector.is_some();
         if !asks && !self.is_patch() {
@@ -240,6 +243,39 @@ impl AdmissionPolicy {
             ));
         }
         found
+    }
+
+    /// Returns what keeps Pods from the policy that ask with the readable annotation.
+    fn left_behind(&self) -> Option<(&'static str, &'static str)> {
+        let flytes_label = BTreeMap::from([(LABEL.0.to_owned(), LABEL.1.to_owned())]);
+        let selector = self.spec.object_selector.as_ref();
+        if selector.is_some_and(|selector| {
+            selector.mismatch(&BTreeMap::new()).is_some() && selector.mismatch(&flytes_label).is_none()
+        }) {
+            return Some((
+                "spec.objectSelector",
+                "asks for Flyte's label: a Pod that asks with secret-injector/requests, and lacks the label, starts without its \
+                 secrets; leave the selector out, spec.matchConditions look for the annotations",
+            ));
+        }
+        // Conditions may be about other things too: what counts is that the name makes the difference.
+        let holds = |condition: &MatchCondition, key: &str| {
+            let pod = json!({"metadata": {"annotations": {key: "[]"}, "labels": {LABEL.0: LABEL.1}}});
+            cel::holds(&condition.expression, &Scope::default().with("object", pod)).ok()
+        };
+        let named = format!("{JSON_ANNOTATION}-db");
+        let conditions = self.spec.match_conditions.iter().flatten();
+        let misses = |condition: &&MatchCondition| {
+            let known = [JSON_ANNOTATION, "flyte.secrets/s0"].map(|key| holds(condition, key));
+            known.contains(&Some(true)) && holds(condition, &named) == Some(false)
+        };
+        conditions.into_iter().find(misses).map(|_| {
+            (
+                "spec.matchConditions",
+                "do not let Pods through that ask with secret-injector/requests-NAME: these start without their secrets; write \
+                 key.startsWith('secret-injector/requests'), as deploy/base/policy.yaml does",
+            )
+        })
     }
 
     fn by_kind(&self) -> Option<String> {

@@ -191,7 +191,7 @@ mod tests {
             json!({"metadata": {"annotations": {"flyte.secrets/s0": "x"}, "labels": {"a": "b"}, "name": "web-1"}}),
         );
         let asks = "has(object.metadata.annotations) && object.metadata.annotations.exists(key, \
-                    key.startsWith('flyte.secrets/s') || key == 'secret-injector/requests')";
+                    key.startsWith('flyte.secrets/s') || key.startsWith('secret-injector/requests'))";
         for (condition, expected) in [
             (asks, Ok(true)),
             ("!has(object.metadata.namespace)", Ok(true)),

@@ -26,7 +26,11 @@ pub fn note(took: Duration, answer: usize) {
 impl Drop for Worst {
     fn drop(&mut self) {
         if std::env::var_os("WORST").is_some() && !self.slowest.is_zero() {
-            let test = std::thread::current().name().unwrap_or_default().to_owned();
+            let thread = std::thread::current();
+            let test = thread
+                .name()
+                .and_then(|name| name.rsplit("::").next())
+                .unwrap_or_default();
             eprintln!("| `{test}` | {} | {} |", self.slowest.as_millis(), self.largest / 1024);
         }
     }

@@ -3,12 +3,12 @@
 
 mod docs {
     pub mod commands;
+    pub mod examples;
     pub mod generated;
     pub mod links;
     pub mod managers;
     pub mod markdown;
     pub mod messages;
     pub mod migration;
-    pub mod other_systems;
     pub mod settings;
 }

@@ -429,13 +429,14 @@ const NORMALISATIONS: [Normalisation; 10] = [
         },
     },
     Normalisation {
-        id: "v1-order-of-variables",
+        id: "order-of-variables",
         apply: |vector, flyte, policy| {
-            if vector.version() == FlyteVersion::V1 {
-                for container in containers(flyte).chain(containers(policy)) {
-                    if let Some(env) = container.get_mut("env").and_then(Value::as_array_mut) {
-                        env.sort_by_key(|variable| variable["name"].as_str().unwrap_or_default().to_owned());
-                    }
+            for container in containers(flyte).chain(containers(policy)) {
+                if let Some(env) = container.get_mut("env").and_then(Value::as_array_mut)
+                    && (vector.version() == FlyteVersion::V1
+                        || !env.iter().any(|variable| variable["value"].to_string().contains("$(")))
+                {
+                    env.sort_by_key(|variable| variable["name"].as_str().unwrap_or_default().to_owned());
                 }
             }
         },

@@ -30,6 +30,12 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
+#[path = "docs/markdown.rs"]
+#[expect(dead_code, reason = "the tests of the documentation need more of it")]
+mod markdown;
+
+use markdown::{Document, files};
+
 /// The base, which can be deployed as it is, and each overlay.
 const DEPLOYMENTS: [&str; 4] = ["base", "overlays/flyte1", "overlays/flyte2", "overlays/generic"];
 
@@ -153,6 +159,7 @@ fn artifacthub_package_follows_from_the_metadata() {
             format!("kwctl scaffold manifest -t ClusterAdmissionPolicy registry://{image}"),
         ]
     );
+    check_manifest(install.as_str().unwrap());
     assert_eq!(package, expected);
 
     // These are YAML in a text.
@@ -173,6 +180,19 @@ fn artifacthub_package_follows_from_the_metadata() {
         );
     }
     assert_eq!(annotations.as_object().unwrap().len(), 5);
+}
+
+/// The manifest that the package offers is as safe as the base of `deploy`, and needs no rights.
+fn check_manifest(install: &str) {
+    let (_, rest) = install.split_once("```yaml\n").expect("install has a manifest");
+    let manifest = parse(rest.split("```").next().unwrap());
+    let base = Resources::of("base").one("ClusterAdmissionPolicy");
+    let (spec, mut expected) = (&manifest["spec"], base["spec"].clone());
+    assert_eq!(manifest["metadata"]["name"], base["metadata"]["name"]);
+    expected["policyServer"] = json!("default");
+    expected["settings"] = Resources::of("overlays/generic").one("ClusterAdmissionPolicy")["spec"]["settings"].clone();
+    assert_eq!(*spec, expected);
+    assert_eq!(Needs::of(&spec["settings"]).reads, None);
 }
 
 // ---- the form
@@ -384,18 +404,16 @@ fn pods_that_ask_for_something_reach_the_policy() {
             .to_owned();
         for part in [
             format!("key.startsWith('{FLYTE_PREFIX}')"),
-            format!("key == '{JSON_ANNOTATION}'"),
+            // With whatever name behind it: the policy warns of those that are no names.
+            format!("key.startsWith('{JSON_ANNOTATION}')"),
         ] {
             assert!(
                 expression.contains(&part),
                 "{deployment}: {part} is not in {expression}"
             );
         }
-        let selector = match deployment {
-            "overlays/flyte1" | "overlays/flyte2" => json!({"matchLabels": {"inject-flyte-secrets": "true"}}),
-            _ => Value::Null,
-        };
-        assert_eq!(policy["spec"]["objectSelector"], selector, "{deployment}");
+        // Whatever its labels: what asks is the annotation.
+        assert_eq!(policy["spec"]["objectSelector"], Value::Null, "{deployment}");
     }
 }
 
@@ -645,6 +663,43 @@ fn check_grants(place: &str, resources: &Resources, needs: &Needs) {
             "{place}: {resource}"
         );
     }
+}
+
+/// Kustomizations that the documentation shows, on top of the overlays at the version of the metadata: their settings are valid,
+/// and the policy server may do what these need.
+#[test]
+fn overlays_in_the_documentation_grant_what_their_settings_need() {
+    let metadata = metadata();
+    let remote = format!("{}//deploy/", annotation_of(&metadata, "io.kubewarden.policy.source"));
+    let version = format!("?ref=v{}", annotation_of(&metadata, "io.kubewarden.policy.version"));
+    let deploy = modules::repository().join("deploy");
+    let mut seen = 0;
+    for document in Document::all() {
+        let files = files(&document.text);
+        let here = std::env::temp_dir().join(format!("overlay-{}-{seen}", std::process::id()));
+        for (name, text) in &files {
+            let path = here.join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            let text = text.replace(&remote, &format!("{}/", deploy.display()));
+            fs::write(path, text.replace(&version, "")).unwrap();
+        }
+        let place = document.path.display();
+        for (name, text) in files.iter().filter(|(name, _)| name.ends_with("kustomization.yaml")) {
+            assert!(text.contains(&remote) && text.contains(&version), "{place}: {name}");
+            let resources = Resources::read(here.join(name).parent().unwrap());
+            let settings = &resources.one("ClusterAdmissionPolicy")["spec"]["settings"];
+            assert_eq!(problem(policy(), settings), None, "{place}: {name}");
+            let needs = Needs::of(settings);
+            if needs.reads.as_ref().is_none_or(|namespaces| !namespaces.is_empty()) {
+                check_grants(&format!("{place}: {name}"), &resources, &needs);
+            }
+            seen += 1;
+        }
+        if !files.is_empty() {
+            fs::remove_dir_all(here).unwrap();
+        }
+    }
+    assert!(seen >= 2, "{seen}");
 }
 
 /// The labels that the controller gives the Pods of a PolicyServer, and the Service's selector for them

@@ -8,7 +8,7 @@
 //! - `grants`: what the host lets the policy ask for; all that the policy can use when absent;
 //! - `request`: fields of the AdmissionRequest that differ from those of a Pod's creation by `alice`;
 //! - `pod`: the Pod;
-//! - `expect`: `pod`, the whole Pod that comes out, or `unchanged: true`, or `rejected` with its `code` and parts of its
+//! - `expect`: `pod`, the whole Pod that comes out, or `part`, what `is` at JSON pointers in it, or `unchanged: true`, or `rejected` with its `code` and parts of its
 //!   `message`; parts of the `warnings`, of which there must be as many as given; `hostCalls`, the number of calls to
 //!   the host.
 //!
@@ -44,6 +44,11 @@ struct Case {
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Expect {
     pod: Option<Value>,
+    /// Whether variables have to stand in this order where none refers to another.
+    #[serde(default)]
+    env_in_order: bool,
+    #[serde(default)]
+    part: Vec<Part>,
     #[serde(default)]
     unchanged: bool,
     rejected: Option<Rejected>,
@@ -55,12 +60,34 @@ struct Expect {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct Part {
+    at: String,
+    is: Value,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Rejected {
     code: u16,
     #[serde(default)]
     message: Vec<String>,
     #[serde(default)]
     without: Vec<String>,
+}
+
+/// Returns `pod` with each container's variables in the order of their names, where no value refers to another variable.
+fn sorted_env(pod: &Value) -> Value {
+    let mut pod = pod.clone();
+    for list in ["initContainers", "containers"] {
+        for container in pod["spec"][list].as_array_mut().into_iter().flatten() {
+            if let Some(env) = container.get_mut("env").and_then(Value::as_array_mut)
+                && !env.iter().any(|variable| variable["value"].to_string().contains("$("))
+            {
+                env.sort_by_key(|variable| variable["name"].as_str().unwrap_or_default().to_owned());
+            }
+        }
+    }
+    pod
 }
 
 #[test]
@@ -213,14 +240,29 @@ fn check(policy: &PolicyModule, case: &Case) -> Result<(), String> {
     } else {
         case.expect.pod.as_ref()
     };
+    let compared = |pod: &Value| {
+        if case.expect.env_in_order {
+            pod.clone()
+        } else {
+            sorted_env(pod)
+        }
+    };
     if let Some(expected) = expected
-        && out != *expected
+        && compared(&out) != compared(expected)
     {
         return Err(format!(
             "expected\n{}\ngot\n{}",
             yaml::to_text(expected, None).unwrap_or_default(),
             yaml::to_text(&out, None).unwrap_or_default()
         ));
+    }
+    for Part { at, is } in &case.expect.part {
+        if out.pointer(at) != Some(is) {
+            return Err(format!(
+                "expected {is} at {at}, got\n{}",
+                yaml::to_text(&out, None).unwrap_or_default()
+            ));
+        }
     }
     if let Some(expected) = &case.expect.audit_annotations {
         let got = json!(response.audit_annotations);

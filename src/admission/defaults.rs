@@ -34,7 +34,7 @@ pub(super) fn add_defaults(
         if declined && !matches!(default.origin, Origin::Default { required: true, .. }) {
             continue;
         }
-        let Some(containers) = existing(&default.containers, pod) else {
+        let Some(containers) = existing(default, pod) else {
             continue;
         };
         let is_same = |request: &SecretRequest| {
@@ -92,12 +92,17 @@ fn declines(pod: &Pod<'_>, warnings: &mut Vec<String>) -> bool {
     }
 }
 
-/// Returns those of `containers` that the Pod has, or nothing where it has none of them.
-fn existing(containers: &Containers, pod: &Pod<'_>) -> Option<Containers> {
+/// Returns those of the default's containers that the Pod has, or nothing where it has none of them.
+fn existing(default: &SecretRequest, pod: &Pod<'_>) -> Option<Containers> {
+    let mut containers = default.containers.clone();
+    if let Some(name) = containers.primary()
+        && let Ok(primary) = pod.primary_container(&default.origin)
+    {
+        primary.clone_into(name);
+    }
     let Containers::Named(names) = containers else {
         return Some(Containers::All);
     };
-    let has = |name: &&String| pod.has_container(name);
-    let names: Vec<String> = names.iter().filter(has).cloned().collect();
-    (!names.is_empty()).then_some(Containers::Named(names))
+    let names: Vec<String> = names.into_iter().filter(|name| pod.has_container(name)).collect();
+    (!names.is_empty()).then(|| Containers::named(names))
 }

@@ -59,7 +59,6 @@ impl From<SettingsError> for Rejection {
 
 impl From<PodError> for Rejection {
     fn from(error: PodError) -> Self {
-        let is_invalid = matches!(error, PodError::WrongType(_) | PodError::TwoServiceAccounts);
-        Self::new(if is_invalid { 400 } else { 422 }, error.to_string())
+        Self::new(error.code, error.message)
     }
 }

@@ -7,8 +7,9 @@ use super::request::AdmissionRequest;
 use super::summary::secret_name;
 use crate::access::PodRules;
 use crate::cluster::{Cluster, Questions};
-use crate::managers::{self, Context, NotServed, NotServedKind, Notes, Served};
-use crate::pod::{Addition, PodError};
+use crate::injection::Addition;
+use crate::managers::{self, Context, NotServed, NotServedKind, Notes};
+use crate::pod::PodError;
 use crate::requests::{Origin, SecretRequest};
 use crate::settings::{OnUnserved, Settings};
 
@@ -65,7 +66,7 @@ pub(super) fn serve<'r>(
     let mut outcome = Outcome::default();
     for request in requests {
         match managers::serve(&settings.managers, request, &context) {
-            Ok(served) => outcome.add(request, served)?,
+            Ok(addition) => outcome.add(addition)?,
             Err(not_served) => outcome.go_without(request, &not_served, settings, &questions)?,
         }
     }
@@ -73,22 +74,16 @@ pub(super) fn serve<'r>(
 }
 
 impl<'r> Outcome<'r> {
-    /// Adds what a manager adds to the Pod for a request.
+    /// Adds a request that a manager serves.
     ///
     /// # Errors
     /// Where the additions hold more than [`MAX_SECRETS`].
-    fn add(&mut self, request: &'r SecretRequest, served: Served<'r>) -> Result<(), Rejection> {
-        self.secrets = self.secrets.saturating_add(served.injection.size_of_secrets());
+    fn add(&mut self, addition: Addition<'r>) -> Result<(), Rejection> {
+        self.secrets = self.secrets.saturating_add(addition.injection.size_of_secrets());
         if self.secrets > MAX_SECRETS {
-            return Err(PodError::TooLarge.into());
+            return Err(PodError::too_large().into());
         }
-        self.additions.push(Addition {
-            request,
-            manager: &served.manager.name,
-            position: served.position,
-            injection: served.injection,
-            without: Vec::new(),
-        });
+        self.additions.push(addition);
         Ok(())
     }
 
@@ -107,7 +102,10 @@ impl<'r> Outcome<'r> {
         let may_go_without = match request.origin {
             // The Pod has not asked for it. Whether a store answers must not decide what the Pod gets.
             Origin::Default { required, .. } => !required && not_served.kind != NotServedKind::Unavailable,
-            _ => not_served.kind == NotServedKind::NotFound && settings.on_unserved == OnUnserved::Warn,
+            _ => {
+                not_served.kind == NotServedKind::NotFound
+                    && request.optional.unwrap_or(settings.on_unserved == OnUnserved::Warn)
+            }
         };
         if may_go_without {
             self.warnings

@@ -4,24 +4,25 @@
 
 use std::fmt::Write as _;
 
-use crate::injection::Injection;
+use crate::injection::{Addition, Injection};
 use crate::json::Writer;
 use crate::managers::naming;
 use crate::options::Options;
-use crate::pod::Addition;
 use crate::requests::SecretRequest;
 
-/// `group@version/key`, without what is empty.
+/// `group@version/key/field`, without what is empty.
 pub(super) fn secret_name(request: &SecretRequest) -> String {
     let mut name = request.group.clone();
     if !request.group_version.is_empty() {
         let _ = write!(name, "@{}", request.group_version);
     }
-    if !request.key.is_empty() {
-        if !name.is_empty() {
-            name.push('/');
+    for part in [&request.key, &request.field] {
+        if !part.is_empty() {
+            if !name.is_empty() {
+                name.push('/');
+            }
+            name.push_str(part);
         }
-        name.push_str(&request.key);
     }
     name
 }
@@ -88,9 +89,30 @@ pub(super) fn summary(additions: &[Addition<'_>], pulled: &[&str], options: &Opt
             writer.field("env");
             writer.texts(secret_variables(injection, options));
         }
+        if !injection.env_from.is_empty() {
+            writer.field("env");
+            let names: Vec<String> = injection
+                .env_from
+                .iter()
+                .map(|source| format!("{}*", source.prefix))
+                .collect();
+            writer.texts(names.iter().map(String::as_str));
+        }
         if let Some(path) = visible_file(injection, options) {
             writer.field("file");
             writer.text(&path);
+            if !addition.request.path.is_empty() {
+                writer.field("path");
+                writer.text(&addition.request.path);
+            }
+            if let Some(mode) = addition.request.mode {
+                writer.field("mode");
+                writer.text(&format!("{mode:04o}"));
+            }
+        }
+        if addition.request.is_optional() {
+            writer.field("optional");
+            writer.raw("true");
         }
         if detail == Detail::Full && !injection.source.is_empty() {
             writer.field("source");

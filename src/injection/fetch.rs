@@ -22,12 +22,18 @@ pub(crate) struct Fetched<'m> {
     pub fetcher: &'m dyn Fetcher,
     /// What the fetcher needs to fetch the secret; its own matter.
     pub arguments: Vec<String>,
+    /// Whether the Pod starts without it where the store does not have it.
+    pub optional: bool,
 }
 
 impl<'m> Fetched<'m> {
     /// Leaves what `arguments` say to `fetcher`.
     pub(crate) fn new(fetcher: &'m dyn Fetcher, arguments: Vec<String>) -> Self {
-        Self { fetcher, arguments }
+        Self {
+            fetcher,
+            arguments,
+            optional: false,
+        }
     }
 }
 
@@ -35,7 +41,9 @@ impl<'m> Fetched<'m> {
 /// settings may stand for different stores.
 impl PartialEq for Fetched<'_> {
     fn eq(&self, other: &Self) -> bool {
-        std::ptr::addr_eq(self.fetcher, other.fetcher) && self.arguments == other.arguments
+        std::ptr::addr_eq(self.fetcher, other.fetcher)
+            && self.arguments == other.arguments
+            && self.optional == other.optional
     }
 }
 
@@ -58,6 +66,8 @@ pub(crate) struct Fetch<'a> {
 pub(crate) struct FetchItem<'a> {
     /// What the manager put into its injection.
     pub arguments: &'a [String],
+    /// Whether it may be missing in the store.
+    pub optional: bool,
     /// Where the value is to be written: one place for each volume that is to hold it.
     pub targets: Vec<FetchTarget>,
 }
@@ -71,6 +81,8 @@ pub(crate) struct FetchTarget {
     pub path: String,
     /// The name in a file of variables, where the value is to be written as such a file.
     pub variable: Option<String>,
+    /// The permissions of the file, where the request names them.
+    pub mode: Option<u16>,
 }
 
 /// An init container without its mounts, which [`crate::pod`] adds.

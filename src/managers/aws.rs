@@ -25,13 +25,14 @@ const CONTAINER: &str = "aws-pull-secret";
 const VOLUME: &str = "aws-secret-vol";
 
 /// The AWS CLI: one container for all secrets.
-static CLI: Cli = Cli {
+pub(super) static CLI: Cli = Cli {
     label: "aws",
     script: include_str!("scripts/aws.sh"),
     image: "docker.io/amazon/aws-cli:2.37.5",
     container: CONTAINER,
+    key_may_be_field: false,
     volume: VOLUME,
-    access_name: secret_id,
+    access_name: |request| secret_id(&request.group, key_of(request).key),
     locate,
 };
 
@@ -49,11 +50,19 @@ pub(crate) fn from_fields(fields: &mut Fields<'_>) -> Result<Box<dyn Manager>, S
 
 /// Finds out what the AWS CLI is asked for.
 fn locate(request: &SecretRequest) -> Result<Located<'_>, NotServed> {
-    let (secret, is_arn) = secret(request)?;
+    let Key { key, field, versions } = key_of(request);
+    let (secret, is_arn) = secret(&request.group, key)?;
     if !is_arn {
         return Err(no_arn(&secret));
     }
-    let version = request.group_version.as_str();
+    let mut versions = versions
+        .into_iter()
+        .chain([&*request.group_version])
+        .filter(|version| !version.is_empty());
+    let version = versions.next().unwrap_or_default();
+    if versions.any(|other| other != version) {
+        return Err(not_found!("it names two versions; leave one of them out"));
+    }
     if version.contains("://") {
         // The CLI reads a value such as file:///etc/passwd from that file
         // (https://docs.aws.amazon.com/cli/latest/userguide/cli-usage-parameters-file.html).
@@ -66,10 +75,11 @@ fn locate(request: &SecretRequest) -> Result<Located<'_>, NotServed> {
         source.push_str(", version ");
         source.push_str(version);
     }
-    texts.push(&request.key);
+    texts.push(key);
     Ok(Located {
         path: path_parts(&texts)?,
         arguments: [secret, version.to_owned()],
+        field,
         source,
         warning: None,
     })
@@ -97,15 +107,24 @@ impl Sidecar {
 impl Manager for Sidecar {
     /// The ARN alone chooses the secret, not what of it is the group.
     fn access_name(&self, request: &SecretRequest) -> String {
-        secret_id(request)
+        secret_id(&request.group, &request.key)
+    }
+
+    fn takes_optional(&self) -> bool {
+        false
     }
 
     fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection<'_>, NotServed> {
-        let (secret, is_arn) = secret(request)?;
+        let (secret, is_arn) = secret(&request.group, &request.key)?;
         if request.mount == MountRequirement::EnvVar {
             return Err(not_found!(
                 "with the setting client: sidecar it gives files only; client: cli with the policy's setting envFiles: \
                  true (Kubernetes 1.35 and later) gives variables too"
+            ));
+        }
+        if request.mode.is_some() {
+            return Err(not_found!(
+                "with the setting client: sidecar no file has a mode of its own; client: cli knows the request's mode"
             ));
         }
         let path = path_parts(&[&request.group, &request.key])?;
@@ -149,13 +168,13 @@ impl Fetcher for Sidecar {
 ///
 /// # Errors
 /// When the request lacks a part, or makes a text that looks like an ARN and is none: it could fit a rule for another secret.
-fn secret(request: &SecretRequest) -> Result<(String, bool), NotServed> {
-    if request.group.is_empty() || request.key.is_empty() {
+fn secret(group: &str, key: &str) -> Result<(String, bool), NotServed> {
+    if group.is_empty() || key.is_empty() {
         return Err(not_found!(
             "it needs a group and a key, which are the secret's ARN together"
         ));
     }
-    let secret = secret_id(request);
+    let secret = secret_id(group, key);
     let is_arn = is_arn(&secret);
     if !is_arn && secret.contains(":secretsmanager:") {
         return Err(no_arn(&secret));
@@ -168,12 +187,35 @@ fn no_arn(secret: &str) -> NotServed {
 }
 
 /// What the client is asked for: group and key with one colon between them, on whichever side the request writes it.
-fn secret_id(request: &SecretRequest) -> String {
-    format!(
-        "{}:{}",
-        request.group.trim_end_matches(':'),
-        request.key.trim_start_matches(':')
-    )
+fn secret_id(group: &str, key: &str) -> String {
+    format!("{}:{}", group.trim_end_matches(':'), key.trim_start_matches(':'))
+}
+
+/// A request's key, taken apart.
+struct Key<'r> {
+    /// What of the ARN is in it.
+    key: &'r str,
+    field: &'r str,
+    /// The staging label and the id, of which each may be empty.
+    versions: [&'r str; 2],
+}
+
+/// Takes the key apart where it has the form of
+/// [ECS](https://docs.aws.amazon.com/AmazonECS/latest/developerguide/secrets-envvar-secrets-manager.html), in which the field,
+/// the staging label and the id of the version stand behind the ARN, each after a colon.
+fn key_of(request: &SecretRequest) -> Key<'_> {
+    let mut parts = request.key.rsplitn(4, ':');
+    if let (Some(id), Some(stage), Some(field), Some(key)) = (parts.next(), parts.next(), parts.next(), parts.next())
+        && is_arn(&secret_id(&request.group, key))
+    {
+        let versions = [stage, id];
+        return Key { key, field, versions };
+    }
+    Key {
+        key: &request.key,
+        field: "",
+        versions: [""; 2],
+    }
 }
 
 const ARN_FORM: &str = "group and key together have to be arn:PARTITION:secretsmanager:REGION:ACCOUNT:secret:NAME, such as \

@@ -3,7 +3,8 @@
 //!
 //! Volume, path and image are those of Flyte's
 //! [Azure injector](https://github.com/flyteorg/flyte/blob/master/flyteplugins/go/tasks/pluginmachinery/secret/azure_secret_manager.go):
-//! the group is the secret's URL, the group version its version, the key plays no part.
+//! the group is the secret's URL, the group version its version, the key plays no part, or, with the
+//! setting `key: field`, names a field of it.
 
 #![forbid(unsafe_code)]
 
@@ -13,11 +14,12 @@ use crate::managers::cli::{Cli, Located, check_version};
 use crate::managers::manager::{Manager, NotServed, not_found};
 use crate::requests::SecretRequest;
 
-static CLI: Cli = Cli {
+pub(super) static CLI: Cli = Cli {
     label: "azure",
     script: include_str!("scripts/azure.sh"),
     image: "mcr.microsoft.com/azure-cli:cbl-mariner2.0",
     container: "azure-pull-secret",
+    key_may_be_field: true,
     volume: "azure-secret-vol",
     access_name: |request| access::name(url(request), ""),
     locate,
@@ -63,6 +65,7 @@ fn locate(request: &SecretRequest) -> Result<Located<'_>, NotServed> {
         path,
         source,
         warning,
+        field: "",
     })
 }
 
@@ -85,7 +88,7 @@ fn name(url: &str) -> Option<&str> {
 
 /// Whether `host` is a host's name, with a port where there is one. Of more than one `:`, az and an operator's pattern could
 /// take different parts for the host.
-fn is_host(host: &str) -> bool {
+pub(super) fn is_host(host: &str) -> bool {
     let (name, port) = host.split_once(':').unwrap_or((host, "443"));
     let is_label =
         |label: &str| !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');

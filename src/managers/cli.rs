@@ -2,19 +2,24 @@
 
 #![forbid(unsafe_code)]
 
+use std::cmp::Ordering;
+
 use serde_json::Value;
 
-use crate::injection::{ContainerName, Fetch, FetchContainer, Fetched, Fetcher, Injection};
+use crate::injection::{ContainerName, Fetch, FetchContainer, FetchItem, Fetched, Fetcher, Injection};
 use crate::json::fields::{Fields, SettingsError};
 use crate::managers::context::Context;
 use crate::managers::fetch::{self, ContainerSettings, Layout};
 use crate::managers::manager::{Manager, NotServed, not_found};
+use crate::order::positions;
 use crate::requests::SecretRequest;
 
 /// What the scripts share that fetch one secret after the other.
 const FETCH: &str = include_str!("scripts/fetch.sh");
 /// What they need for a file of variables.
 const WRITE_ENV: &str = include_str!("scripts/write_env.sh");
+/// Takes one field out of a JSON object. It is the init container's variable of that name; the clients' images have Python.
+const TAKE_FIELD: &str = include_str!("scripts/take_field.py");
 
 /// A secret manager whose client is a command.
 pub(crate) struct Cli {
@@ -25,6 +30,8 @@ pub(crate) struct Cli {
     pub image: &'static str,
     /// The init container's name, before the number.
     pub container: &'static str,
+    /// Whether the setting `key` may make the request's key the field.
+    pub key_may_be_field: bool,
     /// The name of the memory volume for the files.
     pub volume: &'static str,
     /// See [`Manager::access_name`].
@@ -37,6 +44,8 @@ pub(crate) struct Cli {
 pub(crate) struct Located<'r> {
     /// What the client is asked for: the secret and its version.
     pub arguments: [String; 2],
+    /// The field that the request's key names.
+    pub field: &'r str,
     /// The parts of the file's path.
     pub path: Vec<&'r str>,
     /// Where the secret comes from, for people.
@@ -46,6 +55,8 @@ pub(crate) struct Located<'r> {
 
 struct CliManager {
     cli: &'static Cli,
+    /// Whether the request's key is the field.
+    key_is_field: bool,
     container: ContainerSettings,
 }
 
@@ -55,8 +66,14 @@ impl Cli {
     /// # Errors
     /// What an operator has to change.
     pub(crate) fn read(&'static self, fields: &mut Fields<'_>) -> Result<Box<dyn Manager>, SettingsError> {
+        let key_is_field =
+            self.key_may_be_field && fields.choice("key", false, &[("ignored", false), ("field", true)])?;
         let container = ContainerSettings::of_client(fields, self.image)?;
-        Ok(Box::new(CliManager { cli: self, container }))
+        Ok(Box::new(CliManager {
+            cli: self,
+            key_is_field,
+            container,
+        }))
     }
 }
 
@@ -65,14 +82,34 @@ impl Manager for CliManager {
         (self.cli.access_name)(request)
     }
 
+    fn gives_fields(&self) -> bool {
+        true
+    }
+
     fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection<'_>, NotServed> {
         let Located {
-            arguments,
-            path,
-            source,
+            arguments: [secret, version],
+            field,
+            mut path,
+            mut source,
             warning,
         } = (self.cli.locate)(request)?;
-        let fetched = Fetched::new(self, arguments.into());
+        let field = match (if self.key_is_field { &request.key } else { field }, &*request.field) {
+            (by_key, "") => by_key,
+            ("", field) => field,
+            (by_key, field) if by_key == field => field,
+            (by_key, field) => {
+                return Err(not_found!(
+                    "its key names the field {by_key:?}, and \"field\" {field:?}: leave one of them out"
+                ));
+            }
+        };
+        if !field.is_empty() {
+            path.push(field);
+            source.push_str(", field ");
+            source.push_str(field);
+        }
+        let fetched = Fetched::new(self, vec![secret, version, field.to_owned()]);
         let mut injection = fetch::injection(request, context, &path, fetched, source)?;
         injection.warnings.extend(warning);
         Ok(injection)
@@ -81,36 +118,81 @@ impl Manager for CliManager {
 
 impl Fetcher for CliManager {
     fn fetch(&self, fetch: &Fetch<'_>) -> Vec<FetchContainer> {
-        let layout = Layout::new(fetch);
-        let mut args = vec![layout.first().to_owned()];
-        let mut has_variables = false;
-        for item in fetch.items {
-            for target in &item.targets {
-                args.extend_from_slice(item.arguments);
-                args.push(layout.path(target));
-                // Empty where the file itself is wanted.
-                args.push(target.variable.clone().unwrap_or_default());
-                has_variables |= target.variable.is_some();
-            }
-        }
-        let script = [if has_variables { WRITE_ENV } else { "" }, FETCH, self.cli.script].concat();
-        let command = ["sh", "-ec", &script, self.cli.label];
-        let mut spec = self.container.container(&command, &args, &[]);
-        if let Value::Object(fields) = &mut spec {
-            // `kubectl describe pod` then says which secret is missing.
-            fields.insert("terminationMessagePolicy".to_owned(), "FallbackToLogsOnError".into());
-        }
-        vec![FetchContainer {
-            name: ContainerName::Numbered(self.cli.container),
-            spec,
-            mounts: layout.mounts(),
-            volumes: self.container.volumes(),
-        }]
+        vec![self.cli.container(&self.container, "", &[], fetch)]
     }
 
     fn files_volume(&self) -> &'static str {
         self.cli.volume
     }
+}
+
+impl Cli {
+    /// Returns the container that fetches all secrets of `fetch`. `functions` replaces functions of the script.
+    pub(crate) fn container(
+        &self,
+        settings: &ContainerSettings,
+        functions: &str,
+        env: &[(&str, &str)],
+        fetch: &Fetch<'_>,
+    ) -> FetchContainer {
+        let layout = Layout::new(fetch);
+        let mut args = vec![layout.first().to_owned()];
+        let mut has_variables = false;
+        let has_fields = fetch.items.iter().any(|item| field(item).is_some());
+        // The fields of one secret stand together, so that it is fetched once.
+        let arguments = |item: usize| fetch.items.get(item).map(|item| item.arguments);
+        let order = positions(fetch.items.len(), &|one, other| {
+            if has_fields {
+                arguments(one).cmp(&arguments(other))
+            } else {
+                Ordering::Equal
+            }
+        });
+        for item in order.into_iter().filter_map(|item| fetch.items.get(item)) {
+            for target in &item.targets {
+                args.extend(item.arguments.iter().take(2).cloned());
+                let path = layout.path(target);
+                args.push(if item.optional { format!("?{path}") } else { path });
+                // Empty where the file itself is wanted.
+                let mut name = target.variable.clone().unwrap_or_default();
+                if let Some(field) = field(item) {
+                    name.push(':');
+                    name.push_str(field);
+                }
+                args.push(name);
+                has_variables |= target.variable.is_some();
+            }
+        }
+        let script = [
+            if has_variables { WRITE_ENV } else { "" },
+            FETCH,
+            functions,
+            self.script,
+        ]
+        .concat();
+        let command = ["sh", "-ec", &script, self.label];
+        let take_field: &[_] = if has_fields || functions.contains("TAKE_FIELD") {
+            &[("TAKE_FIELD", TAKE_FIELD)]
+        } else {
+            &[]
+        };
+        let mut spec = settings.container(&command, &args, &[env, take_field].concat());
+        if let Value::Object(fields) = &mut spec {
+            // `kubectl describe pod` then says which secret is missing.
+            fields.insert("terminationMessagePolicy".to_owned(), "FallbackToLogsOnError".into());
+        }
+        FetchContainer {
+            name: ContainerName::Numbered(self.container),
+            spec,
+            mounts: layout.mounts(),
+            volumes: settings.volumes(),
+        }
+    }
+}
+
+/// Returns the field that is wanted of a secret.
+fn field<'i>(item: &FetchItem<'i>) -> Option<&'i String> {
+    item.arguments.get(2).filter(|field| !field.is_empty())
 }
 
 /// Checks that `version` can be one, and nothing else: where the client puts it behind the secret's name, a longer text could

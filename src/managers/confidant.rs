@@ -19,7 +19,7 @@ use crate::requests::SecretRequest;
 
 /// Asks the client once for all secrets and writes those that are wanted. Its variables: `CONFIDANT_SERVICE`;
 /// `CONFIDANT_CONFIG`, the client's configuration file; `SECRET_REQUESTS`, a JSON list of `group`, `key`, `path`, and
-/// `env` where the path is that of a file of variables.
+/// `env` where the path is that of a file of variables, and `optional`.
 const SCRIPT: &str = include_str!("scripts/confidant.py");
 
 #[derive(Debug)]
@@ -167,7 +167,8 @@ impl Fetcher for Confidant {
                     ("path", layout.path(target).into()),
                 ];
                 let variable = target.variable.as_deref().map(|variable| ("env", variable.into()));
-                requests.push(tree(request.into_iter().chain(variable)));
+                let optional = item.optional.then(|| ("optional", true.into()));
+                requests.push(tree(request.into_iter().chain(variable).chain(optional)));
             }
         }
         let mut spec = self.container.container(

@@ -81,6 +81,10 @@ impl Manager for Csi {
         )
     }
 
+    fn takes_optional(&self) -> bool {
+        false
+    }
+
     fn ambiguity(&self, request: &SecretRequest) -> Option<String> {
         self.texts().find_map(|text| joins::ambiguity(text, request, "", ""))
     }
@@ -166,7 +170,7 @@ impl Csi {
         let value = EnvValue::SecretKey {
             secret: expand_name(secret, "Secret", values)?,
             key: request.key.clone(),
-            optional: false,
+            optional: request.is_optional(),
         };
         naming::variables(request, context.options, &request.group, &value)
     }

@@ -161,6 +161,8 @@ pub(crate) fn injection<'m>(
 ) -> Result<Injection<'m>, NotServed> {
     // The parts are names in the store, too: one that leads elsewhere is refused for a variable as well.
     let path = naming::file_path(parts)?;
+    let optional = request.is_optional();
+    let fetched = Fetched { optional, ..fetched };
     if request.mount == MountRequirement::EnvVar {
         return variable(request, context, fetched, source);
     }
@@ -180,28 +182,50 @@ fn variable<'m>(
     fetched: Fetched<'m>,
     source: String,
 ) -> Result<Injection<'m>, NotServed> {
-    if !context.options.env_files {
+    let names = variable_names(request, context.options)?;
+    Ok(in_env_file(names, context.options, fetched, source))
+}
+
+/// Checks that the settings have files of variables.
+///
+/// # Errors
+/// Where they have none.
+pub(crate) fn check_env_files(options: &Options) -> Result<(), NotServed> {
+    if !options.env_files {
         return Err(not_found!(
             "it gives files only; with the policy's setting envFiles: true (Kubernetes 1.35 and later) it gives \
              variables too"
         ));
     }
-    let names = variable_names(request, context.options)?;
+    Ok(())
+}
+
+/// Returns the injection of a secret that is fetched into a file of variables, for the variables `names`.
+pub(crate) fn in_env_file<'m>(
+    names: Vec<String>,
+    options: &Options,
+    fetched: Fetched<'m>,
+    source: String,
+) -> Injection<'m> {
     let key = names.first().cloned().unwrap_or_default();
+    let optional = fetched.optional;
     let mut env: Vec<EnvVar> = names
         .into_iter()
         .map(|name| EnvVar {
             name,
-            value: EnvValue::Fetched { key: key.clone() },
+            value: EnvValue::Fetched {
+                key: key.clone(),
+                optional,
+            },
         })
         .collect();
-    env.push(naming::prefix_variable(context.options));
-    Ok(Injection {
+    env.push(naming::prefix_variable(options));
+    Injection {
         env,
         env_file: Some(EnvFile { fetched, key }),
         source,
         ..Injection::default()
-    })
+    }
 }
 
 /// The variables for a request: the one that flytekit looks for, where it can be one, and the one that the request
@@ -209,10 +233,10 @@ fn variable<'m>(
 ///
 /// Flytekit looks for
 /// [prefix, group, version and key](https://github.com/flyteorg/flytekit/blob/master/flytekit/core/context_manager.py),
-/// those that are given.
-fn variable_names(request: &SecretRequest, options: &Options) -> Result<Vec<String>, NotServed> {
+/// those that are given. A field stands behind them.
+pub(crate) fn variable_names(request: &SecretRequest, options: &Options) -> Result<Vec<String>, NotServed> {
     let can_be = |name: &str| names::is_variable(name) && !name.starts_with(['-', '.']);
-    let given: Vec<&str> = [&request.group, &request.group_version, &request.key]
+    let given: Vec<&str> = [&request.group, &request.group_version, &request.key, &request.field]
         .into_iter()
         .map(String::as_str)
         .filter(|part| !part.is_empty())
@@ -268,10 +292,16 @@ impl Layout {
         self.places.first().map_or("", |(_, place)| place.as_str())
     }
 
-    /// The path of `target` in the init container.
+    /// The path of `target` in the init container, behind the octal mode of the file where one is asked for: the scripts
+    /// take what stands before the first slash for the mode.
     pub(crate) fn path(&self, target: &FetchTarget) -> String {
         let place = self.places.iter().find(|(volume, _)| *volume == target.volume);
-        format!("{}/{}", place.map_or("", |(_, place)| place.as_str()), target.path)
+        let mode = target.mode.map(|mode| format!("{mode:04o}")).unwrap_or_default();
+        format!(
+            "{mode}{}/{}",
+            place.map_or("", |(_, place)| place.as_str()),
+            target.path
+        )
     }
 
     /// The mounts of the init container.

@@ -10,6 +10,7 @@
 mod binding;
 mod files;
 mod labels;
+mod store;
 
 use std::fmt::Write as _;
 
@@ -31,6 +32,7 @@ use crate::requests::{MountRequirement, SecretRequest};
 
 use binding::Binding;
 use labels::{Labels, PodLabels, secret_name};
+use store::{Kind, Store};
 
 /// The image that Flyte uses, at a version: `latest` is another one on each node.
 const IMAGE: &str = "public.ecr.aws/docker/library/busybox:1.37.0";
@@ -60,6 +62,9 @@ impl Flyte {
     /// # Errors
     /// What an operator has to change.
     pub(crate) fn from_fields(fields: &mut Fields<'_>) -> Result<Box<dyn Manager>, SettingsError> {
+        if let Some(kind) = fields.choice("store", None, Kind::ALL)? {
+            return Store::from_fields(kind, fields);
+        }
         let namespace = fields
             .take::<String>("namespace")?
             .unwrap_or_else(|| "flyte".to_owned());
@@ -181,12 +186,12 @@ impl Manager for Flyte {
         let by_reference = namespace == context.namespace;
         match wanted {
             Wanted::Variable(name) => {
-                let value = found.variable(&request.key, by_reference)?;
+                let value = found.variable(request, by_reference)?;
                 injection.env = vec![naming::prefix_variable(context.options), EnvVar { name, value }];
             }
             Wanted::File(path) => {
                 injection.env = naming::file_variables(request, context.options, &path)?;
-                let origin = found.file(by_reference, self);
+                let origin = found.file(request, by_reference, self);
                 injection.file = Some(SecretFile { path, origin });
             }
         }
@@ -273,20 +278,21 @@ impl ScopedSecret<'_> {
     ///
     /// # Errors
     /// [`NotServed`] when no variable can hold the value.
-    fn variable(self, key: &str, by_reference: bool) -> Result<EnvValue, NotServed> {
+    fn variable(self, request: &SecretRequest, by_reference: bool) -> Result<EnvValue, NotServed> {
         let text = std::str::from_utf8(self.value())
             .ok()
             .filter(|text| !text.contains('\0'));
         let Some(text) = text else {
             return Err(not_found!(
-                "the value of the secret {key:?} is not text, so that no variable can hold it; ask for a file instead"
+                "the value of the secret {:?} is not text, so that no variable can hold it; ask for a file instead",
+                request.key
             ));
         };
         Ok(if by_reference {
             EnvValue::SecretKey {
                 secret: self.secret,
                 key: self.id,
-                optional: false,
+                optional: request.is_optional(),
             }
         } else {
             EnvValue::Literal(text.to_owned())
@@ -294,13 +300,13 @@ impl ScopedSecret<'_> {
     }
 
     /// Returns how a file gets the value: `fetcher` writes one that cannot be referred to.
-    fn file(self, by_reference: bool, fetcher: &Flyte) -> FileOrigin<'_> {
+    fn file<'f>(self, request: &SecretRequest, by_reference: bool, fetcher: &'f Flyte) -> FileOrigin<'f> {
         if by_reference {
             FileOrigin::Secret {
                 volume: VOLUME.to_owned(),
                 secret: self.secret,
                 key: self.id,
-                optional: false,
+                optional: request.is_optional(),
             }
         } else {
             FileOrigin::Fetched(Fetched::new(fetcher, vec![Base64::encode_string(self.value())]))

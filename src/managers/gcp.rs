@@ -2,7 +2,8 @@
 //!
 //! Volume, path and image are those of Flyte's
 //! [GCP injector](https://github.com/flyteorg/flyte/blob/master/flyteplugins/go/tasks/pluginmachinery/secret/gcp_secret_manager.go): the
-//! group is the secret, the group version its version, the key plays no part.
+//! group is the secret, the group version its version, the key plays no part, or, with the
+//! setting `key: field`, names a field of it.
 
 #![forbid(unsafe_code)]
 
@@ -12,11 +13,12 @@ use crate::managers::cli::{Cli, Located, check_version};
 use crate::managers::manager::{Manager, NotServed, not_found};
 use crate::requests::SecretRequest;
 
-static CLI: Cli = Cli {
+pub(super) static CLI: Cli = Cli {
     label: "gcp",
     script: include_str!("scripts/gcp.sh"),
     image: "gcr.io/google.com/cloudsdktool/cloud-sdk:alpine",
     container: "gcp-pull-secret",
+    key_may_be_field: true,
     volume: "gcp-secret-vol",
     access_name: |request| access::name(secret(request), ""),
     locate,
@@ -52,5 +54,6 @@ fn locate(request: &SecretRequest) -> Result<Located<'_>, NotServed> {
         path,
         source: format!("Google Cloud secret {secret}, version {version}"),
         warning: None,
+        field: "",
     })
 }

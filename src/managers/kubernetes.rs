@@ -7,14 +7,14 @@
 #![forbid(unsafe_code)]
 
 use crate::digest;
-use crate::injection::{EnvValue, FileOrigin, Injection, SecretFile};
+use crate::injection::{EnvValue, FileOrigin, Injection, RelativePath, SecretFile};
 use crate::json::fields::{Fields, SettingsError};
 use crate::managers::context::Context;
 use crate::managers::lookup::{self, Lookup};
 use crate::managers::manager::{Manager, NotServed, not_found};
-use crate::managers::naming;
+use crate::managers::{naming, whole};
 use crate::names;
-use crate::requests::{MountRequirement, SecretRequest, base32};
+use crate::requests::{MountRequirement, SecretRequest, WHOLE, base32};
 
 #[derive(Debug)]
 pub(crate) struct Kubernetes {
@@ -42,6 +42,9 @@ impl Manager for Kubernetes {
         if request.key.is_empty() {
             return Err(not_found!("it needs a key"));
         }
+        if request.key == WHOLE {
+            return self.inject_whole(request, context);
+        }
         if !names::is_secret_key(&request.key) {
             return Err(not_found!(
                 "no Secret can have the key {:?} (letters, digits, '-', '_' and '.')",
@@ -55,42 +58,94 @@ impl Manager for Kubernetes {
         };
         if self.verify {
             verify(request, &secret, context)?;
-        } else if !names::is_dns_subdomain(&secret) {
-            injection.warnings.push(format!(
-                "{} asks for the Secret {secret:?}, but no Secret can have that name: it has to be lower case letters, \
-                 digits, '-' and '.'",
-                request.origin
-            ));
+        } else {
+            injection.warnings.extend(name_warning(request, &secret));
         }
         if request.mount == MountRequirement::EnvVar {
             let value = EnvValue::SecretKey {
                 secret: secret.clone(),
                 key: request.key.clone(),
-                optional: self.is_optional(),
+                optional: self.is_optional(request),
             };
             injection.env = naming::variables(request, context.options, &secret, &value)?;
             return Ok(injection);
         }
         let path = naming::file_path(&[&secret, &request.key])?;
         injection.env = naming::file_variables(request, context.options, &path)?;
-        injection.file = Some(SecretFile {
-            path,
-            origin: FileOrigin::Secret {
-                volume: base32::encode(format!("{secret}_{}", request.group_version).as_bytes()),
-                secret,
-                key: request.key.clone(),
-                optional: self.is_optional(),
-            },
-        });
+        injection.file = Some(self.file(request, secret, path));
         Ok(injection)
     }
 }
 
 impl Kubernetes {
-    /// Returns whether a container starts without the secret: not where it was there at admission.
-    fn is_optional(&self) -> bool {
-        self.optional && !self.verify
+    /// Returns whether a container starts without the secret: unless the request says so, not where it was there at
+    /// admission.
+    fn is_optional(&self, request: &SecretRequest) -> bool {
+        request.optional.unwrap_or(self.optional && !self.verify)
     }
+
+    /// Returns the file that shows the request's key of a Secret.
+    fn file<'m>(&self, request: &SecretRequest, secret: String, path: RelativePath) -> SecretFile<'m> {
+        SecretFile {
+            path,
+            origin: FileOrigin::Secret {
+                volume: base32::encode(format!("{secret}_{}", request.group_version).as_bytes()),
+                secret,
+                key: request.key.clone(),
+                // Without the key, the kubelet would make a directory at the path.
+                optional: self.is_optional(request) && request.path.is_empty(),
+            },
+        }
+    }
+
+    /// Returns all keys of a Secret, as variables or as files of one directory.
+    fn inject_whole(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection<'_>, NotServed> {
+        if request.group.is_empty() {
+            return Err(not_found!("for the key \"*\" it needs a group, the Secret's name"));
+        }
+        let secret = secret_name(request)?;
+        let mut injection = Injection {
+            source: format!("Secret {secret}, all keys"),
+            ..Injection::default()
+        };
+        let mut data = None;
+        if self.verify {
+            data = Some(whole::read(context.namespace, &secret, context)?);
+        } else {
+            injection.warnings.extend(name_warning(request, &secret));
+        }
+        if request.mount != MountRequirement::EnvVar {
+            let directory = naming::file_path(&[&secret])?;
+            injection.env = naming::file_variables(request, context.options, &directory)?;
+            let path = naming::file_path(&[&secret, WHOLE])?;
+            injection.file = Some(self.file(request, secret, path));
+            return Ok(injection);
+        }
+        let Some(data) = data else {
+            let source = whole::reference(request, &secret, self.is_optional(request))?;
+            injection.env_from.push(source);
+            return Ok(injection);
+        };
+        whole::add_variables(&mut injection, request, &data, |key| {
+            Some(EnvValue::SecretKey {
+                secret: secret.clone(),
+                key: key.to_owned(),
+                optional: false,
+            })
+        })?;
+        Ok(injection)
+    }
+}
+
+/// Returns a warning where no Secret can have the name that the request gives.
+fn name_warning(request: &SecretRequest, secret: &str) -> Option<String> {
+    (!names::is_dns_subdomain(secret)).then(|| {
+        format!(
+            "{} asks for the Secret {secret:?}, but no Secret can have that name: it has to be lower case letters, \
+             digits, '-' and '.'",
+            request.origin
+        )
+    })
 }
 
 /// Looks at admission whether the Secret and the key are in the Pod's namespace.

@@ -22,6 +22,11 @@ pub(crate) trait Manager {
         None
     }
 
+    /// Returns whether this manager gives one field of a secret, see [`SecretRequest::field`].
+    fn gives_fields(&self) -> bool {
+        false
+    }
+
     /// Returns the group and key that identify the secret of `request` for this manager. Parts that the manager ignores are
     /// empty, so that they cannot match a rule of the settings' `access`.
     fn access_key<'r>(&self, request: &'r SecretRequest) -> (&'r str, &'r str) {
@@ -32,6 +37,11 @@ pub(crate) trait Manager {
     /// about: it joins group and key to one name, which another group and key would make as well.
     fn ambiguity(&self, _request: &SecretRequest) -> Option<String> {
         None
+    }
+
+    /// Returns whether a Pod starts without a secret of this manager where the request says `optional: true`.
+    fn takes_optional(&self) -> bool {
+        true
     }
 
     /// Returns the text that the patterns of the settings' `access` are matched with: the [access key](Self::access_key) with

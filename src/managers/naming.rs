@@ -118,10 +118,13 @@ pub(crate) fn file_variables(
         EnvVar::literal(FILE_PREFIX, ""),
     ];
     if let Some(name) = extra_env_var(request)? {
-        variables.push(EnvVar::literal(
-            name,
-            format!("{}/{}", options.mount_path, path.as_str()),
-        ));
+        let usual = format!("{}/{}", options.mount_path, path.as_str());
+        let path = if request.path.is_empty() {
+            usual
+        } else {
+            request.path.clone()
+        };
+        variables.push(EnvVar::literal(name, path));
     }
     Ok(variables)
 }

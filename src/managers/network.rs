@@ -13,13 +13,14 @@ use crate::schema;
 
 /// Variables that the clients get from us, or that our scripts set: a value from the settings would break them or have no
 /// effect.
-const OWN: [&str; 13] = [
+const OWN: [&str; 14] = [
     "HOME",
     "TMPDIR",
     "PYTHONUTF8",
     "SECRET_ARN",
     "SECRET_FILENAME",
     "SECRET_REQUESTS",
+    "TAKE_FIELD",
     "AWS_PAGER",
     "AZURE_CONFIG_DIR",
     "AZURE_CORE_COLLECT_TELEMETRY",

@@ -86,6 +86,10 @@ impl Manager for Template {
         lower.then(|| access::name(&request.group, &request.key).to_ascii_lowercase())
     }
 
+    fn takes_optional(&self) -> bool {
+        false
+    }
+
     fn ambiguity(&self, request: &SecretRequest) -> Option<String> {
         let path = self.path_text();
         self.texts()

@@ -11,22 +11,26 @@ use crate::options::Options;
 use crate::requests::{Containers, SecretRequest};
 
 /// The variables that a loader, a shell or a language's runtime takes code, options or places of code from.
-const STARTUP: &str = "BASHOPTS BASH_ENV BUNDLE_GEMFILE CATALINA_OPTS CLASSPATH CLOUDSDK_PYTHON \
-    DOTNET_ADDITIONAL_DEPS DOTNET_STARTUP_HOOKS \
-    EDITOR ENV ERL_AFLAGS ERL_FLAGS ERL_ZFLAGS GCONV_PATH GIT_ASKPASS GIT_EDITOR GIT_EXEC_PATH GIT_EXTERNAL_DIFF \
-    GIT_PAGER GIT_PROXY_COMMAND GIT_SEQUENCE_EDITOR GIT_SSH GIT_SSH_COMMAND GIT_TEMPLATE_DIR GLIBC_TUNABLES GRADLE_OPTS \
-    GTK_MODULES IBM_JAVA_OPTIONS IFS JAVA_OPTS JAVA_TOOL_OPTIONS JDK_JAVA_OPTIONS LESSCLOSE LESSOPEN LUA_CPATH LUA_INIT \
-    LUA_PATH MANPAGER MAVEN_OPTS NODE_OPTIONS NODE_PATH OPENJ9_JAVA_OPTIONS OPENSSL_CONF OPENSSL_ENGINES OPENSSL_MODULES \
-    PAGER PATH PERL5DB PERL5LIB PERL5OPT PERLLIB PHPRC PHP_INI_SCAN_DIR PROMPT_COMMAND PS4 PYTHONBREAKPOINT PYTHONHOME \
-    PYTHONPATH PYTHONSTARTUP PYTHONUSERBASE PYTHONWARNINGS QT_PLUGIN_PATH RUBYLIB RUBYOPT R_ENVIRON R_ENVIRON_USER \
-    R_PROFILE R_PROFILE_USER SHELLOPTS VISUAL ZDOTDIR _JAVA_OPTIONS";
+#[rustfmt::skip]
+const STARTUP: &[&str] = &[
+    "BASHOPTS", "BASH_ENV", "BUNDLE_GEMFILE", "CATALINA_OPTS", "CLASSPATH", "CLOUDSDK_PYTHON", "DOTNET_ADDITIONAL_DEPS",
+    "DOTNET_STARTUP_HOOKS", "EDITOR", "ENV", "ERL_AFLAGS", "ERL_FLAGS", "ERL_ZFLAGS", "GCONV_PATH", "GIT_ASKPASS",
+    "GIT_EDITOR", "GIT_EXEC_PATH", "GIT_EXTERNAL_DIFF", "GIT_PAGER", "GIT_PROXY_COMMAND", "GIT_SEQUENCE_EDITOR",
+    "GIT_SSH", "GIT_SSH_COMMAND", "GIT_TEMPLATE_DIR", "GLIBC_TUNABLES", "GRADLE_OPTS", "GTK_MODULES",
+    "IBM_JAVA_OPTIONS", "IFS", "JAVA_OPTS", "JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "LESSCLOSE", "LESSOPEN",
+    "LUA_CPATH", "LUA_INIT", "LUA_PATH", "MANPAGER", "MAVEN_OPTS", "NODE_OPTIONS", "NODE_PATH", "OPENJ9_JAVA_OPTIONS",
+    "OPENSSL_CONF", "OPENSSL_ENGINES", "OPENSSL_MODULES", "PAGER", "PATH", "PERL5DB", "PERL5LIB", "PERL5OPT", "PERLLIB",
+    "PHPRC", "PHP_INI_SCAN_DIR", "PROMPT_COMMAND", "PS4", "PYTHONBREAKPOINT", "PYTHONHOME", "PYTHONPATH",
+    "PYTHONSTARTUP", "PYTHONUSERBASE", "PYTHONWARNINGS", "QT_PLUGIN_PATH", "RUBYLIB", "RUBYOPT", "R_ENVIRON",
+    "R_ENVIRON_USER", "R_PROFILE", "R_PROFILE_USER", "SHELLOPTS", "VISUAL", "ZDOTDIR", "_JAVA_OPTIONS",
+];
 
 /// What the names of further ones begin with: those of the loaders of Linux and macOS, bash's functions, .NET's profiler and
 /// Git's configuration.
 const STARTUP_PREFIXES: &[&str] = &["LD_", "DYLD_", "BASH_FUNC_", "COR_", "CORECLR_", "GIT_CONFIG"];
 
 fn is_startup(name: &str) -> bool {
-    STARTUP.split(' ').any(|known| known == name) || STARTUP_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+    STARTUP.contains(&name) || STARTUP_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// Rejects an injection in which the request chooses a variable that changes how programs start, for containers that it does
@@ -72,18 +76,34 @@ pub(super) fn check_name(text: &str, name: &str, request: &SecretRequest) -> Res
     Ok(())
 }
 
+/// Checks a name that whoever writes a Secret chooses, by a key: `begins` where only the beginning of the name is known.
+///
+/// # Errors
+/// [`NotServed`] where it changes how programs start.
+pub(super) fn check_key_name(name: &str, begins: bool) -> Result<(), NotServed> {
+    if is_startup(name) || begins && begins_startup(name) {
+        return Err(not_found!(
+            "with all keys of the secret, a container would get a variable whose name is or begins with {name:?}, which changes \
+             how programs start: ask for the keys one by one, or set envVar to another prefix"
+        ));
+    }
+    Ok(())
+}
+
+fn begins_startup(prefix: &str) -> bool {
+    let mut names = STARTUP.iter().chain(STARTUP_PREFIXES);
+    is_startup(prefix) || !prefix.is_empty() && names.any(|name| name.starts_with(prefix))
+}
+
 /// Checks the variables of a template's init container: `template` in the settings, `container` for the request, which never
 /// names this container.
 ///
 /// # Errors
 /// [`NotServed`] where the request chooses a name that changes how programs start, or the beginning of one.
 pub(super) fn check_init_container(template: &Value, container: &Value) -> Result<(), NotServed> {
-    let begins = |prefix: &str| {
-        let mut names = STARTUP.split(' ').chain(STARTUP_PREFIXES.iter().copied());
-        is_startup(prefix) || !prefix.is_empty() && names.any(|name| name.starts_with(prefix))
-    };
     let chosen = made_names(template, container, "env", "name").find(|name| is_startup(name));
-    match chosen.or_else(|| made_names(template, container, "envFrom", "prefix").find(|prefix| begins(prefix))) {
+    match chosen.or_else(|| made_names(template, container, "envFrom", "prefix").find(|prefix| begins_startup(prefix)))
+    {
         None => Ok(()),
         Some(name) => Err(not_found!(
             "with this request, the settings' init container {:?} would get a variable whose name is or begins with {name:?}, \

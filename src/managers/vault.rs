@@ -10,6 +10,7 @@
 
 #![forbid(unsafe_code)]
 
+mod agent_file;
 mod annotations;
 mod checks;
 mod orders;
@@ -17,10 +18,10 @@ mod template;
 
 use serde_json::Value;
 
+use agent_file::{AgentFile, env_file_variables, file_annotations, file_mount, identity, path_of, variables};
 use annotations::{
-    AGENT_INJECT, AGENT_INJECT_FILE, AGENT_INJECT_SECRET, AGENT_INJECT_STATUS, AGENT_INJECT_TEMPLATE,
-    AGENT_PRE_POPULATE, AGENT_PRE_POPULATE_ONLY, ERROR_ON_MISSING_KEY, Effect, INJECTED, PREFIX, ROLE,
-    SECRET_VOLUME_PATH, SECRET_VOLUME_PATH_OF,
+    AGENT_INJECT, AGENT_INJECT_STATUS, AGENT_PRE_POPULATE, AGENT_PRE_POPULATE_ONLY, Effect, INJECTED, PREFIX, ROLE,
+    SECRET_VOLUME_PATH, annotation,
 };
 use checks::{
     check_agent, check_deciding, check_ours, containers_warning, early_containers_warning, patch_warnings, role_warning,
@@ -33,7 +34,7 @@ use crate::json::fields::{Fields, SettingsError};
 use crate::managers::context::Context;
 use crate::managers::manager::{Manager, NotServed, not_found};
 use crate::managers::naming;
-use crate::requests::{MountRequirement, SecretRequest};
+use crate::requests::SecretRequest;
 
 #[derive(Debug)]
 pub(crate) struct Vault {
@@ -74,9 +75,6 @@ impl Vault {
 
     /// Returns what the agent is to read for `request`, and the path of the file below the policy's directory.
     fn locate<'r>(&self, request: &'r SecretRequest) -> Result<(Source<'r>, RelativePath), NotServed> {
-        if request.mount == MountRequirement::EnvVar {
-            return Err(not_found!("Vault Agent gives files, no variables; ask for a file"));
-        }
         if request.group.is_empty() || request.key.is_empty() {
             return Err(not_found!("it needs a group, the path in Vault, and a key, the field"));
         }
@@ -177,24 +175,33 @@ impl Manager for Vault {
         }
     }
 
+    fn takes_optional(&self) -> bool {
+        false
+    }
+
     fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection<'_>, NotServed> {
-        let (source, path) = self.locate(request)?;
+        let names = variables(request, context)?;
+        let variable = names.first().map(String::as_str);
+        let (source, usual) = self.locate(request)?;
         let orders = context.of_pod(AgentOrders::read);
         let mut annotations = self.common_annotations(&orders, context);
         if self.enforce {
             check_deciding(&annotations, &orders)?;
         }
-        let file = AgentFile {
-            source,
-            key: &request.key,
-            path: &path,
-            directory: &context.options.mount_path,
-        };
-        let id = file.identity();
+        for needed in file_annotations(request, &orders, context)? {
+            annotations.retain(|known| known.key != needed.key);
+            annotations.push(needed);
+        }
+        let id = identity(&source, &request.key, variable);
+        let path = path_of(usual, &id, variable)?;
+        let file = AgentFile::new(request, source, &path, variable, (&orders, context));
         let own = file.annotations(&id);
         check_agent(&own, &orders)?;
         check_ours(&own, &id, &orders)?;
-        let mut warnings: Vec<String> = containers_warning(request, &orders)?.into_iter().collect();
+        let mut warnings = Vec::new();
+        if variable.is_none() {
+            warnings.extend(containers_warning(request, &orders)?);
+        }
         warnings.extend(early_containers_warning(request, &annotations, &orders)?);
         warnings.extend(role_warning(&annotations, &orders));
         annotations.extend(file.replaced(&id, &orders)?);
@@ -202,103 +209,49 @@ impl Manager for Vault {
         if !self.enforce {
             warnings.extend(patch_warnings(&orders));
         }
-        let version = source.version.map(|version| format!(", version {version}"));
-        Ok(Injection {
-            env: naming::file_variables(request, context.options, &path)?,
+        let mut injection = Injection {
             annotations,
-            source: format!(
-                "Vault {}, key {}{}",
-                request.group,
-                request.key,
-                version.unwrap_or_default()
-            ),
+            source: describe(request, &source),
             warnings,
-            file: Some(SecretFile {
-                path,
-                origin: FileOrigin::Agent {
-                    identity: id,
-                    mounts: match &orders.containers.list {
-                        None => AgentMounts::Everywhere,
-                        Some(list) => AgentMounts::In(list.clone()),
-                    },
-                },
-            }),
+            by_agent: true,
             ..Injection::default()
-        })
+        };
+        if variable.is_some() {
+            injection.env = env_file_variables(&names, &path);
+            injection.env.push(naming::prefix_variable(context.options));
+        } else {
+            injection.env = naming::file_variables(request, context.options, &path)?;
+            injection.mounts = file_mount(request, &path);
+            injection.file = Some(agent_file(path, id, &orders));
+        }
+        Ok(injection)
     }
 }
 
-/// A file that the agent is to write.
-struct AgentFile<'r> {
-    source: Source<'r>,
-    key: &'r str,
-    path: &'r RelativePath,
-    directory: &'r str,
+/// Describes where a secret comes from, for people.
+fn describe(request: &SecretRequest, source: &Source<'_>) -> String {
+    let version = source.version.map(|version| format!(", version {version}"));
+    format!(
+        "Vault {}, key {}{}",
+        request.group,
+        request.key,
+        version.unwrap_or_default()
+    )
 }
 
-impl AgentFile<'_> {
-    /// Returns the name under which the agent knows it: the same for the same secret, so that a Pod always comes out the
-    /// same.
-    fn identity(&self) -> String {
-        let mut parts = vec![self.source.path, self.source.engine.name(), self.key];
-        parts.extend(self.source.version);
-        naming::identity(&parts)
-    }
-
-    /// Returns the annotations that ask for it.
-    fn annotations(&self, id: &str) -> Vec<Annotation> {
-        let own = |name: &str, value: &str| annotation(&format!("{name}{id}"), value, true);
-        let mut annotations = vec![
-            own(AGENT_INJECT_SECRET, self.source.path),
-            own(AGENT_INJECT_FILE, self.path.as_str()),
-            own(SECRET_VOLUME_PATH_OF, self.directory),
-        ];
-        if let Some(template) = self.source.template(self.key) {
-            annotations.push(own(AGENT_INJECT_TEMPLATE, &template));
-            annotations.push(own(ERROR_ON_MISSING_KEY, "true"));
-        }
-        annotations
-    }
-
-    /// Returns the annotations that take back what this policy has asked for when the Pod asked for another secret in the
-    /// same file.
-    ///
-    /// # Errors
-    /// Where an annotation of the Pod's own makes the agent write there: the agent takes either.
-    fn replaced(&self, id: &str, orders: &AgentOrders) -> Result<Vec<Annotation>, NotServed> {
-        let path = format!("{}/{}", self.directory, self.path.as_str());
-        let mut replaced = Vec::new();
-        for (begin, secret) in orders.files_at(&path, id) {
-            let of = |name: &str| orders.get(&format!("{name}{secret}"));
-            let same = of(AGENT_INJECT_SECRET) == Some(self.source.path)
-                && of(AGENT_INJECT_TEMPLATE) == self.source.template(self.key).as_deref();
-            if annotations::is_identity(secret) && of(SECRET_VOLUME_PATH_OF).is_some() {
-                for name in [AGENT_INJECT_SECRET, AGENT_INJECT_TEMPLATE] {
-                    if of(name).is_some() {
-                        replaced.push(annotation(&format!("{name}{secret}"), "", true));
-                    }
-                }
-            } else if !same {
-                return Err(not_found!(
-                    "the Pod's annotation \"{PREFIX}{begin}{secret}\" makes the agent write to {path:?} as well, or above or below \
-                     it: remove it, or give it another file"
-                ));
-            }
-        }
-        Ok(replaced)
+fn agent_file<'m>(path: RelativePath, identity: String, orders: &AgentOrders) -> SecretFile<'m> {
+    let mounts = match &orders.containers.list {
+        None => AgentMounts::Everywhere,
+        Some(list) => AgentMounts::In(list.clone()),
+    };
+    SecretFile {
+        path,
+        origin: FileOrigin::Agent { identity, mounts },
     }
 }
 
 /// What is wrong with an empty role.
 const NO_ROLE: &str = "is empty: the agent cannot log in without a role of Vault's";
-
-fn annotation(name: &str, value: &str, required: bool) -> Annotation {
-    Annotation {
-        key: format!("{PREFIX}{name}"),
-        value: value.to_owned(),
-        required,
-    }
-}
 
 #[cfg(test)]
 mod tests {

@@ -2,12 +2,13 @@
 
 #![forbid(unsafe_code)]
 
-use super::document::{Addition, CONTAINER_LISTS, INIT_CONTAINERS, Pod};
+use super::document::{Pod, name_of};
 use super::error::PodError;
-use super::mounts::{mount_clash, with_paths};
+use super::kinds::Kinds;
+use super::mounts::{mount_clash, parent_of, read_only_parent, with_paths};
 use super::path;
-use super::room::Room;
-use crate::injection::{AgentMounts, FileOrigin, SecretFile};
+use super::work::{Budget, Work};
+use crate::injection::{Addition, AgentMounts, FileOrigin, SecretFile};
 use crate::json::Node;
 use crate::order::{has, sorted_set};
 use std::borrow::Cow;
@@ -24,7 +25,7 @@ struct AgentFile<'a> {
 }
 
 /// Returns the containers that an agent serves beside the init containers, all of which it serves; `None` for all.
-pub(super) fn served<'a>(addition: Option<&'a Addition<'_>>) -> Option<Vec<&'a str>> {
+fn served<'a>(addition: Option<&'a Addition<'_>>) -> Option<Vec<&'a str>> {
     match addition.and_then(|addition| addition.injection.file.as_ref()) {
         Some(SecretFile {
             origin: FileOrigin::Agent {
@@ -39,46 +40,60 @@ pub(super) fn served<'a>(addition: Option<&'a Addition<'_>>) -> Option<Vec<&'a s
 
 /// Returns whether a mount is of a volume of the Vault Agent injector's own, which may be there where the injector was
 /// called before ([container_volume.go](https://github.com/hashicorp/vault-k8s/blob/main/agent-inject/agent/container_volume.go)).
-pub(super) fn is_of_the_agent(mount: &Node<'_>) -> bool {
-    mount.text("name").is_some_and(|name| name.starts_with("vault-secrets"))
+fn is_of_the_agent(mount: &Node<'_>) -> bool {
+    name_of(mount).starts_with("vault-secrets")
+}
+
+/// Fails where a container mounts something at the settings' `mountPath`, where an agent is going to mount a volume. The
+/// agent's own volume may be there already.
+pub(super) fn check_mount_path(pod: &Pod<'_>, work: &Work<'_>) -> Result<(), PodError> {
+    let Some(agent) = work.agent() else {
+        return Ok(());
+    };
+    let (mount_path, served, kinds) = (&work.options.mount_path, served(Some(agent)), Kinds::of(pod));
+    let clean = path::clean(mount_path);
+    for (is_init, container) in pod.containers(&[]) {
+        let name = name_of(container);
+        if !is_init && served.as_ref().is_some_and(|served| !has(served, name)) {
+            continue;
+        }
+        let mounts = with_paths(container.items("volumeMounts"));
+        if let Some((_, own)) = mounts
+            .iter()
+            .find(|(path, own)| *path == clean && !is_of_the_agent(own))
+        {
+            return Err(mount_clash(name, own, None, agent));
+        }
+        if let Some(parent) = parent_of(&mounts, &clean).filter(|own| !kinds.takes_mounts(own, false)) {
+            return Err(read_only_parent(name, parent, mount_path, agent));
+        }
+    }
+    Ok(())
 }
 
 /// Fails where a container mounts something between the volume that holds an agent's file and that file, so that the
-/// container would not find it. `agent` is the position of an addition whose agent mounts a volume of its own, `ours` holds
-/// those of the init containers that we have added.
-pub(super) fn check_hidden(
-    pod: &Pod<'_>,
-    additions: &[Addition<'_>],
-    mount_path: &str,
-    (agent, ours): (Option<usize>, &[usize]),
-    room: &mut Room,
-) -> Result<(), PodError> {
+/// container would not find it. `ours` are the init containers that we have added.
+pub(super) fn check_hidden(pod: &Pod<'_>, ours: &[String], work: &mut Work<'_>) -> Result<(), PodError> {
     let mut files: Vec<AgentFile<'_>> = Vec::new();
-    for addition in additions {
-        files.extend(agent_file(addition, mount_path, room)?);
+    for addition in work.additions {
+        files.extend(agent_file(addition, &work.options.mount_path, &mut work.budget)?);
     }
     if files.is_empty() {
         return Ok(());
     }
-    let served = served(agent.and_then(|agent| additions.get(agent)));
-    for list in CONTAINER_LISTS {
-        let is_init = list == INIT_CONTAINERS;
-        for (index, container) in pod.spec_items(list).iter().enumerate() {
-            let mut mounts = with_paths(container.items("volumeMounts"));
-            mounts.retain(|(_, mount)| !is_of_the_agent(mount));
-            if mounts.is_empty() || is_init && ours.contains(&index) {
+    let served = served(work.agent());
+    for (is_init, container) in pod.containers(ours) {
+        let mut mounts = with_paths(container.items("volumeMounts"));
+        mounts.retain(|(_, mount)| !is_of_the_agent(mount));
+        let name = name_of(container);
+        let is_served = is_init || served.as_ref().is_none_or(|served| has(served, name));
+        work.budget.compare(mounts.len(), files.len())?;
+        for file in &files {
+            if !file.addition.reaches(name) || file.is_mounted_by_agent && !is_served {
                 continue;
             }
-            let name = container.text("name").unwrap_or_default();
-            let is_served = is_init || served.as_ref().is_none_or(|served| has(served, name));
-            room.compare(mounts.len().saturating_mul(files.len()))?;
-            for file in &files {
-                if !file.addition.reaches(name) || file.is_mounted_by_agent && !is_served {
-                    continue;
-                }
-                if let Some((_, own)) = mounts.iter().find(|(path, _)| file.is_hidden_by(path)) {
-                    return Err(mount_clash(name.to_owned(), own, Some(file.addition)));
-                }
+            if let Some((_, own)) = mounts.iter().find(|(path, _)| file.is_hidden_by(path)) {
+                return Err(mount_clash(name, own, None, file.addition));
             }
         }
     }
@@ -90,7 +105,7 @@ pub(super) fn check_hidden(
 fn agent_file<'a>(
     addition: &'a Addition<'a>,
     mount_path: &str,
-    room: &mut Room,
+    budget: &mut Budget,
 ) -> Result<Option<AgentFile<'a>>, PodError> {
     let Some(SecretFile {
         path: relative,
@@ -104,7 +119,7 @@ fn agent_file<'a>(
     let volume = if is_mounted_by_agent {
         Some(path::clean(mount_path))
     } else {
-        room.compare(addition.injection.mounts.len())?;
+        budget.compare(1, addition.injection.mounts.len())?;
         let mounts = addition.injection.mounts.iter();
         let paths = mounts.filter_map(|mount| Some(path::clean(mount.get("mountPath")?.as_str()?)));
         paths

@@ -7,10 +7,10 @@ use std::borrow::Cow;
 use serde_json::Value;
 
 use super::error::PodError;
-use super::room::Room;
-use crate::injection::Injection;
+use super::work::Budget;
 use crate::json::{Node, Shape, WrongType};
-use crate::requests::SecretRequest;
+use crate::order::has;
+use crate::requests::{Origin, PRIMARY_ANNOTATION};
 
 const NAMED: Shape = Shape::Fields(&[("name", Shape::Text)]);
 const CONTAINER: Shape = Shape::Fields(&[("name", Shape::Text), ("env", Shape::ListOf(&NAMED))]);
@@ -41,11 +41,9 @@ pub(crate) const SHAPE: Shape = Shape::Fields(&[
     ),
 ]);
 
-/// The two lists of containers that a Pod has when it is created.
-pub(super) const CONTAINER_LISTS: [&str; 2] = ["initContainers", "containers"];
-
-/// The field of a Pod's spec that holds the containers that run first.
+/// The fields of a Pod's spec that hold the containers of a Pod that is created.
 pub(super) const INIT_CONTAINERS: &str = "initContainers";
+pub(super) const CONTAINERS: &str = "containers";
 
 /// The annotation that says what was injected.
 pub(crate) const STATUS_ANNOTATION: &str = "secret-injector/status";
@@ -53,24 +51,6 @@ pub(crate) const STATUS_ANNOTATION: &str = "secret-injector/status";
 /// A Pod that can be added to.
 #[derive(Debug, Clone)]
 pub(crate) struct Pod<'a>(pub(super) Node<'a>);
-
-/// One request and what it came to.
-pub(crate) struct Addition<'a> {
-    pub request: &'a SecretRequest,
-    /// What messages call the manager that serves it.
-    pub manager: &'a str,
-    /// The manager's position among all. Init containers stand in this order, and what two managers give is never the same.
-    pub position: usize,
-    pub injection: Injection<'a>,
-    /// The containers that go without it: a default yields to what they have.
-    pub without: Vec<String>,
-}
-
-impl Addition<'_> {
-    pub(super) fn reaches(&self, container: &str) -> bool {
-        self.request.containers.includes(container) && !self.without.iter().any(|name| name == container)
-    }
-}
 
 impl<'a> Pod<'a> {
     /// Takes a document of the [`SHAPE`].
@@ -106,17 +86,15 @@ impl<'a> Pod<'a> {
 
     /// Returns whether it has a container or init container of this name.
     pub(crate) fn has_container(&self, name: &str) -> bool {
-        CONTAINER_LISTS
-            .iter()
-            .any(|list| self.container_names(list).any(|known| known == name))
+        self.containers(&[])
+            .any(|(_, container)| container.text("name") == Some(name))
     }
 
     /// Returns the images of its containers and init containers.
     pub(crate) fn images(&self) -> Vec<String> {
-        let containers = CONTAINER_LISTS.iter().flat_map(|list| self.spec_items(list));
-        let images = containers.filter_map(|container| match container.get("image")?.to_value() {
-            Value::String(image) => Some(image),
-            _ => None,
+        let images = self.containers(&[]).filter_map(|(_, container)| {
+            let image = container.get("image")?.to_value();
+            image.as_str().map(str::to_owned)
         });
         images.collect()
     }
@@ -128,11 +106,37 @@ impl<'a> Pod<'a> {
             .filter_map(|container| container.text("name"))
     }
 
+    /// Returns the container that Flyte's annotation names, or the only one of the Pod, for the request at `origin`.
+    ///
+    /// # Errors
+    /// Where there is no such container.
+    pub(crate) fn primary_container(&self, origin: &Origin) -> Result<&str, PodError> {
+        let annotation = self.annotations().find(|(key, _)| *key == PRIMARY_ANNOTATION);
+        let containers = self.spec_items("containers");
+        let (found, problem) = match (annotation, containers) {
+            (Some((_, name)), _) => (
+                containers.iter().find(|own| own.text("name") == Some(name)),
+                "names none of its containers",
+            ),
+            (None, [only]) => (Some(only), "is not there"),
+            _ => (None, "is not there, and the Pod has several containers"),
+        };
+        found
+            .and_then(|container| container.text("name"))
+            .ok_or_else(|| {
+                format!(
+                    "{origin} is for $primary, the container that the Pod's annotation {PRIMARY_ANNOTATION} names, but that \
+                     annotation {problem}; correct it, or write the container's name"
+                )
+                .into()
+            })
+    }
+
     /// Returns the service account that the Pod runs as. `serviceAccount` is the older name of `serviceAccountName`; the API
     /// server fills in both.
     ///
     /// # Errors
-    /// [`PodError::TwoServiceAccounts`]
+    /// Where they differ.
     pub(crate) fn service_account(&self) -> Result<&str, PodError> {
         let name = |field| {
             self.field(field)
@@ -140,7 +144,9 @@ impl<'a> Pod<'a> {
                 .filter(|name| !name.is_empty())
         };
         match (name("serviceAccountName"), name("serviceAccount")) {
-            (Some(name), Some(older)) if name != older => Err(PodError::TwoServiceAccounts),
+            (Some(name), Some(older)) if name != older => Err(PodError::invalid(
+                "its serviceAccountName and its serviceAccount differ; leave serviceAccount out",
+            )),
             (Some(name), _) | (None, Some(name)) => Ok(name),
             (None, None) => Ok("default"),
         }
@@ -157,28 +163,56 @@ impl<'a> Pod<'a> {
         others.find(|(key, _)| is_read(key)).map(|(key, _)| key.as_ref())
     }
 
-    /// The field `name` of its spec.
+    pub(super) fn spec(&self) -> Option<&Node<'a>> {
+        self.0.get("spec")
+    }
+
+    /// Returns the field `name` of its spec.
     pub(super) fn field(&self, name: &str) -> Option<&Node<'a>> {
-        self.0.get("spec")?.get(name)
+        self.spec()?.get(name)
     }
 
     /// Opens what files need besides variables.
     pub(super) fn open_volumes(&mut self) -> Result<(), WrongType> {
         let spec = self.0.field_mut("spec", || Node::Object(Vec::new()))?;
         spec.open("volumes", VOLUMES);
-        for list in CONTAINER_LISTS {
-            if spec.items(list).is_empty() {
-                continue;
-            }
-            for container in spec.list_mut(list)? {
-                container.open("volumeMounts", VOLUME_MOUNTS);
-            }
+        for (_, container) in self.containers_mut(&[]) {
+            container.open("volumeMounts", VOLUME_MOUNTS);
         }
         Ok(())
     }
 
+    /// Returns the containers but for the init containers whose names are in the sorted list `ours`, each with whether it is
+    /// an init container; those stand first.
+    pub(super) fn containers<'p>(&'p self, ours: &'p [String]) -> impl Iterator<Item = (bool, &'p Node<'a>)> {
+        let init = self.spec_items(INIT_CONTAINERS).iter();
+        let init = init.filter(|container| !has(ours, name_of(container)));
+        let others = self.spec_items(CONTAINERS).iter();
+        init.map(|container| (true, container))
+            .chain(others.map(|container| (false, container)))
+    }
+
+    /// Returns what [`Self::containers`] returns, to be changed.
+    pub(super) fn containers_mut<'p>(
+        &'p mut self,
+        ours: &'p [String],
+    ) -> impl Iterator<Item = (bool, &'p mut Node<'a>)> {
+        let (mut init, mut others): (&mut [Node<'a>], &mut [Node<'a>]) = (&mut [], &mut []);
+        let spec = fields_mut(&mut self.0).iter_mut().filter(|(name, _)| name == "spec");
+        for (list, value) in spec.flat_map(|(_, spec)| fields_mut(spec)) {
+            match (list.as_ref(), value) {
+                (INIT_CONTAINERS, Node::List(items)) => init = items,
+                (CONTAINERS, Node::List(items)) => others = items,
+                _ => {}
+            }
+        }
+        let init = init.iter_mut().filter(|container| !has(ours, name_of(container)));
+        init.map(|container| (true, container))
+            .chain(others.iter_mut().map(|container| (false, container)))
+    }
+
     pub(super) fn spec_items(&self, list: &str) -> &[Node<'a>] {
-        self.0.get("spec").map_or(&[], |spec| spec.items(list))
+        self.spec().map_or(&[], |spec| spec.items(list))
     }
 
     pub(super) fn spec_list(&mut self, list: &'static str) -> Result<&mut Vec<Node<'a>>, WrongType> {
@@ -186,19 +220,52 @@ impl<'a> Pod<'a> {
     }
 }
 
-/// An object of these fields.
-pub(super) fn object<'a, const N: usize>(fields: [(&'static str, Node<'a>); N]) -> Node<'a> {
-    Node::Object(
-        fields
-            .into_iter()
-            .map(|(name, value)| (Cow::Borrowed(name), value))
-            .collect(),
-    )
+fn fields_mut<'n, 'a>(node: &'n mut Node<'a>) -> &'n mut [(Cow<'a, str>, Node<'a>)] {
+    match node {
+        Node::Object(fields) => fields,
+        _ => &mut [],
+    }
 }
 
-/// `existing` read in full, which costs time by its length and may happen for each of the secrets.
-pub(super) fn read(existing: &Node<'_>, room: &mut Room) -> Result<Value, PodError> {
-    room.compare(length(existing).saturating_mul(2))?;
+/// Returns an item of one of the Pod's lists: the name, and the other fields of `value`. Its strings are opened, as those of
+/// the Pod's own items are.
+pub(super) fn item<'a>(name: &str, value: &Value) -> Node<'a> {
+    let mut fields = vec![(Cow::Borrowed("name"), text(name))];
+    for (field, value) in value
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(field, _)| *field != "name")
+    {
+        let node = value.as_str().map_or_else(|| Node::made(value), text);
+        fields.push((Cow::Owned(field.clone()), node));
+    }
+    Node::Object(fields)
+}
+
+/// Returns a string of the Pod.
+pub(super) fn text<'a>(text: &str) -> Node<'a> {
+    Node::Text(Cow::Owned(text.to_owned()))
+}
+
+/// Returns the name of a container, a volume or a mount's volume; empty where it has none.
+pub(super) fn name_of<'n>(node: &'n Node<'_>) -> &'n str {
+    node.text("name").unwrap_or_default()
+}
+
+/// Returns the field of an object as a string; empty where it is none.
+pub(super) fn text_of<'v>(value: &'v Value, field: &str) -> &'v str {
+    value.get(field).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// Returns whether the field is `true`.
+pub(super) fn is_true(node: &Node<'_>, field: &str) -> bool {
+    node.get(field).map(Node::to_value) == Some(Value::Bool(true))
+}
+
+/// Reads `existing` in full, which costs time by its length and may happen for each of the secrets.
+pub(super) fn read(existing: &Node<'_>, budget: &mut Budget) -> Result<Value, PodError> {
+    budget.compare(length(existing), 2)?;
     Ok(existing.to_value())
 }
 
@@ -215,40 +282,4 @@ pub(super) fn length(node: &Node<'_>) -> usize {
             .sum(),
         Node::List(items) => items.iter().map(|item| length(item).saturating_add(1)).sum(),
     }
-}
-
-/// How a request is named in messages: where it stands and what it asks for.
-pub(super) fn described(request: &SecretRequest) -> String {
-    format!(
-        "{} ({:?})",
-        request.origin,
-        format!("{}/{}", request.group, request.key)
-    )
-}
-
-/// Returns the error of `outcome` where it is about a default, so that further ones can be looked for.
-///
-/// # Errors
-/// The error, where it is about something else.
-pub(super) fn of_default(
-    outcome: Result<(), PodError>,
-    additions: &[Addition<'_>],
-) -> Result<Option<PodError>, PodError> {
-    match outcome {
-        Ok(()) => Ok(None),
-        Err(error) if default_of(&error, additions).is_some() => Ok(Some(error)),
-        Err(error) => Err(error),
-    }
-}
-
-/// Returns the position of the last default that `error` is about.
-pub(super) fn default_of(error: &PodError, additions: &[Addition<'_>]) -> Option<usize> {
-    additions
-        .iter()
-        .rposition(|addition| addition.request.is_default() && is_about(error, addition))
-}
-
-/// Returns whether `error` names the request of `addition`.
-pub(super) fn is_about(error: &PodError, addition: &Addition<'_>) -> bool {
-    error.requests().contains(&described(addition.request).as_str())
 }

@@ -4,80 +4,72 @@
 
 use serde_json::Value;
 
-use super::document::{Addition, CONTAINER_LISTS, INIT_CONTAINERS, Pod, read};
+use super::document::{INIT_CONTAINERS, Pod, is_true, name_of, read, text_of};
 use super::error::PodError;
-use super::mounts::with_paths;
+use super::mounts::path_of;
+use super::our_names::{INIT_CONTAINER_NAMES, is_numbered};
 use super::path;
-use super::plan::{Mount, Plan, Volume, visible_files};
-use super::room::Room;
+use super::plan::{Plan, Volume};
 use super::same::{same, same_mount};
 use super::volumes::{has_source, shortened};
+use super::work::Work;
 use crate::json::{Node, tree};
 use crate::order::{has, sorted_set};
 
-/// The names of the init containers that this policy and Flyte add; a number may follow.
-const INIT_CONTAINER_NAMES: [&str; 5] = [
-    "aws-pull-secret",
-    "azure-pull-secret",
-    "confidant-pull-secrets",
-    "gcp-pull-secret",
-    "init-embedded-secret",
-];
-
 /// A volume of the Pod that has a name and a source of ours, but not what is planned now.
-struct OldVolume {
+struct OldVolume<'p> {
     value: Value,
     /// The name that was wanted for it.
-    wanted: String,
+    wanted: &'p str,
     /// The clean path at which ours are mounted.
     path: String,
 }
 
-impl OldVolume {
+impl OldVolume<'_> {
     fn name(&self) -> &str {
-        self.value.get("name").and_then(Value::as_str).unwrap_or_default()
+        text_of(&self.value, "name")
     }
 
     /// Returns whether `planned` takes its place.
     fn is_replaced_by(&self, planned: &Volume) -> bool {
         planned.wanted == self.wanted && !has_source(&self.value, &planned.source)
     }
+
+    /// Returns whether a mount is as we make those of this volume.
+    fn is_mounted_by(&self, mount: &Node<'_>) -> bool {
+        let ours = tree([("name", self.name().into()), ("readOnly", true.into())]);
+        path_of(mount) == self.path && same_mount(&mount.to_value(), &ours)
+    }
 }
 
 /// Takes out volumes of Secrets that an earlier injection has added with other keys, or with another `optional`, and their
-/// mounts where the plan has others. `ours` holds the positions of the init containers that we have added.
+/// mounts where the plan has others. `ours` are the init containers that we have added.
 ///
 /// A volume that a container mounts in any other way than we do stays as it is.
 pub(super) fn take_out_secrets(
     pod: &mut Pod<'_>,
-    plan: &Plan,
-    additions: &[Addition<'_>],
-    ours: &[usize],
-    room: &mut Room,
-    warnings: &mut Vec<String>,
+    plan: &Plan<'_>,
+    ours: &[String],
+    work: &mut Work<'_>,
 ) -> Result<(), PodError> {
-    let mut old = old_volumes(pod, plan, room)?;
+    let mut old = old_volumes(pod, plan, work)?;
     if old.is_empty() {
         return Ok(());
     }
-    for mount in CONTAINER_LISTS
-        .iter()
-        .flat_map(|list| pod.spec_items(list))
-        .flat_map(|container| container.items("volumeMounts"))
+    for mount in pod
+        .containers(&[])
+        .flat_map(|(_, container)| container.items("volumeMounts"))
     {
-        room.compare(old.len())?;
-        old.retain(|volume| mount.text("name") != Some(volume.name()) || is_mounted_by_us(mount, volume));
+        work.budget.compare(1, old.len())?;
+        old.retain(|volume| name_of(mount) != volume.name() || volume.is_mounted_by(mount));
     }
-    let (replaced, used) = replace_mounts(pod, plan, additions, (&old, ours), room)?;
+    let (replaced, used) = replace_mounts(pod, plan, (&old, ours), work)?;
     if replaced.is_empty() {
         return Ok(());
     }
-    pod.spec_list("volumes")?.retain(|volume| {
-        let name = volume.text("name").unwrap_or_default();
-        let is_in = |names: &[String]| names.binary_search_by(|known| known.as_str().cmp(name)).is_ok();
-        !is_in(&replaced) || is_in(&used)
-    });
-    warnings.extend(replaced.iter().map(|name| {
+    pod.spec_list("volumes")?
+        .retain(|volume| !has(&replaced, name_of(volume)) || has(&used, name_of(volume)));
+    work.warnings.extend(replaced.iter().map(|name| {
         format!(
             "the volume {name:?} of a Secret is left of an earlier injection: it was replaced, with its mounts, by what the Pod \
              asks for now"
@@ -90,151 +82,116 @@ pub(super) fn take_out_secrets(
 /// were taken out, and of those that a container still mounts.
 fn replace_mounts(
     pod: &mut Pod<'_>,
-    plan: &Plan,
-    additions: &[Addition<'_>],
-    (old, ours): (&[OldVolume], &[usize]),
-    room: &mut Room,
+    plan: &Plan<'_>,
+    (old, ours): (&[OldVolume<'_>], &[String]),
+    work: &mut Work<'_>,
 ) -> Result<(Vec<String>, Vec<String>), PodError> {
-    let mut used: Vec<String> = Vec::new();
-    let mut replaced: Vec<String> = Vec::new();
-    for list in CONTAINER_LISTS {
-        if pod.spec_items(list).is_empty() {
+    let (mut used, mut replaced) = (Vec::new(), Vec::new());
+    for (_, container) in pod.containers_mut(ours) {
+        if container.items("volumeMounts").is_empty() {
             continue;
         }
-        for (index, container) in pod.spec_list(list)?.iter_mut().enumerate() {
-            if list == INIT_CONTAINERS && ours.contains(&index) || container.items("volumeMounts").is_empty() {
-                continue;
-            }
-            let wanted = visible_files(additions, container.text("name").unwrap_or_default());
-            room.compare(plan.sets.len())?;
-            let set = plan.sets.iter().find(|(set, _)| *set == wanted);
-            let planned: &[Mount] = set.map_or(&[], |(_, mounts)| mounts);
-            let mounts = container.list_mut("volumeMounts")?;
-            room.compare(mounts.len().saturating_mul(planned.len().saturating_add(old.len())))?;
-            mounts.retain(|mount| {
-                let Some(volume) = old.iter().find(|volume| mount.text("name") == Some(volume.name())) else {
-                    return true;
-                };
-                let mut planned = planned.iter().filter_map(|mount| plan.volumes.get(mount.volume));
-                let is_replaced = planned.any(|planned| volume.is_replaced_by(planned));
-                let names = if is_replaced { &mut replaced } else { &mut used };
-                names.push(volume.name().to_owned());
-                !is_replaced
-            });
-        }
+        let planned = plan.mounts_of(container, work)?;
+        let mounts = container.list_mut("volumeMounts")?;
+        let others = planned.len().saturating_add(old.len());
+        work.budget.compare(mounts.len(), others)?;
+        mounts.retain(|mount| {
+            let Some(volume) = old.iter().find(|volume| mount.text("name") == Some(volume.name())) else {
+                return true;
+            };
+            let mut planned = planned.iter().filter_map(|mount| plan.volumes.get(mount.volume));
+            let is_replaced = planned.any(|planned| volume.is_replaced_by(planned));
+            let names = if is_replaced { &mut replaced } else { &mut used };
+            names.push(volume.name().to_owned());
+            !is_replaced
+        });
     }
     Ok((sorted_set(replaced), sorted_set(used)))
 }
 
 /// Returns the Pod's volumes that show, under a name of ours, the Secret that a planned volume shows.
-fn old_volumes(pod: &Pod<'_>, plan: &Plan, room: &mut Room) -> Result<Vec<OldVolume>, PodError> {
+fn old_volumes<'p>(pod: &Pod<'_>, plan: &'p Plan<'_>, work: &mut Work<'_>) -> Result<Vec<OldVolume<'p>>, PodError> {
     let mut old = Vec::new();
-    let planned = plan
-        .volumes
-        .iter()
-        .filter(|volume| volume.source.get("secret").is_some());
-    let planned: Vec<&Volume> = planned.collect();
-    room.compare(pod.spec_items("volumes").len().saturating_mul(planned.len()))?;
-    for existing in pod.spec_items("volumes") {
-        let name = existing.text("name").unwrap_or_default();
-        let Some(volume) = planned.iter().find(|volume| is_given_to(&volume.wanted, name)) else {
+    let planned = plan.volumes.iter();
+    let planned: Vec<&Volume> = planned.filter(|volume| volume.source.get("secret").is_some()).collect();
+    let existing = pod.spec_items("volumes");
+    work.budget.compare(existing.len(), planned.len())?;
+    for existing in existing {
+        let name = name_of(existing);
+        let is_given = |wanted: &str| name == wanted || name == shortened(wanted) || is_numbered(name, wanted);
+        let Some(volume) = planned.iter().find(|volume| is_given(&volume.wanted)) else {
             continue;
         };
-        let value = read(existing, room)?;
+        let value = read(existing, &mut work.budget)?;
         if !is_of_secret(&value, &volume.source) {
             continue;
         }
         let mut mounts = plan.sets.iter().flat_map(|(_, mounts)| mounts);
-        let is_of_volume = |mount: &&Mount| {
+        let mount = mounts.find(|mount| {
             let of = plan.volumes.get(mount.volume);
             mount.sub_path.is_none() && of.is_some_and(|of| of.wanted == volume.wanted)
-        };
-        if let Some(mount) = mounts.find(is_of_volume) {
-            old.push(OldVolume {
-                value,
-                wanted: volume.wanted.clone(),
-                path: path::clean(&mount.path).into_owned(),
-            });
-        }
+        });
+        old.extend(mount.map(|mount| OldVolume {
+            value,
+            wanted: &volume.wanted,
+            path: path::clean(&mount.path).into_owned(),
+        }));
     }
     Ok(old)
-}
-
-/// Returns whether we may have given `name` to a volume for which we wanted the name `wanted`.
-fn is_given_to(wanted: &str, name: &str) -> bool {
-    let number = name.strip_prefix(wanted).and_then(|rest| rest.strip_prefix('-'));
-    name == wanted
-        || name == shortened(wanted)
-        || number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// Returns whether a volume is one that we or Flyte make of the Secret in `source`: some of its keys, each in the file of its
 /// name in lower case.
 fn is_of_secret(existing: &Value, source: &Value) -> bool {
-    let secret = |volume: &Value, field: &str| volume.pointer(&format!("/secret/{field}")).cloned();
-    let (Some(name), Some(items)) = (secret(source, "secretName"), secret(existing, "items")) else {
+    let secret = |volume: &Value, field: &str| volume.get("secret")?.get(field).cloned();
+    let (Some(name), Some(Value::Array(items))) = (secret(source, "secretName"), secret(existing, "items")) else {
         return false;
     };
     let is_ours = |item: &Value| {
-        let key = item.get("key").and_then(Value::as_str).unwrap_or_default();
-        same(
-            item,
-            &tree([("key", key.into()), ("path", key.to_ascii_lowercase().into())]),
-        )
+        let key = text_of(item, "key");
+        let path = key.to_ascii_lowercase();
+        let mode = item.get("mode").map(|mode| ("mode", mode.clone()));
+        let fields = [("key", key.into()), ("path", path.into())];
+        same(item, &tree(fields.into_iter().chain(mode)))
     };
-    if !items
-        .as_array()
-        .is_some_and(|items| !items.is_empty() && items.iter().all(is_ours))
-    {
+    if items.is_empty() || !items.iter().all(is_ours) {
         return false;
     }
     let optional = secret(existing, "optional").map(|optional| ("optional", optional));
-    let fields = [("secretName", name), ("items", items)];
+    let fields = [("secretName", name), ("items", items.into())];
     has_source(existing, &tree([("secret", tree(fields.into_iter().chain(optional)))]))
 }
 
-/// Returns whether a mount of an old volume is as we make it.
-fn is_mounted_by_us(mount: &Node<'_>, volume: &OldVolume) -> bool {
-    let ours = tree([("name", volume.name().into()), ("readOnly", true.into())]);
-    let path = mount.text("mountPath").unwrap_or_default();
-    path::clean(path) == volume.path && same_mount(&mount.to_value(), &ours)
-}
-
-/// Warns of init containers that look like those of an earlier injection and that nothing asks for now. `ours` holds the
-/// positions of those that something asks for.
-pub(super) fn warn_of_left(pod: &mut Pod<'_>, ours: &[usize], warnings: &mut Vec<String>) -> Result<(), PodError> {
-    let is_named = |name: &str| INIT_CONTAINER_NAMES.iter().any(|ours| is_given_to(ours, name));
-    let containers = pod.spec_items(INIT_CONTAINERS).iter().enumerate();
-    let left: Vec<usize> = containers
-        .filter(|(index, container)| !ours.contains(index) && container.text("name").is_some_and(is_named))
-        .map(|(index, _)| index)
-        .collect();
-    if left.is_empty() {
+/// Warns of init containers that look like those of an earlier injection and that nothing asks for now. `ours` are those
+/// that something asks for.
+pub(super) fn warn_of_left(pod: &mut Pod<'_>, ours: &[String], warnings: &mut Vec<String>) -> Result<(), PodError> {
+    let is_left = |container: &&Node<'_>| {
+        let name = name_of(container);
+        let mut known = INIT_CONTAINER_NAMES.iter();
+        !has(ours, name) && known.any(|known| name == *known || is_numbered(name, known))
+    };
+    if !pod
+        .spec_items(INIT_CONTAINERS)
+        .iter()
+        .any(|container| is_left(&container))
+    {
         return Ok(());
     }
     pod.open_volumes()?;
     let is_memory = |volume: &&Node<'_>| {
         let source = volume.get("emptyDir").map(Node::to_value).unwrap_or_default();
-        source.get("medium").and_then(Value::as_str) == Some("Memory")
+        text_of(&source, "medium") == "Memory"
     };
-    let volumes = pod.spec_items("volumes").iter().filter(is_memory);
-    let memory = sorted_set(volumes.filter_map(|volume| volume.text("name")));
-    for container in left
-        .iter()
-        .filter_map(|index| pod.spec_items(INIT_CONTAINERS).get(*index))
-    {
-        let written = with_paths(container.items("volumeMounts"))
-            .into_iter()
-            .find_map(|(_, mount)| {
-                let is_writable = mount.get("readOnly").map(Node::to_value) != Some(Value::Bool(true));
-                mount.text("name").filter(|name| is_writable && has(&memory, name))
-            });
-        if let Some(volume) = written {
+    let memory = sorted_set(pod.spec_items("volumes").iter().filter(is_memory).map(name_of));
+    for container in pod.spec_items(INIT_CONTAINERS).iter().filter(is_left) {
+        let mut mounts = container.items("volumeMounts").iter();
+        if let Some(mount) = mounts.find(|mount| !is_true(mount, "readOnly") && has(&memory, name_of(mount))) {
             warnings.push(format!(
                 "the init container {:?} looks as if it is left of an earlier injection: nothing that the Pod asks for now needs \
-                 it, and it brings secrets as they were then; take it out of the Pod's manifest, with the volume {volume:?}, its \
+                 it, and it brings secrets as they were then; take it out of the Pod's manifest, with the volume {:?}, its \
                  mounts, and the variables for it",
-                container.text("name").unwrap_or_default()
+                name_of(container),
+                name_of(mount)
             ));
         }
     }

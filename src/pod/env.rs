@@ -1,201 +1,243 @@
 //! Variables.
 //!
-//! Ours go to the front, so that the Pod's own may refer to them as `$(NAME)`, and replace the Pod's own of the same
-//! name.
+//! Ours go behind the container's own: nothing of the Pod moves then, so that the host's JSON patch is short. They go to the
+//! front where the order matters: where one of the container's own refers to one of ours as `$(NAME)`, which the kubelet
+//! expands with what stands before it, or where one of ours replaces the container's own of the same name.
 
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;
 
-use super::document::{Addition, CONTAINER_LISTS, Pod, described};
+use super::document::{Pod, name_of};
 use super::error::PodError;
 use super::files::Files;
-use super::room::Room;
 use super::same::same;
-use crate::injection::EnvVar;
-use crate::json::Node;
+use super::work::{Budget, Work};
+use crate::injection::{Addition, EnvFrom, EnvValue, EnvVar};
+use crate::json::{Node, Shape, tree};
 
 /// The variables of one container, in the order in which they stand there, and a way to find one by its name.
+#[derive(Default)]
 struct Variables<'v> {
-    ordered: Vec<(&'v EnvVar, Node<'static>)>,
-    /// The first addition that needs each of them.
-    owners: Vec<usize>,
+    ordered: Vec<Variable<'v>>,
     positions: BTreeMap<&'v str, usize>,
     /// How long they are together as JSON.
     bytes: usize,
 }
 
+struct Variable<'v> {
+    variable: &'v EnvVar,
+    /// The volume with the file that holds the value of a fetched variable, and the path in it.
+    file: Option<&'v (String, String)>,
+    /// The addition that needs it, for messages.
+    owner: &'v Addition<'v>,
+    node: Node<'static>,
+}
+
 /// Adds the variables of all additions.
-pub(super) fn add(
-    pod: &mut Pod<'_>,
-    additions: &[Addition<'_>],
-    files: &Files,
-    room: &mut Room,
-    warnings: &mut Vec<String>,
-) -> Result<(), PodError> {
-    let resolved: Vec<(usize, EnvVar)> = additions
-        .iter()
-        .enumerate()
-        .flat_map(|(index, addition)| addition.injection.env.iter().map(move |variable| (index, variable)))
-        .map(|(index, variable)| (index, files.resolve(index, variable)))
-        .collect();
+pub(super) fn add(pod: &mut Pod<'_>, files: &Files, work: &mut Work<'_>) -> Result<(), PodError> {
     // Containers mostly get the same variables: those that the same additions reach share them.
     let mut known: Vec<(Vec<bool>, Variables<'_>)> = Vec::new();
-    let mut yielding = Vec::new();
-    for list in CONTAINER_LISTS {
-        if pod.spec_items(list).is_empty() {
-            continue;
-        }
-        for (index, container) in pod.spec_list(list)?.iter_mut().enumerate() {
-            if files.is_ours(list, index) {
-                continue;
+    for (_, container) in pod.containers_mut(&files.ours) {
+        let name = name_of(container).to_owned();
+        let reached: Vec<bool> = work.additions.iter().map(|addition| addition.reaches(&name)).collect();
+        work.budget.compare(1, known.len())?;
+        let position = match known.iter().position(|(additions, _)| *additions == reached) {
+            Some(position) => position,
+            None => {
+                let variables = variables(work.additions, files, &reached)?;
+                known.push((reached, variables));
+                known.len() - 1
             }
-            let name = container.text("name").unwrap_or_default().to_owned();
-            let reached: Vec<bool> = additions.iter().map(|addition| addition.reaches(&name)).collect();
-            room.compare(known.len())?;
-            let position = match known.iter().position(|(additions, _)| *additions == reached) {
-                Some(position) => position,
-                None => {
-                    let variables = variables(additions, &resolved, &reached)?;
-                    known.push((reached, variables));
-                    known.len() - 1
-                }
-            };
-            if let Some((_, variables)) = known.get(position)
-                && !variables.ordered.is_empty()
-            {
-                room.take(variables.bytes)?;
-                let default = |position: usize| {
-                    let owner = additions.get(*variables.owners.get(position)?)?;
-                    owner.request.is_default().then_some(owner)
-                };
-                yielding.extend(merge(container, &name, variables, &default, warnings)?);
+        };
+        if let Some((_, variables)) = known.get(position)
+            && !variables.ordered.is_empty()
+        {
+            work.budget.spend(variables.bytes)?;
+            merge(container, &name, variables, work)?;
+        }
+        for addition in work.additions.iter().filter(|addition| addition.reaches(&name)) {
+            for source in &addition.injection.env_from {
+                add_source(container, source, addition.request.is_default(), &mut work.budget)?;
             }
         }
     }
-    PodError::all(yielding)
+    Ok(())
+}
+
+/// Returns the variables that a container gets from the additions that reach it.
+fn variables<'w>(additions: &'w [Addition<'w>], files: &'w Files, reached: &[bool]) -> Result<Variables<'w>, PodError> {
+    let mut all = Variables::default();
+    let additions = additions.iter().enumerate().zip(reached).rev();
+    // Each variable is put in front of those before it, so the last one stands first.
+    for ((index, owner), _) in additions.filter(|(_, is_reached)| **is_reached) {
+        for variable in owner.injection.env.iter().rev() {
+            let is_fetched = matches!(variable.value, EnvValue::Fetched { .. });
+            let file = files.env_file(index).filter(|_| is_fetched);
+            let known = all.positions.get(variable.name.as_str());
+            let Some(known) = known.and_then(|position| all.ordered.get_mut(*position)) else {
+                all.positions.insert(&variable.name, all.ordered.len());
+                let json = variable.to_json(file);
+                all.bytes = json.len().saturating_add(all.bytes);
+                all.ordered.push(Variable {
+                    variable,
+                    file,
+                    owner,
+                    node: Node::Made(json.into()),
+                });
+                continue;
+            };
+            if known.variable.value != variable.value || known.file != file {
+                return Err(clash(&variable.name, owner, known.owner));
+            }
+            // Requests stand before defaults: what one of them needs does not yield.
+            if known.owner.request.is_default() {
+                known.owner = owner;
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// Makes the error for two values of one variable: of two requests, or of one that names a variable which it needs for
+/// something else.
+fn clash(variable: &str, first: &Addition<'_>, second: &Addition<'_>) -> PodError {
+    if std::ptr::eq(first, second) {
+        let message = format!(
+            "{first} names {variable:?} as its further variable, which Flyte's clients need for something else"
+        );
+        PodError::about(&[first], message)
+    } else {
+        let message = format!(
+            "{first} and {second} both need the variable {variable:?} in one container; give one of them another name"
+        );
+        PodError::clash(&[first, second], message)
+    }
+}
+
+/// Adds `variables` to the container's own.
+fn merge(
+    container: &mut Node<'_>,
+    container_name: &str,
+    variables: &Variables<'_>,
+    work: &mut Work<'_>,
+) -> Result<(), PodError> {
+    let env = container.list_mut("env")?;
+    // The container's own that have the name of one of ours: where they stand, and whether they are the same.
+    let mut there = vec![false; variables.ordered.len()];
+    let mut moves = variables
+        .ordered
+        .iter()
+        .any(|added| matches!(added.variable.value, EnvValue::Template(_)));
+    for own in env.iter() {
+        let Some((position, added)) = variables.of(own) else {
+            moves |= refers(own, variables);
+            continue;
+        };
+        let is_same = same(&own.to_value(), &added.node.to_value());
+        let is_there = there
+            .get_mut(position)
+            .is_some_and(|there| std::mem::replace(there, true));
+        let stays = is_same || added.stays();
+        moves |= is_there || !stays || refers(own, variables);
+        if !is_same {
+            warn_of_own(container_name, added, stays, work)?;
+        }
+    }
+    let missing = variables.ordered.iter().zip(there).filter(|(_, there)| !there || moves);
+    let missing = missing.map(|(added, _)| added.node.clone());
+    if moves {
+        let mut merged: Vec<Node<'_>> = missing.collect();
+        merged.reserve(env.len());
+        for own in env.drain(..) {
+            match variables.of(&own) {
+                None => merged.push(own),
+                Some((position, added)) => {
+                    if let Some(place) = merged.get_mut(position)
+                        && (added.stays() || same(&own.to_value(), &added.node.to_value()))
+                    {
+                        *place = own;
+                    }
+                }
+            }
+        }
+        *env = merged;
+    } else {
+        env.extend(missing);
+    }
+    Ok(())
+}
+
+/// Warns of a variable of the container's own, or notes that a default yields to it.
+fn warn_of_own(container: &str, added: &Variable<'_>, stays: bool, work: &mut Work<'_>) -> Result<(), PodError> {
+    let (name, owner) = (&added.variable.name, added.owner);
+    let warning = if stays {
+        format!(
+            "the container {container:?} sets the variable {name:?} itself, which stays: Flyte's clients look there for the \
+             secrets that the policy gives by default, too"
+        )
+    } else if owner.request.is_default() {
+        let message = format!(
+            "the container {container:?} sets the variable {name:?} itself, which {owner} needs for something else"
+        );
+        return work.yield_to(PodError::clash(&[owner], message).in_container(container));
+    } else {
+        format!(
+            "the container {container:?} sets the variable {name:?} itself; the secret that the Pod asks for replaces it"
+        )
+    };
+    work.warnings.push(warning);
+    Ok(())
 }
 
 /// What the names of variables begin with that tell Flyte's clients where secrets are, and hold none.
 const FOR_CLIENTS: &str = "FLYTE_SECRETS_";
 
-/// The variables that a container gets from the additions that reach it.
-fn variables<'v>(
-    additions: &[Addition<'_>],
-    resolved: &'v [(usize, EnvVar)],
-    reached: &[bool],
-) -> Result<Variables<'v>, PodError> {
-    let mut ordered = Vec::new();
-    let mut owners: Vec<usize> = Vec::new();
-    let mut positions: BTreeMap<&str, usize> = BTreeMap::new();
-    let mut bytes = 0_usize;
-    // Each variable is put in front of those before it, so the last one stands first.
-    for (owner, variable) in resolved.iter().rev() {
-        if !reached.get(*owner).is_some_and(|reached| *reached) {
-            continue;
-        }
-        let Some(position) = positions.get(variable.name.as_str()) else {
-            positions.insert(&variable.name, ordered.len());
-            let json = variable.to_json();
-            bytes = json.len().saturating_add(bytes);
-            ordered.push((variable, Node::Made(json.into())));
-            owners.push(*owner);
-            continue;
-        };
-        let same = ordered
-            .get(*position)
-            .is_some_and(|(known, _): &(&EnvVar, _)| known.value == variable.value);
-        if !same {
-            let other = owners.get(*position).copied().unwrap_or(*owner);
-            return Err(clash(&variable.name, *owner, other, additions));
-        }
-        if let Some(first) = owners.get_mut(*position) {
-            *first = *owner;
-        }
+impl Variable<'_> {
+    /// Returns whether the container's own stays, whatever its value: where only defaults need it, to tell Flyte's clients
+    /// where secrets are.
+    fn stays(&self, work: &Work<'_>) -> bool {
+        self.owner.request.is_default() && self.variable.name.starts_with(FOR_CLIENTS)
     }
-    Ok(Variables {
-        ordered,
-        owners,
-        positions,
-        bytes,
-    })
 }
 
-/// Two values for one variable: of two requests, or of one that names a variable which it needs for something else.
-fn clash(variable: &str, first: usize, second: usize, additions: &[Addition<'_>]) -> PodError {
-    let request = |owner: usize| {
-        additions
-            .get(owner)
-            .map_or_else(String::new, |addition| described(addition.request))
+impl Variables<'_> {
+    /// Returns the variable that has the name of the container's own `own`, and its position.
+    fn of(&self, own: &Node<'_>) -> Option<(usize, &Variable<'_>)> {
+        let position = *own.text("name").and_then(|name| self.positions.get(name))?;
+        self.ordered.get(position).map(|added| (position, added))
+    }
+}
+
+/// Returns whether the container's own variable `own` may refer to one of `variables` as `$(NAME)`. An escape in its JSON may
+/// hide such a reference, which is as good as one.
+fn refers(own: &Node<'_>, variables: &Variables<'_>) -> bool {
+    let Some(Node::Closed(value)) = own.get("value") else {
+        return false;
     };
-    let variable = variable.to_owned();
-    if first == second {
-        return PodError::ReservedVariable {
-            variable,
-            request: request(first),
-        };
-    }
-    PodError::VariableClash {
-        variable,
-        first: request(first),
-        second: request(second),
-    }
+    let mut references = value.get().split("$(").skip(1).filter_map(|rest| rest.split_once(')'));
+    value.get().contains("\\u") || references.any(|(name, _)| variables.positions.contains_key(name))
 }
 
-fn own_variable(container: &str, variable: &str, default: &Addition<'_>) -> PodError {
-    PodError::Own {
-        owner: format!("the container {container:?}"),
-        container: container.to_owned(),
-        what: "variable",
-        name: variable.to_owned(),
-        request: described(default.request),
-    }
-}
-
-/// Puts `variables` in front of the container's own. Returns an error for each that the container has for something else, and
-/// that only a default needs: `default` finds it by the variable's position.
-fn merge<'d>(
+/// Adds a Secret of which each key is a variable, behind the container's own: of two variables of one name, the last counts.
+/// Hence a default stands in front.
+fn add_source(
     container: &mut Node<'_>,
-    container_name: &str,
-    variables: &Variables<'_>,
-    default: &dyn Fn(usize) -> Option<&'d Addition<'d>>,
-    warnings: &mut Vec<String>,
-) -> Result<Vec<PodError>, PodError> {
-    let mut yielding = Vec::new();
-    let env = container.list_mut("env")?;
-    let mut merged: Vec<Node<'_>> = variables.ordered.iter().map(|(_, node)| node.clone()).collect();
-    merged.reserve(env.len());
-    for own in env.drain(..) {
-        let position = own.text("name").and_then(|name| variables.positions.get(name));
-        let Some(position) = position else {
-            merged.push(own);
-            continue;
-        };
-        let (Some((variable, node)), Some(place)) = (variables.ordered.get(*position), merged.get_mut(*position))
-        else {
-            continue;
-        };
-        if same(&own.to_value(), &node.to_value()) {
-            *place = own;
-        } else if let Some(default) = default(*position) {
-            if variable.name.starts_with(FOR_CLIENTS) {
-                warnings.push(format!(
-                    "the container {container_name:?} sets the variable {:?} itself, which stays: Flyte's clients look there for \
-                     the secrets that the policy gives by default, too",
-                    variable.name
-                ));
-                *place = own;
-            } else {
-                yielding.push(own_variable(container_name, &variable.name, default));
-            }
-        } else {
-            warnings.push(format!(
-                "the container {container_name:?} sets the variable {:?} itself; the secret that the Pod asks for \
-                 replaces it",
-                variable.name
-            ));
-        }
+    source: &EnvFrom,
+    is_default: bool,
+    budget: &mut Budget,
+) -> Result<(), PodError> {
+    let optional = source.optional.then_some(("optional", true.into()));
+    let secret = [("name", source.secret.as_str().into())].into_iter().chain(optional);
+    let prefix = (!source.prefix.is_empty()).then_some(("prefix", source.prefix.as_str().into()));
+    let ours = tree([("secretRef", tree(secret))].into_iter().chain(prefix));
+    container.open("envFrom", Shape::ListOf(&Shape::Closed));
+    let sources = container.list_mut("envFrom")?;
+    budget.spend(source.prefix.len() + source.secret.len())?;
+    budget.compare(1, sources.len())?;
+    if !sources.iter().any(|own| same(&own.to_value(), &ours)) {
+        let place = if is_default { 0 } else { sources.len() };
+        sources.insert(place, Node::made(&ours));
     }
-    *env = merged;
-    Ok(yielding)
+    Ok(())
 }

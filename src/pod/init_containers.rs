@@ -1,28 +1,49 @@
-//! Init containers that fetch files.
+//! Init containers: those that fetch files, and those of templates.
 
 #![forbid(unsafe_code)]
 
-use std::borrow::Cow;
-
-use super::document::{INIT_CONTAINERS, Pod, object};
+use super::document::{CONTAINERS, INIT_CONTAINERS, Pod, is_true, item, name_of, read, text_of};
 use super::earlier::has_command_of;
 use super::error::PodError;
+use super::our_names::is_numbered;
 use super::plan::Plan;
-use super::room::Room;
-use super::same::runs_the_same;
-use super::volumes::another;
-use crate::injection::{ContainerName, FetchContainer};
+use super::same::{runs_the_same, with_host_ports};
+use super::volumes::{next_number, template_clash};
+use super::work::Work;
+use crate::injection::{Addition, ContainerName, FetchContainer};
 use crate::json::{Node, tree};
-use crate::options::Options;
+use crate::order::{has, sort_and_dedup, sorted_set};
 use serde_json::Value;
 
-impl Plan {
-    /// The positions of init containers that look like ours.
-    pub(super) fn recognised(&self, pod: &Pod<'_>) -> Vec<usize> {
-        let same = |container: &Node<'_>| {
-            let name = container.text("name").unwrap_or_default();
+/// Returns the names of the init containers of templates that the Pod has already, sorted.
+pub(super) fn recognized_templates(pod: &Pod<'_>, additions: &[Addition<'_>]) -> Vec<String> {
+    let of_templates = || {
+        let injections = additions.iter().map(|addition| &addition.injection);
+        injections.flat_map(|injection| &injection.init_containers)
+    };
+    let host_network = is_on_host_network(pod);
+    let is_ours = |existing: &&Node<'_>| {
+        // It may be large, and have the name of every one of ours.
+        let mut value = None;
+        of_templates().any(|ours| {
+            existing.text("name") == Some(text_of(ours, "name"))
+                && runs(value.get_or_insert_with(|| existing.to_value()), ours, host_network)
+        })
+    };
+    let containers = pod.spec_items(INIT_CONTAINERS).iter().filter(is_ours);
+    sorted_set(containers.map(|container| name_of(container).to_owned()))
+}
+
+impl Plan<'_> {
+    /// Returns the names of the init containers that look like ours, sorted.
+    pub(super) fn recognized(&self, pod: &Pod<'_>) -> Vec<String> {
+        let is_alike = |container: &&Node<'_>| {
+            let (Self { containers, .. }, name) = (self, name_of(container));
             // A container of the Pod's may be large: it is read once, and only if it has such a name.
-            let mut fitting = self.containers.iter().filter(|ours| ours.name.fits(name)).peekable();
+            let mut fitting = containers
+                .iter()
+                .filter(|ours| name.starts_with(ours.name.base()))
+                .peekable();
             if fitting.peek().is_none() {
                 return false;
             }
@@ -33,84 +54,89 @@ impl Plan {
                     && (ours.spec.get("command").is_some() || existing.get("image") == ours.spec.get("image"))
             })
         };
-        pod.spec_items(INIT_CONTAINERS)
-            .iter()
-            .enumerate()
-            .filter(|(_, container)| same(container))
-            .map(|(index, _)| index)
-            .collect()
+        let alike = pod.spec_items(INIT_CONTAINERS).iter().filter(is_alike);
+        sorted_set(alike.map(|container| name_of(container).to_owned()))
     }
 
-    /// Those of the init containers at `positions` that run what ours run.
-    pub(super) fn running(&self, pod: &Pod<'_>, positions: &[usize]) -> Vec<usize> {
-        let containers = pod.spec_items(INIT_CONTAINERS);
-        let runs = |position: &usize| {
-            let existing = containers.get(*position).map(Node::to_value).unwrap_or_default();
-            self.containers.iter().any(|ours| runs_the_same(&existing, &ours.spec))
-        };
-        positions.iter().copied().filter(runs).collect()
+    /// Returns the names of those of the init containers that run what ours run, sorted.
+    pub(super) fn running(&self, pod: &Pod<'_>, names: &[String]) -> Vec<String> {
+        let named = pod.spec_items(INIT_CONTAINERS).iter();
+        let running = named
+            .filter(|container| has(names, name_of(container)))
+            .filter(|container| {
+                let existing = container.to_value();
+                self.containers.iter().any(|ours| runs_the_same(&existing, &ours.spec))
+            });
+        sorted_set(running.map(|container| name_of(container).to_owned()))
     }
 
-    /// Adds the init containers that are not there yet and returns the positions of all of ours.
-    pub(super) fn add_containers(
+    /// Adds the init containers of templates and those that fetch, where they are not there yet. `ours` are the names of those
+    /// that are there; those that are added come to them.
+    pub(super) fn add_init_containers(
         &self,
         pod: &mut Pod<'_>,
-        options: &Options,
-        names: &[String],
-        recognised: Vec<usize>,
-        room: &mut Room,
-    ) -> Result<Vec<usize>, PodError> {
-        if self.containers.is_empty() {
-            return Ok(recognised);
-        }
-        let app_containers: Vec<String> = pod
-            .spec_items("containers")
-            .iter()
-            .filter_map(|item| Some(item.text("name")?.to_owned()))
-            .collect();
-        let shares = shares_amounts(pod);
-        let existing = pod.spec_list(INIT_CONTAINERS)?;
-        // Each is read once, however many it is compared with.
-        let mut known: Vec<Value> = recognised
-            .iter()
-            .filter_map(|index| Some(existing.get(*index)?.to_value()))
-            .collect();
+        ours: &mut Vec<String>,
+        work: &mut Work<'_>,
+    ) -> Result<(), PodError> {
+        let (recognized, stand_first) = (ours.clone(), work.options.init_containers.stand_first());
+        let fetching = self.new_containers(pod, &recognized, work)?;
+        insert(pod, fetching, stand_first, ours)?;
+        let of_templates = new_templates(pod, ours, work)?;
+        insert(pod, of_templates, stand_first, ours)?;
+        sort_and_dedup(ours);
+        Ok(())
+    }
+
+    /// Returns the init containers that fetch and that are still to be added.
+    fn new_containers<'a>(
+        &self,
+        pod: &Pod<'a>,
+        recognized: &[String],
+        work: &mut Work<'_>,
+    ) -> Result<Vec<Node<'a>>, PodError> {
         let mut added: Vec<Node<'_>> = Vec::new();
-        let mut number = existing.len().saturating_sub(recognised.len());
+        if self.containers.is_empty() {
+            return Ok(added);
+        }
+        let existing = pod.spec_items(INIT_CONTAINERS);
+        let others = pod.spec_items(CONTAINERS);
+        let shares = shares_amounts(pod);
+        // Each is read once, however many it is compared with.
+        let known = existing.iter().filter(|container| has(recognized, name_of(container)));
+        let mut known: Vec<Value> = known.map(Node::to_value).collect();
+        let mut number = existing.len().saturating_sub(known.len());
         for container in &self.containers {
-            let spec = self.with_mounts(container, names, shares);
-            room.compare(known.len())?;
+            let spec = self.with_mounts(container, shares);
+            work.budget.compare(1, known.len())?;
             if let Some(there) = known.iter().position(|existing| runs_the_same(existing, &spec)) {
                 known.remove(there);
                 continue;
             }
-            let others = existing.len().saturating_add(added.len());
             let first = number;
             let taken = |name: &str| {
-                let mut containers = existing.iter().chain(&added);
-                containers.any(|item| item.text("name") == Some(name))
-                    || app_containers.iter().any(|known| known == name)
+                let mut containers = existing.iter().chain(&added).chain(others);
+                containers.any(|container| container.text("name") == Some(name))
             };
             let name = container.name.free(&mut number, taken)?;
             let tries = number.saturating_sub(first).max(1);
-            room.compare(others.saturating_add(app_containers.len()).saturating_mul(tries))?;
-            added.push(container_node(&name, spec));
+            let containers = [existing.len(), added.len(), others.len()];
+            work.budget.compare(tries, containers.iter().sum())?;
+            added.push(item(&name, &spec));
         }
-        let first = options.init_containers.stand_first();
-        Ok(insert(existing, added, recognised, first))
+        Ok(added)
     }
 
     /// Returns the container's spec with the mounts of its volumes, and without amounts where it shares those of the Pod.
-    fn with_mounts(&self, container: &FetchContainer, names: &[String], shares: bool) -> Value {
+    fn with_mounts(&self, container: &FetchContainer, shares: bool) -> Value {
         let memory = container.mounts.iter().filter_map(|(volume, path)| {
             Some(tree([
-                ("name", names.get(*volume)?.as_str().into()),
+                ("name", self.volumes.get(*volume)?.name.as_str().into()),
                 ("mountPath", path.as_str().into()),
             ]))
         });
         let further = container.volumes.iter().filter_map(|volume| {
             Some(tree([
-                ("name", self.further_volume(volume, names)?.into()),
+                ("name", self.further_volume(volume)?.into()),
                 ("readOnly", true.into()),
                 ("mountPath", volume.path.into()),
             ]))
@@ -127,23 +153,47 @@ impl Plan {
     }
 }
 
-/// Puts the init containers `added` before or behind the others, and returns the positions of all of ours.
-fn insert<'a>(
-    existing: &mut Vec<Node<'a>>,
-    added: Vec<Node<'a>>,
-    recognised: Vec<usize>,
-    stand_first: bool,
-) -> Vec<usize> {
-    let count = added.len();
-    if stand_first {
-        existing.splice(0..0, added);
-        let moved = recognised.into_iter().map(|index| index + count);
-        (0..count).chain(moved).collect()
-    } else {
-        let first = existing.len();
-        existing.extend(added);
-        recognised.into_iter().chain(first..first + count).collect()
+/// Returns the init containers of templates that are still to be added. Those that are there become `ours`.
+fn new_templates<'a>(pod: &Pod<'a>, ours: &mut Vec<String>, work: &mut Work<'_>) -> Result<Vec<Node<'a>>, PodError> {
+    let host_network = is_on_host_network(pod);
+    let (existing, others) = (pod.spec_items(INIT_CONTAINERS), pod.spec_items(CONTAINERS));
+    let mut added: Vec<Node<'_>> = Vec::new();
+    for addition in work.additions {
+        for container in &addition.injection.init_containers {
+            let name = text_of(container, "name");
+            let is_named = |other: &&Node<'_>| other.text("name") == Some(name);
+            let clash = || template_clash(addition, "the init container", name);
+            work.budget.compare(1, existing.len() + added.len() + others.len())?;
+            if others.iter().any(|other| is_named(&other)) {
+                return Err(clash());
+            }
+            match existing.iter().chain(&added).find(is_named) {
+                None => added.push(item(name, container)),
+                Some(there) if runs(&read(there, &mut work.budget)?, container, host_network) => {
+                    ours.push(name.to_owned());
+                }
+                Some(_) => return Err(clash()),
+            }
+        }
     }
+    Ok(added)
+}
+
+/// Puts the init containers `added` before or behind the others, and their names to `ours`.
+fn insert<'a>(
+    pod: &mut Pod<'a>,
+    added: Vec<Node<'a>>,
+    stand_first: bool,
+    ours: &mut Vec<String>,
+) -> Result<(), PodError> {
+    if added.is_empty() {
+        return Ok(());
+    }
+    ours.extend(added.iter().map(|container| name_of(container).to_owned()));
+    let containers = pod.spec_list(INIT_CONTAINERS)?;
+    let place = if stand_first { 0 } else { containers.len() };
+    containers.splice(place..place, added);
+    Ok(())
 }
 
 /// Returns whether the Pod has amounts as a whole: containers without amounts of their own share those, and may not ask
@@ -153,40 +203,40 @@ fn shares_amounts(pod: &Pod<'_>) -> bool {
     amounts.as_object().is_some_and(|amounts| !amounts.is_empty())
 }
 
+fn is_on_host_network(pod: &Pod<'_>) -> bool {
+    pod.spec().is_some_and(|spec| is_true(spec, "hostNetwork"))
+}
+
+/// Returns whether `existing` does what an init container of a template does, also as the API server writes it.
+fn runs(existing: &Value, ours: &Value, host_network: bool) -> bool {
+    runs_the_same(existing, ours) || host_network && runs_the_same(existing, &with_host_ports(ours))
+}
+
 impl ContainerName {
-    fn fits(self, name: &str) -> bool {
-        match self {
-            Self::Exact(exact) => name.starts_with(exact),
-            Self::Numbered(prefix) => name.starts_with(prefix),
-        }
+    /// Returns what the name begins with.
+    fn base(self) -> &'static str {
+        let (Self::Exact(base) | Self::Numbered(base)) = self;
+        base
+    }
+
+    /// Returns whether a container of ours may have got this name.
+    pub(super) fn is_given_to(self, name: &str) -> bool {
+        is_numbered(name, self.base()) || matches!(self, Self::Exact(exact) if exact == name)
     }
 
     fn free(self, number: &mut usize, taken: impl Fn(&str) -> bool) -> Result<String, PodError> {
-        if let Self::Exact(name) = self
-            && !taken(name)
-        {
-            return Ok(name.to_owned());
+        let base = self.base();
+        if matches!(self, Self::Exact(_)) && !taken(base) {
+            return Ok(base.to_owned());
         }
         let mut tries = 1;
-        let (Self::Exact(prefix) | Self::Numbered(prefix)) = self;
         loop {
-            let name = format!("{prefix}-{number}");
+            let name = format!("{base}-{number}");
             *number = number.saturating_add(1);
             if !taken(&name) {
                 return Ok(name);
             }
-            tries = another(tries, prefix)?;
+            tries = next_number(tries, base)?;
         }
     }
-}
-
-/// An init container of ours. Its name and mounts are opened, as those of the Pod's own are.
-fn container_node<'a>(name: &str, spec: Value) -> Node<'a> {
-    let mut node = object([("name", Node::Text(Cow::Owned(name.to_owned())))]);
-    if let (Node::Object(fields), Value::Object(spec)) = (&mut node, spec) {
-        for (field, value) in spec {
-            fields.push((Cow::Owned(field), Node::made(&value)));
-        }
-    }
-    node
 }

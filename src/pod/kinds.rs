@@ -4,7 +4,7 @@
 
 use serde_json::Value;
 
-use super::document::Pod;
+use super::document::{Pod, is_true, name_of};
 use crate::json::Node;
 use crate::order::sort_by;
 
@@ -40,15 +40,14 @@ impl Kinds {
 
     /// Returns whether something can be mounted below `mount`: a file, or a directory.
     pub(super) fn takes_mounts(&self, mount: &Node<'_>, is_file: bool) -> bool {
-        let read_only = mount.get("readOnly").map(Node::to_value) == Some(Value::Bool(true));
         let shows_a_part = ["subPath", "subPathExpr"].iter().any(|field| {
             let part = mount.get(field).map(Node::to_value);
             part.is_some_and(|part| part != Value::String(String::new()))
         });
-        match mount.text("name").and_then(|name| self.kind_of(name)) {
+        match self.kind_of(name_of(mount)) {
             Some(Kind::FilledByKubelet) => !shows_a_part && !is_file,
             Some(Kind::ReadOnly) => false,
-            None => !read_only,
+            None => !is_true(mount, "readOnly"),
         }
     }
 }

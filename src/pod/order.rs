@@ -2,55 +2,42 @@
 
 #![forbid(unsafe_code)]
 
-use super::document::{Addition, INIT_CONTAINERS, Pod, described};
+use super::document::{INIT_CONTAINERS, Pod, name_of};
 use super::error::PodError;
-use crate::options::Options;
-use crate::order::sort_and_dedup;
+use super::work::Work;
+use crate::injection::Addition;
+use crate::order::{has, sorted_set};
 use crate::requests::Containers;
 
 /// Fails where init containers stand last and a request names only init containers, which start before the one that
-/// fetches the secret. Warns where it names others, too. `ours` holds the positions of init containers that we have added.
-pub(super) fn check_order(
-    pod: &Pod<'_>,
-    additions: &[Addition<'_>],
-    options: &Options,
-    ours: &[usize],
-    warnings: &mut Vec<String>,
-) -> Result<(), PodError> {
-    if options.init_containers.stand_first() {
+/// fetches the secret. Warns where it names others, too. `ours` are the init containers that we have added.
+pub(super) fn check_order(pod: &Pod<'_>, ours: &[String], work: &mut Work<'_>) -> Result<(), PodError> {
+    if work.options.init_containers.stand_first() {
         return Ok(());
     }
-    let mut early: Vec<&str> = pod
-        .spec_items(INIT_CONTAINERS)
-        .iter()
-        .enumerate()
-        .filter(|(index, _)| !ours.contains(index))
-        .filter_map(|(_, container)| container.text("name"))
-        .collect();
-    sort_and_dedup(&mut early);
-    for addition in additions.iter().filter(|addition| waits_for_a_container(addition)) {
+    let early = pod.spec_items(INIT_CONTAINERS).iter().map(name_of);
+    let early = sorted_set(early.filter(|name| !has(ours, name)));
+    for addition in work.additions.iter().filter(|addition| waits_for_a_container(addition)) {
         let Containers::Named(names) = &addition.request.containers else {
             continue;
         };
-        let named: Vec<String> = names
-            .iter()
-            .filter(|name| early.binary_search(&name.as_str()).is_ok())
-            .map(|name| format!("{name:?}"))
-            .collect();
+        let named = names.iter().filter(|name| has(&early, name));
+        let named: Vec<String> = named.map(|name| format!("{name:?}")).collect();
         if named.is_empty() {
             continue;
         }
         let containers = named.join(", ");
         if named.len() == names.len() {
-            return Err(PodError::TooEarly {
-                request: described(addition.request),
-                containers,
-            });
+            let message = format!(
+                "{addition} names {containers}, which start before the init container that fetches the secret, because the \
+                 policy's setting initContainers is last; name a container that starts after it, or let an operator set \
+                 initContainers: first"
+            );
+            return Err(PodError::about(&[addition], message));
         }
-        warnings.push(format!(
-            "{} names {containers}, which do not find the secret when they start: the policy's setting initContainers is \
-             last, so that it is fetched after that",
-            described(addition.request)
+        work.warnings.push(format!(
+            "{addition} names {containers}, which do not find the secret when they start: the policy's setting \
+             initContainers is last, so that it is fetched after that"
         ));
     }
     Ok(())

@@ -4,15 +4,13 @@
 
 use serde_json::Value;
 
-use super::document::{Addition, CONTAINER_LISTS, INIT_CONTAINERS, Pod, described};
+use super::document::{Pod, name_of};
 use super::error::PodError;
-use super::room::Room;
-use crate::injection::{
-    AgentMounts, EnvFile, Fetch, FetchContainer, FetchItem, FetchTarget, FetchVolume, FileOrigin, SecretFile,
-};
-use crate::json::tree;
-use crate::options::Options;
-use crate::order::sort_and_dedup;
+use super::modes::{fetching_user, run_as};
+use super::work::{Budget, Work};
+use crate::injection::{Addition, EnvFile, Fetch, FetchContainer, FetchItem, FetchTarget, FetchVolume, SecretFile};
+use crate::json::{Node, tree};
+use crate::order::sorted_set;
 
 /// How much a memory volume may hold: more than all Secrets that fit one Pod, which the API server limits to
 /// [1 MiB each](https://kubernetes.io/docs/concepts/configuration/secret/#restriction-data-size).
@@ -23,150 +21,142 @@ const VOLUME_BYTES: usize = 2048;
 
 /// A volume that is to be added.
 pub(super) struct Volume {
+    /// The name that the plan gives it, and then the name that it gets in the Pod.
     pub(super) name: String,
     pub(super) source: Value,
     /// The name that was wanted for it.
     pub(super) wanted: String,
 }
 
+impl Volume {
+    pub(super) fn is_memory(&self) -> bool {
+        self.source.get("emptyDir").is_some()
+    }
+}
+
+/// A file, and the addition that asks for it.
+#[derive(Clone, Copy)]
+pub(super) struct OwnedFile<'p> {
+    /// The position of the addition.
+    pub(super) index: usize,
+    pub(super) owner: &'p Addition<'p>,
+    pub(super) file: &'p SecretFile<'p>,
+}
+
 /// A mount that a container gets.
-#[derive(Clone, PartialEq, Eq)]
-pub(super) struct Mount {
+pub(super) struct Mount<'p> {
     pub(super) volume: usize,
     pub(super) path: String,
     pub(super) sub_path: Option<String>,
     /// Whether it shows a file, not a directory.
     pub(super) is_file: bool,
     /// The addition that needs it, for messages.
-    pub(super) owner: usize,
+    pub(super) owner: &'p Addition<'p>,
 }
 
 /// What is to be added, before anything is.
-pub(super) struct Plan {
+pub(super) struct Plan<'p> {
     /// What the files in volumes and the arguments of init containers may still take.
-    pub(super) room: Room,
+    pub(super) budget: Budget,
     pub(super) volumes: Vec<Volume>,
     /// Which mounts the containers of a set get.
-    pub(super) sets: Vec<(Vec<usize>, Vec<Mount>)>,
+    pub(super) sets: Vec<(Vec<usize>, Vec<Mount<'p>>)>,
     /// The init containers, with mounts by volume.
     pub(super) containers: Vec<FetchContainer>,
+    /// By additions: where an init container writes the secret.
+    pub(super) targets: Vec<Vec<FetchTarget>>,
     /// By additions: the volume and the path in it.
     pub(super) env_files: Vec<Option<(usize, String)>>,
-    /// The first addition whose agent mounts a volume of its own where files appear.
-    pub(super) agent: Option<usize>,
 }
 
-impl Plan {
-    pub(super) fn new(
-        pod: &Pod<'_>,
-        additions: &[Addition<'_>],
-        options: &Options,
-        ours: &[usize],
-    ) -> Result<Self, PodError> {
+impl<'p> Plan<'p> {
+    /// Plans for a Pod that has already the init containers `ours`.
+    pub(super) fn new(pod: &Pod<'_>, work: &Work<'p>, ours: &[String]) -> Result<Self, PodError> {
         let mut plan = Self {
-            room: Room::new(),
+            budget: Budget::new(),
             volumes: Vec::new(),
             sets: Vec::new(),
             containers: Vec::new(),
-            env_files: vec![None; additions.len()],
-            agent: additions.iter().position(|addition| {
-                let file = addition.injection.file.as_ref();
-                file.is_some_and(is_mounted_by_agent)
-            }),
+            targets: vec![Vec::new(); work.additions.len()],
+            env_files: Vec::new(),
         };
-        for list in CONTAINER_LISTS {
-            for (index, container) in pod.spec_items(list).iter().enumerate() {
-                if list == INIT_CONTAINERS && ours.contains(&index) {
-                    continue;
-                }
-                let wanted = visible_files(additions, container.text("name").unwrap_or_default());
-                plan.room.compare(plan.sets.len())?;
-                if !wanted.is_empty() && !plan.sets.iter().any(|(set, _)| *set == wanted) {
-                    plan.sets.push((wanted, Vec::new()));
-                }
+        let mut sets: Vec<Vec<usize>> = Vec::new();
+        for (_, container) in pod.containers(ours) {
+            let wanted = work.visible_files(name_of(container));
+            plan.budget.compare(1, sets.len())?;
+            if !wanted.is_empty() && !sets.contains(&wanted) {
+                sets.push(wanted);
             }
         }
-        let mut targets: Vec<Vec<FetchTarget>> = vec![Vec::new(); additions.len()];
-        for number in 0..plan.sets.len() {
-            plan.add_set(number, additions, options, &mut targets)?;
+        for set in sets {
+            let mounts = plan.plan_mounts(&set, work)?;
+            plan.sets.push((set, mounts));
         }
-        plan.add_env_files(additions, &mut targets);
-        plan.fetch(additions, &options.mount_path, &targets)?;
+        plan.plan_env_files(work.additions);
+        plan.plan_containers(pod, work, ours)?;
         Ok(plan)
     }
 
     /// Plans the files of variables: one for each secret, so that the limit of
     /// [64 KiB a file](https://github.com/kubernetes/enhancements/tree/master/keps/sig-node/3721-support-for-env-files)
     /// is for one value, in a volume of their own that no container mounts.
-    fn add_env_files(&mut self, additions: &[Addition<'_>], targets: &mut [Vec<FetchTarget>]) {
+    fn plan_env_files(&mut self, additions: &'p [Addition<'p>]) {
         let mut volume = None;
-        let mut known: Vec<(&EnvFile<'_>, usize)> = Vec::new();
-        for (index, addition) in additions.iter().enumerate() {
-            let Some(env_file) = &addition.injection.env_file else {
-                continue;
-            };
-            // The same secret may be wanted under several names.
-            if let Some((_, first)) = known.iter().find(|(other, _)| *other == env_file) {
-                let shared = self.env_files.get(*first).cloned().flatten();
-                if let Some(file) = self.env_files.get_mut(index) {
-                    *file = shared;
+        let mut known: Vec<(&EnvFile<'_>, (usize, String))> = Vec::new();
+        for (index, (addition, targets)) in additions.iter().zip(&mut self.targets).enumerate() {
+            let file = addition.injection.env_file.as_ref().map(|env_file| {
+                // The same secret may be wanted under several names.
+                if let Some((_, file)) = known.iter().find(|(other, _)| *other == env_file) {
+                    return file.clone();
                 }
-                continue;
-            }
-            known.push((env_file, index));
-            let volume = *volume.get_or_insert_with(|| {
-                self.volumes.push(Volume {
-                    name: format!("{}-env", env_file.fetched.fetcher.files_volume()),
-                    source: memory(),
-                    wanted: String::new(),
+                let volume = *volume.get_or_insert_with(|| {
+                    self.volumes.push(Volume {
+                        name: format!("{}-env", env_file.fetched.fetcher.files_volume()),
+                        source: memory(),
+                        wanted: String::new(),
+                    });
+                    self.volumes.len() - 1
                 });
-                self.volumes.len() - 1
-            });
-            let path = format!("{index}.env");
-            if let (Some(targets), Some(file)) = (targets.get_mut(index), self.env_files.get_mut(index)) {
+                let path = format!("{index}.env");
                 targets.push(FetchTarget {
                     volume,
                     path: path.clone(),
                     variable: Some(env_file.key.clone()),
+                    mode: None,
                 });
-                *file = Some((volume, path));
-            }
+                known.push((env_file, (volume, path.clone())));
+                (volume, path)
+            });
+            self.env_files.push(file);
         }
     }
 
     /// Lets each fetcher make its init containers, in the order of the managers.
-    fn fetch(
-        &mut self,
-        additions: &[Addition<'_>],
-        mount_path: &str,
-        targets: &[Vec<FetchTarget>],
-    ) -> Result<(), PodError> {
-        let directory = match self.agent {
-            Some(_) => format!("{mount_path}-fetch"),
-            None => mount_path.to_owned(),
-        };
-        let fetched = additions.iter().zip(targets).filter_map(|(addition, targets)| {
-            let fetched = addition.injection.fetched()?;
-            Some((addition.position, fetched, targets))
-        });
-        let mut managers: Vec<usize> = fetched.clone().map(|(position, _, _)| position).collect();
-        sort_and_dedup(&mut managers);
-        for manager in managers {
-            let own = || fetched.clone().filter(|(position, _, _)| *position == manager);
-            let Some((_, first, _)) = own().next() else {
-                continue;
-            };
-            let items: Vec<FetchItem<'_>> = own()
-                .map(|(_, fetched, targets)| FetchItem {
+    fn plan_containers(&mut self, pod: &Pod<'_>, work: &Work<'p>, ours: &[String]) -> Result<(), PodError> {
+        let mut directory = work.options.mount_path.clone();
+        if work.agent().is_some() {
+            directory.push_str("-fetch");
+        }
+        let additions = work.additions.iter().enumerate();
+        let fetched =
+            additions.filter_map(|(index, addition)| Some((index, addition.position, addition.injection.fetched()?)));
+        for manager in sorted_set(fetched.clone().map(|(_, position, _)| position)) {
+            let (mut fetcher, mut items) = (None, Vec::new());
+            for (index, _, fetched) in fetched.clone().filter(|(_, position, _)| *position == manager) {
+                fetcher.get_or_insert(fetched.fetcher);
+                items.push(FetchItem {
                     arguments: &fetched.arguments,
-                    targets: targets.clone(),
-                })
-                .collect();
+                    optional: fetched.optional,
+                    targets: self.targets.get_mut(index).map(std::mem::take).unwrap_or_default(),
+                });
+            }
             let fetch = Fetch {
                 items: &items,
                 directory: &directory,
             };
-            for container in first.fetcher.fetch(&fetch) {
+            let user = fetching_user(pod, ours, work, manager)?;
+            for mut container in fetcher.into_iter().flat_map(|fetcher| fetcher.fetch(&fetch)) {
+                run_as(&mut container.spec, user);
                 for volume in &container.volumes {
                     self.volume(volume.name, volume.source.clone())?;
                 }
@@ -176,30 +166,32 @@ impl Plan {
         Ok(())
     }
 
-    /// Returns the name of a further volume of an init container, among the `names` of all volumes.
-    pub(super) fn further_volume<'n>(&self, volume: &FetchVolume, names: &'n [String]) -> Option<&'n str> {
-        let same = |known: &Volume| known.wanted == volume.name && known.source == volume.source;
-        names.get(self.volumes.iter().position(same)?).map(String::as_str)
+    /// Returns the mounts that the container gets.
+    pub(super) fn mounts_of(&self, container: &Node<'_>, work: &mut Work<'_>) -> Result<&[Mount<'p>], PodError> {
+        work.budget.compare(1, self.sets.len())?;
+        let wanted = work.visible_files(name_of(container));
+        let set = self.sets.iter().find(|(set, _)| *set == wanted);
+        Ok(set.map_or(&[], |(_, mounts)| mounts))
     }
 
-    /// The number of a volume, one that is there already where it is the same.
+    /// Returns the name of a further volume of an init container.
+    pub(super) fn further_volume(&self, volume: &FetchVolume) -> Option<&str> {
+        let same = |known: &&Volume| known.wanted == volume.name && known.source == volume.source;
+        self.volumes.iter().find(same).map(|known| known.name.as_str())
+    }
+
+    /// Returns the number of a volume: of one that is planned already, where it is the same.
     pub(super) fn volume(&mut self, name: &str, source: Value) -> Result<usize, PodError> {
-        let shared = |volume: &Volume| {
-            // Memory volumes of different sets hold different files.
-            volume.wanted == name && volume.source.get("emptyDir").is_none() && volume.source == source
-        };
+        // Memory volumes of different sets hold different files.
+        let shared = |volume: &Volume| volume.wanted == name && !volume.is_memory() && volume.source == source;
         if let Some(position) = self.volumes.iter().position(shared) {
             return Ok(position);
         }
-        self.room.take(VOLUME_BYTES)?;
+        self.budget.spend(VOLUME_BYTES)?;
         let mut unique = name.to_owned();
         // Sets mostly want the same names.
-        let mut number = self
-            .volumes
-            .iter()
-            .filter(|volume| volume.wanted == name)
-            .count()
-            .max(1);
+        let same_name = self.volumes.iter().filter(|volume| volume.wanted == name);
+        let mut number = same_name.count().max(1);
         while self.volumes.iter().any(|volume| volume.name == unique) {
             number = number.saturating_add(1);
             unique = format!("{name}-{number}");
@@ -217,35 +209,4 @@ impl Plan {
 pub(super) fn memory() -> Value {
     let source = [("medium", "Memory".into()), ("sizeLimit", MEMORY_LIMIT.into())];
     tree([("emptyDir", tree(source))])
-}
-
-/// Returns whether an agent brings the file in a volume of its own, which it mounts whatever containers the request names.
-pub(super) fn is_mounted_by_agent(file: &SecretFile<'_>) -> bool {
-    matches!(&file.origin, FileOrigin::Agent { mounts, .. } if *mounts != AgentMounts::Nowhere)
-}
-
-/// The additions whose files a container sees.
-pub(super) fn visible_files(additions: &[Addition<'_>], container: &str) -> Vec<usize> {
-    additions
-        .iter()
-        .enumerate()
-        .filter(|(_, addition)| match &addition.injection.file {
-            None => false,
-            Some(file) => addition.reaches(container) || is_mounted_by_agent(file),
-        })
-        .map(|(index, _)| index)
-        .collect()
-}
-
-pub(super) fn path_clash(path: &str, first: usize, second: usize, additions: &[Addition<'_>]) -> PodError {
-    let request = |index: usize| {
-        additions
-            .get(index)
-            .map_or_else(String::new, |addition| described(addition.request))
-    };
-    PodError::PathClash {
-        path: path.to_owned(),
-        first: request(first),
-        second: request(second),
-    }
 }

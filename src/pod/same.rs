@@ -152,19 +152,12 @@ fn has_variables(existing: &[Value], ours: &[Value]) -> bool {
 
 /// Returns whether all of our mounts are there, and nothing is mounted over them.
 fn has_mounts(existing: &[Value], ours: &[Value]) -> bool {
-    let is_ours = |mount: &Value| {
-        ours.iter()
-            .any(|other| path_of(other) == path_of(mount) && same_mount(mount, other))
-    };
-    let hides = |mount: &Value| {
-        ours.iter()
-            .any(|other| path::is_below(&path_of(mount), &path_of(other)))
-    };
-    ours.iter().all(|mount| {
-        existing
-            .iter()
-            .any(|other| path_of(other) == path_of(mount) && same_mount(other, mount))
-    }) && existing.iter().all(|mount| is_ours(mount) || !hides(mount))
+    let shows = |mount: &Value, other: &Value| path_of(mount) == path_of(other) && same_mount(mount, other);
+    let hides = |mount: &Value, other: &Value| path::is_below(&path_of(mount), &path_of(other));
+    let is_there = |ours: &Value| existing.iter().any(|mount| shows(mount, ours));
+    let hides_none =
+        |mount: &Value| ours.iter().any(|ours| shows(mount, ours)) || !ours.iter().any(|ours| hides(mount, ours));
+    ours.iter().all(is_there) && existing.iter().all(hides_none)
 }
 
 fn path_of(mount: &Value) -> std::borrow::Cow<'_, str> {

@@ -2,13 +2,12 @@
 
 #![forbid(unsafe_code)]
 
-use super::document::Addition;
+use super::at_paths::{PlacedFile, mount_at_paths, path_clash};
 use super::error::PodError;
-use super::mounts::mount_parts;
-use super::plan::{Mount, Plan, is_mounted_by_agent, memory, path_clash};
+use super::plan::{Mount, OwnedFile, Plan, memory};
 use super::volumes::directory_volume;
-use crate::injection::{FetchTarget, Fetcher, FileOrigin, SecretFile};
-use crate::options::Options;
+use super::work::Work;
+use crate::injection::{Addition, FetchTarget, Fetcher, FileOrigin, SecretFile};
 use crate::order::sort_by;
 
 /// What a copy of a secret in a memory volume counts as: an init container may be needed for each.
@@ -17,239 +16,211 @@ const COPY_BYTES: usize = 1024;
 /// What a file takes at least, in a volume's list or an init container's arguments, beside its path.
 const FILE_BYTES: usize = 24;
 
-/// A file, and the position of the addition that asks for it.
-type OwnedFile<'f> = (usize, &'f SecretFile<'f>);
+impl OwnedFile<'_> {
+    fn first(&self) -> &str {
+        self.file.path.first()
+    }
+}
 
 /// The files of a set, by how they get into a container.
 #[derive(Default)]
-struct SetFiles<'f> {
+struct SetFiles<'p> {
     /// From volumes that the kubelet fills, by directory.
-    directories: Vec<(&'f str, Vec<OwnedFile<'f>>)>,
+    directories: Vec<(&'p str, Vec<OwnedFile<'p>>)>,
     /// Written by our init containers.
-    fetched: Vec<OwnedFile<'f>>,
+    fetched: Vec<OwnedFile<'p>>,
     /// Writes the first of them, and names their volume.
-    fetcher: Option<&'f dyn Fetcher>,
+    fetcher: Option<&'p dyn Fetcher>,
     /// Written by agents.
-    by_agents: Vec<OwnedFile<'f>>,
+    by_agents: Vec<OwnedFile<'p>>,
 }
 
-impl<'f> SetFiles<'f> {
-    fn new(files: &[OwnedFile<'f>]) -> Self {
+impl<'p> SetFiles<'p> {
+    fn new(files: Vec<OwnedFile<'p>>) -> Self {
         let mut sorted = Self::default();
-        for (index, file) in files {
-            match &file.origin {
+        for file in files {
+            match &file.file.origin {
                 FileOrigin::Fetched(fetched) => {
                     sorted.fetcher.get_or_insert(fetched.fetcher);
-                    sorted.fetched.push((*index, file));
+                    sorted.fetched.push(file);
                 }
-                FileOrigin::Agent { .. } => sorted.by_agents.push((*index, file)),
+                FileOrigin::Agent { .. } => sorted.by_agents.push(file),
                 FileOrigin::Secret { .. } | FileOrigin::Csi { .. } => {
-                    let directory = file.volume_directory();
+                    let directory = file.file.volume_directory();
                     match sorted.directories.iter_mut().find(|(known, _)| *known == directory) {
-                        Some((_, files)) => files.push((*index, file)),
-                        None => sorted.directories.push((directory, vec![(*index, file)])),
+                        Some((_, files)) => files.push(file),
+                        None => sorted.directories.push((directory, vec![file])),
                     }
                 }
             }
         }
         sorted
     }
-
-    /// The file of a memory volume or an agent that a volume mounted at `directory` would hide.
-    fn hidden_by(&self, directory: &str) -> Option<usize> {
-        let mut others = self.fetched.iter().chain(&self.by_agents);
-        others
-            .find(|(_, file)| file.path.first() == directory)
-            .map(|(owner, _)| *owner)
-    }
 }
 
-impl Plan {
-    /// Plans the volumes and mounts for the containers that see exactly the files of the set `number`.
-    pub(super) fn add_set(
-        &mut self,
-        number: usize,
-        additions: &[Addition<'_>],
-        options: &Options,
-        targets: &mut [Vec<FetchTarget>],
-    ) -> Result<(), PodError> {
-        let Some((set, _)) = self.sets.get(number) else {
-            return Ok(());
+impl<'p> Plan<'p> {
+    /// Plans the volumes and mounts for the containers that see exactly the files of these additions.
+    pub(super) fn plan_mounts(&mut self, set: &[usize], work: &Work<'p>) -> Result<Vec<Mount<'p>>, PodError> {
+        let mount_path = work.options.mount_path.as_str();
+        let owned = |index: &usize| {
+            let owner = work.additions.get(*index)?;
+            Some(OwnedFile {
+                index: *index,
+                owner,
+                file: owner.injection.file.as_ref()?,
+            })
         };
-        let files: Vec<OwnedFile<'_>> = set
-            .iter()
-            .filter_map(|index| Some((*index, additions.get(*index)?.injection.file.as_ref()?)))
-            .collect();
-        let bytes = files
-            .iter()
-            .map(|(_, file)| file.path.as_str().len().saturating_add(FILE_BYTES));
-        self.room.take(bytes.sum())?;
-        let files = SetFiles::new(&without_copies(files, additions, options)?);
+        let files: Vec<OwnedFile<'_>> = set.iter().filter_map(owned).collect();
+        let bytes = files.iter().map(|file| file.file.path.as_str().len() + FILE_BYTES);
+        self.budget.spend(bytes.sum())?;
+        let wanted = files.iter().filter(|file| !file.owner.request.path.is_empty());
+        let mut placed: Vec<PlacedFile<'_>> = wanted.map(|file| PlacedFile::new(*file)).collect();
+        let files = SetFiles::new(without_copies(files, mount_path)?);
         let mut mounts = Vec::new();
-        self.mount_fetched(&files, (additions, options), targets, &mut mounts)?;
-        self.mount_directories(&files, additions, options, &mut mounts)?;
-        if let Some((_, set_mounts)) = self.sets.get_mut(number) {
-            *set_mounts = mounts;
-        }
-        Ok(())
+        self.mount_fetched(&files, mount_path, (&mut mounts, &mut placed))?;
+        self.mount_directories(&files, mount_path, (&mut mounts, &mut placed))?;
+        mount_at_paths(placed, mount_path, &mut mounts)?;
+        Ok(mounts)
     }
 
     /// Plans the memory volume for the files that our init containers write.
     fn mount_fetched(
         &mut self,
-        files: &SetFiles<'_>,
-        (additions, options): (&[Addition<'_>], &Options),
-        targets: &mut [Vec<FetchTarget>],
-        mounts: &mut Vec<Mount>,
+        files: &SetFiles<'p>,
+        mount_path: &str,
+        (mounts, placed): (&mut Vec<Mount<'p>>, &mut [PlacedFile<'p>]),
     ) -> Result<(), PodError> {
-        let (Some((owner, _)), Some(fetcher)) = (files.fetched.first(), files.fetcher) else {
+        let (Some(first), Some(fetcher)) = (files.fetched.first(), files.fetcher) else {
             return Ok(());
         };
         let volume = self.volume(fetcher.files_volume(), memory())?;
-        for (index, file) in &files.fetched {
-            self.room.take(COPY_BYTES)?;
-            let target = FetchTarget {
-                volume,
-                path: file.path.as_str().to_owned(),
-                variable: None,
-            };
-            if let Some(targets) = targets.get_mut(*index) {
-                targets.push(target);
+        for file in placed.iter_mut().filter(|file| file.is_fetched()) {
+            file.find_in(volume, "");
+        }
+        for file in &files.fetched {
+            self.budget.spend(COPY_BYTES)?;
+            if let Some(targets) = self.targets.get_mut(file.index) {
+                targets.push(FetchTarget {
+                    volume,
+                    path: file.file.path.as_str().to_owned(),
+                    variable: None,
+                    mode: file.owner.request.mode,
+                });
             }
         }
         if files.directories.is_empty() && files.by_agents.is_empty() {
-            mounts.push(Mount {
-                volume,
-                path: options.mount_path.clone(),
-                sub_path: None,
-                is_file: false,
-                owner: *owner,
-            });
-        } else {
-            self.check_parts(&files.fetched, &files.by_agents, options, additions)?;
-            // A mount inside of a read-only volume fails where its directory is not there, and an agent's files may
-            // be in a volume at the same path: each part of the memory volume is mounted beside the others instead.
-            mount_parts(&files.fetched, volume, &options.mount_path, mounts);
+            mounts.push(mount_of_directory(volume, mount_path.to_owned(), first.owner));
+            return Ok(());
         }
-        Ok(())
-    }
-
-    /// Fails where a part of the memory volume would be mounted over the directory of an agent's file.
-    fn check_parts(
-        &mut self,
-        fetched: &[OwnedFile<'_>],
-        by_agents: &[OwnedFile<'_>],
-        options: &Options,
-        additions: &[Addition<'_>],
-    ) -> Result<(), PodError> {
-        self.room.compare(fetched.len().saturating_mul(by_agents.len()))?;
-        for (owner, file) in fetched {
-            let part = file.path.first();
-            let is_over = |(_, other): &&OwnedFile<'_>| is_mounted_by_agent(other) && other.path.first() == part;
-            if let Some((other, _)) = by_agents.iter().find(is_over) {
-                let path = format!("{}/{part}", options.mount_path);
-                return Err(path_clash(&path, *owner, *other, additions));
+        self.budget.compare(files.fetched.len(), files.by_agents.len())?;
+        for file in &files.fetched {
+            let is_below = |other: &&OwnedFile<'_>| other.file.is_mounted_by_agent() && other.first() == file.first();
+            if let Some(other) = files.by_agents.iter().find(is_below) {
+                let path = format!("{mount_path}/{}", file.first());
+                return Err(path_clash(&path, file.owner, other.owner));
             }
         }
+        // A mount inside of a read-only volume fails where its directory is not there, and an agent's files may
+        // be in a volume at the same path: each part of the memory volume is mounted beside the others instead.
+        mount_parts(&files.fetched, volume, mount_path, mounts);
         Ok(())
     }
 
     /// Plans the volumes that the kubelet fills, one for each directory.
     fn mount_directories(
         &mut self,
-        files: &SetFiles<'_>,
-        additions: &[Addition<'_>],
-        options: &Options,
-        mounts: &mut Vec<Mount>,
+        files: &SetFiles<'p>,
+        mount_path: &str,
+        (mounts, placed): (&mut Vec<Mount<'p>>, &mut [PlacedFile<'p>]),
     ) -> Result<(), PodError> {
-        let mount_path = &options.mount_path;
         let alone = files.directories.len() == 1 && files.fetched.is_empty() && files.by_agents.is_empty();
         for (directory, in_directory) in &files.directories {
-            let Some((owner, first)) = in_directory.first() else {
+            let Some(first) = in_directory.first() else {
                 continue;
             };
-            if let Some(other) = files.hidden_by(directory) {
-                return Err(path_clash(
-                    &format!("{mount_path}/{directory}"),
-                    other,
-                    *owner,
-                    additions,
-                ));
+            let path = format!("{mount_path}/{directory}");
+            let mut others = files.fetched.iter().chain(&files.by_agents);
+            if let Some(hidden) = others.find(|file| file.first() == *directory) {
+                return Err(path_clash(&path, hidden.owner, first.owner));
             }
-            let clash = |other: usize| path_clash(&format!("{mount_path}/{directory}"), *owner, other, additions);
-            let (name, source) = directory_volume(in_directory, first, clash)?;
+            let (name, source) =
+                directory_volume(in_directory, first).map_err(|other| path_clash(&path, first.owner, other))?;
             let volume = self.volume(&name, source)?;
-            if directory.is_empty() && !alone {
+            for file in placed.iter_mut().filter(|file| file.is_in_directory(directory)) {
+                file.find_in(volume, directory);
+            }
+            if !directory.is_empty() {
+                mounts.push(mount_of_directory(volume, path, first.owner));
+            } else if alone {
+                mounts.push(mount_of_directory(volume, mount_path.to_owned(), first.owner));
+            } else {
                 // As with the memory volume: nothing can be mounted inside of this one.
                 mount_parts(in_directory, volume, mount_path, mounts);
-                continue;
             }
-            let path = if directory.is_empty() {
-                mount_path.clone()
-            } else {
-                format!("{mount_path}/{directory}")
-            };
-            mounts.push(Mount {
-                volume,
-                path,
-                sub_path: None,
-                is_file: false,
-                owner: *owner,
-            });
         }
         Ok(())
     }
 }
 
-/// The files without those that are there twice, when no two of them are in each other's way.
-fn without_copies<'f>(
-    files: Vec<OwnedFile<'f>>,
-    additions: &[Addition<'_>],
-    options: &Options,
-) -> Result<Vec<OwnedFile<'f>>, PodError> {
-    let mount_path = &options.mount_path;
-    let manager = |index: usize| additions.get(index).map(|addition| addition.position);
+fn mount_of_directory<'p>(volume: usize, path: String, owner: &'p Addition<'p>) -> Mount<'p> {
+    Mount {
+        volume,
+        path,
+        sub_path: None,
+        is_file: false,
+        owner,
+    }
+}
+
+/// Adds one mount for each first part of the paths in a volume.
+fn mount_parts<'p>(files: &[OwnedFile<'p>], volume: usize, mount_path: &str, mounts: &mut Vec<Mount<'p>>) {
+    let mut parts: Vec<&str> = Vec::new();
+    for file in files {
+        let part = file.first();
+        if !parts.contains(&part) {
+            parts.push(part);
+            mounts.push(Mount {
+                volume,
+                path: format!("{mount_path}/{part}"),
+                sub_path: Some(part.to_owned()),
+                is_file: file.file.path.as_str() == part,
+                owner: file.owner,
+            });
+        }
+    }
+}
+
+/// Removes files that are there twice. Fails where two files are in each other's way.
+fn without_copies<'p>(files: Vec<OwnedFile<'p>>, mount_path: &str) -> Result<Vec<OwnedFile<'p>>, PodError> {
     // Compared part by part, a directory stands right before the files in it.
-    let mut order: Vec<(Vec<&str>, usize, &SecretFile<'_>)> = files
-        .iter()
-        .map(|(index, file)| (file.path.as_str().split('/').collect(), *index, *file))
-        .collect();
-    sort_by(&mut order, |(parts, index, _), (others, other, _)| {
-        parts.cmp(others).then(index.cmp(other))
+    let parts = |file: &OwnedFile<'p>| file.file.path.as_str().split('/').collect();
+    let mut order: Vec<(Vec<&str>, OwnedFile<'_>)> = files.iter().map(|file| (parts(file), *file)).collect();
+    sort_by(&mut order, |(parts, file), (others, other)| {
+        parts.cmp(others).then(file.index.cmp(&other.index))
     });
     let mut copies = Vec::new();
     for pair in order.windows(2) {
-        let [(parts, index, file), (others, other, other_file)] = pair else {
+        let [(parts, file), (others, other)] = pair else {
             continue;
         };
-        if parts == others && is_same(file, other_file) && manager(*index) == manager(*other) {
-            copies.push(*other);
+        let is_same = is_same(file.file, other.file) && file.owner.request.mode == other.owner.request.mode;
+        if parts == others && is_same && file.owner.position == other.owner.position {
+            copies.push(other.index);
         } else if others.starts_with(parts) {
-            return Err(path_clash(
-                &format!("{mount_path}/{}", file.path.as_str()),
-                *index,
-                *other,
-                additions,
-            ));
+            let path = format!("{mount_path}/{}", file.file.path.as_str());
+            return Err(path_clash(&path, file.owner, other.owner));
         }
     }
-    Ok(files.into_iter().filter(|(index, _)| !copies.contains(index)).collect())
+    Ok(files.into_iter().filter(|file| !copies.contains(&file.index)).collect())
 }
 
-/// Whether two files hold the same. A Secret has no versions: that of the group names the volume alone.
+/// Returns whether two files hold the same. A Secret has no versions: that of the group names the volume alone.
 fn is_same(file: &SecretFile<'_>, other: &SecretFile<'_>) -> bool {
-    match (&file.origin, &other.origin) {
-        (
-            FileOrigin::Secret {
-                secret, key, optional, ..
-            },
-            FileOrigin::Secret {
-                secret: other_secret,
-                key: other_key,
-                optional: other_optional,
-                ..
-            },
-        ) => (secret, key, optional) == (other_secret, other_key, other_optional),
-        (origin, other) => origin == other,
-    }
+    let secret = |file: &SecretFile<'_>| match &file.origin {
+        FileOrigin::Secret {
+            secret, key, optional, ..
+        } => Some((secret.clone(), key.clone(), *optional)),
+        _ => None,
+    };
+    secret(file).map_or_else(|| file.origin == other.origin, |one| Some(one) == secret(other))
 }

@@ -4,9 +4,9 @@
 
 use serde_json::Value;
 
-use super::document::{Addition, Pod, described};
+use super::document::{Pod, text_of};
 use super::error::PodError;
-use super::plan::is_mounted_by_agent;
+use crate::injection::Addition;
 use crate::json::Node;
 
 /// The labels of a node that hold its operating system.
@@ -18,20 +18,21 @@ pub(super) fn check_system(pod: &Pod<'_>, additions: &[Addition<'_>]) -> Result<
     let Some(addition) = additions.iter().find(|addition| needs_linux(addition)) else {
         return Ok(());
     };
-    windows(pod).map_or(Ok(()), |place| {
-        Err(PodError::Windows {
-            request: described(addition.request),
-            place,
-        })
-    })
+    match windows(pod) {
+        None => Ok(()),
+        Some(place) => {
+            let message = format!(
+                "{addition} needs an init container for Linux, but the Pod is for Windows ({place}); use a manager without one"
+            );
+            Err(PodError::about(&[addition], message))
+        }
+    }
 }
 
 /// Returns whether an init container for Linux brings the secret.
 fn needs_linux(addition: &Addition<'_>) -> bool {
     let injection = &addition.injection;
-    !injection.init_containers.is_empty()
-        || injection.fetched().is_some()
-        || injection.file.as_ref().is_some_and(is_mounted_by_agent)
+    !injection.init_containers.is_empty() || injection.fetched().is_some() || injection.by_agent
 }
 
 /// Returns the field that makes it a Pod for Windows. `spec.os` is optional: most Pods choose their nodes by label.
@@ -57,9 +58,8 @@ fn windows(pod: &Pod<'_>) -> Option<&'static str> {
 }
 
 fn asks_for_windows(expression: &Value) -> bool {
-    let text = |field: &str| expression.get(field).and_then(Value::as_str).unwrap_or_default();
     let values = expression.get("values").and_then(Value::as_array);
-    OS_LABELS.contains(&text("key"))
-        && text("operator") == "In"
+    OS_LABELS.contains(&text_of(expression, "key"))
+        && text_of(expression, "operator") == "In"
         && values.is_some_and(|values| !values.is_empty() && values.iter().all(|value| value == "windows"))
 }

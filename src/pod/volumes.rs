@@ -2,72 +2,98 @@
 
 #![forbid(unsafe_code)]
 
-use std::borrow::Cow;
-
-use super::document::{INIT_CONTAINERS, Pod, read};
+use super::document::{INIT_CONTAINERS, Pod, is_true, item, name_of, read, text_of};
 use super::error::PodError;
-use super::plan::Plan;
-use super::room::Room;
+use super::plan::{OwnedFile, Plan};
 use super::same::same;
-use crate::injection::{FileOrigin, SecretFile};
+use super::work::Work;
+use crate::injection::{Addition, FileOrigin};
 use crate::json::{Node, tree};
 use crate::names::{DNS_LABEL_LENGTH, short_hash};
-use crate::order::sort_and_dedup;
+use crate::order::{has, sorted_set};
+use crate::requests::WHOLE;
 use serde_json::Value;
 
-impl Plan {
-    /// Adds the volumes and returns their names, by their numbers.
-    /// `ours` holds the positions of the init containers that we have added before.
+/// What the Pod has under the name that is wanted for a volume.
+#[derive(PartialEq, Eq)]
+enum Existing {
+    Nothing,
+    Same,
+    Other,
+}
+
+impl Plan<'_> {
+    /// Adds the planned volumes, and gives them the names that they have in the Pod; then those of templates, which keep their
+    /// names. `ours` are the init containers that we have added before.
     pub(super) fn add_volumes(
-        &self,
+        &mut self,
         pod: &mut Pod<'_>,
-        ours: &[usize],
-        room: &mut Room,
-    ) -> Result<Vec<String>, PodError> {
-        let mut names = Vec::with_capacity(self.volumes.len());
-        if self.volumes.is_empty() {
-            return Ok(names);
-        }
+        ours: &[String],
+        work: &mut Work<'_>,
+    ) -> Result<(), PodError> {
         let written = written_by_others(pod, ours);
-        let volumes = pod.spec_list("volumes")?;
-        for volume in &self.volumes {
-            let is_memory = volume.source.get("emptyDir").is_some();
+        let mut names: Vec<String> = Vec::with_capacity(self.volumes.len());
+        for volume in &mut self.volumes {
+            let volumes = pod.spec_list("volumes")?;
             let mut name = shortened(&volume.name);
             let mut number = 1_u32;
             let add = loop {
-                room.compare(volumes.len())?;
-                let taken = names.contains(&name);
-                match volumes.iter().find(|existing| existing.text("name") == Some(&name)) {
-                    None if !taken => break true,
+                match look(volumes, &name, &volume.source, work)? {
+                    _ if names.contains(&name) => {}
+                    Existing::Nothing => break true,
                     // What others write there would stand in for the secrets.
-                    Some(_) if is_memory && written.binary_search(&name).is_ok() => {}
-                    Some(existing) if !taken && has_source(&read(existing, room)?, &volume.source) => break false,
+                    Existing::Same if !(volume.is_memory() && has(&written, &name)) => break false,
                     _ => {}
                 }
                 name = shortened(&format!("{}-{number}", volume.name));
-                number = another(number, &volume.name)?;
+                number = next_number(number, &volume.name)?;
             };
             if add {
-                volumes.push(volume_node(&name, &volume.source));
+                volumes.push(item(&name, &volume.source));
             }
+            volume.name.clone_from(&name);
             names.push(name);
         }
-        Ok(names)
+        for addition in work.additions {
+            for volume in &addition.injection.volumes {
+                let volumes = pod.spec_list("volumes")?;
+                let name = text_of(volume, "name");
+                match look(volumes, name, volume, work)? {
+                    Existing::Nothing => volumes.push(item(name, volume)),
+                    Existing::Same => {}
+                    Existing::Other => return Err(template_clash(addition, "the volume", name)),
+                }
+            }
+        }
+        Ok(())
     }
 }
 
+fn look(volumes: &[Node<'_>], name: &str, source: &Value, work: &mut Work<'_>) -> Result<Existing, PodError> {
+    work.budget.compare(1, volumes.len())?;
+    let Some(existing) = volumes.iter().find(|volume| volume.text("name") == Some(name)) else {
+        return Ok(Existing::Nothing);
+    };
+    let is_same = has_source(&read(existing, &mut work.budget)?, source);
+    Ok(if is_same { Existing::Same } else { Existing::Other })
+}
+
+/// Makes the error for what a template adds where the Pod has something else of that name.
+pub(super) fn template_clash(addition: &Addition<'_>, what: &str, name: &str) -> PodError {
+    let message = format!(
+        "{addition} needs {what} {name:?}, but the Pod or another request has a different one of that name; take the Pod's \
+         out if it is left of an earlier injection, rename it, or put {{id}} into the name in the policy's settings"
+    );
+    PodError::clash(&[addition], message)
+}
+
 /// Returns the names of volumes into which init containers write that are not ours, in order.
-fn written_by_others(pod: &Pod<'_>, ours: &[usize]) -> Vec<String> {
-    let others = pod.spec_items(INIT_CONTAINERS).iter().enumerate();
-    let others = others.filter(|(index, _)| !ours.contains(index));
-    let mounts = others.flat_map(|(_, container)| container.items("volumeMounts"));
-    let writable = |mount: &&Node<'_>| mount.get("readOnly").map(Node::to_value) != Some(Value::Bool(true));
-    let mut names: Vec<String> = mounts
-        .filter(writable)
-        .filter_map(|mount| Some(mount.text("name")?.to_owned()))
-        .collect();
-    sort_and_dedup(&mut names);
-    names
+fn written_by_others(pod: &Pod<'_>, ours: &[String]) -> Vec<String> {
+    let others = pod.spec_items(INIT_CONTAINERS).iter();
+    let others = others.filter(|container| !has(ours, name_of(container)));
+    let mounts = others.flat_map(|container| container.items("volumeMounts"));
+    let writable = mounts.filter(|mount| !is_true(mount, "readOnly"));
+    sorted_set(writable.map(|mount| name_of(mount).to_owned()))
 }
 
 /// Returns whether a volume of the Pod, whose name is right, has the same source.
@@ -80,66 +106,83 @@ pub(super) fn has_source(existing: &Value, source: &Value) -> bool {
 }
 
 /// Returns the name and the source of the volume for the files of one directory: a Secret, several of them together, or a
-/// CSI volume. `clash` makes the error for a file that cannot be in one volume with the first.
-pub(super) fn directory_volume(
-    files: &[(usize, &SecretFile<'_>)],
-    first: &SecretFile<'_>,
-    clash: impl Fn(usize) -> PodError,
-) -> Result<(String, Value), PodError> {
-    match &first.origin {
+/// CSI volume.
+///
+/// # Errors
+/// The addition whose file cannot be in one volume with the first.
+pub(super) fn directory_volume<'p>(
+    files: &[OwnedFile<'p>],
+    first: &OwnedFile<'p>,
+) -> Result<(String, Value), &'p Addition<'p>> {
+    match &first.file.origin {
         FileOrigin::Csi { volume, source } => {
-            let stranger = files.iter().find(|(_, file)| match &file.origin {
-                FileOrigin::Csi { source: other, .. } => other != source,
-                _ => true,
-            });
-            match stranger {
-                Some((other, _)) => Err(clash(*other)),
+            let is_same = |file: &&OwnedFile<'_>| matches!(&file.file.origin, FileOrigin::Csi { source: other, .. } if other == source);
+            match files.iter().find(|file| !is_same(file)) {
+                Some(other) => Err(other.owner),
                 None => Ok((volume.clone(), tree([("csi", source.clone())]))),
             }
         }
-        FileOrigin::Secret { volume, .. } => Ok((volume.clone(), secret_source(secrets(files, clash)?))),
-        FileOrigin::Fetched(_) | FileOrigin::Agent { .. } => Ok((String::new(), secret_source(secrets(files, clash)?))),
+        FileOrigin::Secret { volume, .. } => Ok((volume.clone(), secret_source(secrets(files)?))),
+        FileOrigin::Fetched(_) | FileOrigin::Agent { .. } => Err(first.owner),
     }
 }
 
 /// A Secret in a volume: its name, whether it is optional, and its items.
-type VolumeSecret<'f> = (&'f str, bool, Vec<Value>);
+type VolumeSecret<'p> = (&'p str, bool, Vec<Value>);
 
 /// Returns the Secrets that hold `files`.
-fn secrets<'f>(
-    files: &[(usize, &'f SecretFile<'_>)],
-    clash: impl Fn(usize) -> PodError,
-) -> Result<Vec<VolumeSecret<'f>>, PodError> {
+fn secrets<'p>(files: &[OwnedFile<'p>]) -> Result<Vec<VolumeSecret<'p>>, &'p Addition<'p>> {
     let mut secrets: Vec<VolumeSecret<'_>> = Vec::new();
-    for (index, file) in files {
+    let mut whole: Vec<&str> = Vec::new();
+    for OwnedFile { owner, file, .. } in files {
         let FileOrigin::Secret {
-            volume: _,
-            secret,
-            key,
-            optional,
+            secret, key, optional, ..
         } = &file.origin
         else {
-            return Err(clash(*index));
+            return Err(owner);
         };
-        let item = tree([("key", key.as_str().into()), ("path", file.path.file_name().into())]);
-        match secrets.iter_mut().find(|(known, _, _)| known == secret) {
-            Some((_, every, items)) => {
-                *every &= optional;
-                items.push(item);
-            }
+        if key == WHOLE {
+            whole.push(secret);
+        } else if whole_names(files, secret) && key != file.path.file_name() {
+            // Without items, a file has the very name of its key.
+            return Err(owner);
+        }
+        let fields = [("key", key.as_str().into()), ("path", file.path.file_name().into())];
+        let mode = owner.request.mode.map(|mode| ("mode", mode.into()));
+        let item = tree(fields.into_iter().chain(mode));
+        // Of a Secret with optional keys and others, the volume shows two parts.
+        match secrets
+            .iter_mut()
+            .find(|(known, is_optional, _)| *known == secret && is_optional == optional)
+        {
+            Some((_, _, items)) => items.push(item),
             None => secrets.push((secret, *optional, vec![item])),
         }
     }
+    for (secret, _, items) in &mut secrets {
+        if whole.contains(secret) {
+            items.clear();
+        }
+    }
     Ok(secrets)
+}
+
+/// Returns whether one of `files` stands for all keys of a Secret.
+fn whole_names(files: &[OwnedFile<'_>], name: &str) -> bool {
+    files.iter().any(
+        |file| matches!(&file.file.origin, FileOrigin::Secret { secret, key, .. } if secret == name && key == WHOLE),
+    )
 }
 
 /// Returns the source of a volume that shows these Secrets.
 fn secret_source(mut secrets: Vec<VolumeSecret<'_>>) -> Value {
     // A volume of one Secret calls it differently than one of several.
     let secret = |name: &str, (secret, optional, items): VolumeSecret<'_>| {
-        let fields = [(name, secret.into()), ("items", items.into())];
+        // Without items, the volume shows all keys.
+        let items = (!items.is_empty()).then(|| ("items", items.into()));
         let optional = optional.then_some(("optional", true.into()));
-        tree([("secret", tree(fields.into_iter().chain(optional)))])
+        let fields = [(name, secret.into())].into_iter().chain(items).chain(optional);
+        tree([("secret", tree(fields))])
     };
     if secrets.len() == 1 {
         secrets.pop().map_or(Value::Null, |only| secret("secretName", only))
@@ -149,28 +192,23 @@ fn secret_source(mut secrets: Vec<VolumeSecret<'_>>) -> Value {
     }
 }
 
-/// The number of the next try to find a free name.
-pub(super) fn another(number: u32, name: &str) -> Result<u32, PodError> {
-    const MOST: u32 = 1_000;
-    if number == MOST {
-        return Err(PodError::NoFreeName { name: name.to_owned() });
+/// Returns the number of the next try to find a free name.
+pub(super) fn next_number(number: u32, name: &str) -> Result<u32, PodError> {
+    const MAX_TRIES: u32 = 1_000;
+    if number == MAX_TRIES {
+        return Err(format!(
+            "{name:?} and a thousand names like it are taken in the Pod; rename its own volumes or containers"
+        )
+        .into());
     }
     Ok(number.saturating_add(1))
 }
 
-/// A name of at most 63 characters: itself, or one that stands for it.
+/// Returns a name of at most 63 characters: `name`, or one that stands for it.
 pub(super) fn shortened(name: &str) -> String {
     if name.len() <= DNS_LABEL_LENGTH {
         name.to_owned()
     } else {
         format!("secret-{}", short_hash(name.as_bytes()))
     }
-}
-
-fn volume_node<'a>(name: &str, source: &Value) -> Node<'a> {
-    let mut fields = vec![(Cow::Borrowed("name"), Node::Text(Cow::Owned(name.to_owned())))];
-    for (field, value) in source.as_object().into_iter().flatten() {
-        fields.push((Cow::Owned(field.clone()), Node::made(value)));
-    }
-    Node::Object(fields)
 }

@@ -2,9 +2,12 @@
 
 #![forbid(unsafe_code)]
 
-use super::document::{Addition, CONTAINER_LISTS, Pod, default_of, described, is_about, length};
+use super::document::{Pod, length, name_of};
 use super::error::PodError;
-use super::files::Files;
+use super::init_containers::recognized_templates;
+use super::our_names::is_named_as_ours;
+use super::work::Work;
+use crate::injection::Addition;
 use crate::options::Options;
 use crate::requests::{Containers, Origin};
 
@@ -30,96 +33,88 @@ impl Pod<'_> {
         let mut read = 0_usize;
         while additions.iter().any(|addition| addition.request.is_default()) {
             let mut trial = self.clone();
-            let (errors, is_only) = match trial.add(additions, options) {
-                Ok(more) => {
-                    *self = trial;
-                    warnings.extend(more);
-                    return Ok(warnings);
+            let mut work = Work::new(additions, options);
+            let outcome = trial.add_all(&mut work);
+            let mut errors = work.yielding;
+            if errors.is_empty() {
+                match outcome {
+                    Ok(()) => {
+                        *self = trial;
+                        warnings.extend(work.warnings);
+                        return Ok(warnings);
+                    }
+                    Err(error) => errors.push(error),
                 }
-                Err(PodError::Several(errors)) => (errors, false),
-                Err(error) => (vec![error], true),
-            };
+            }
             let additional = additions.len().saturating_mul(ADDITION_BYTES);
             read = read.saturating_add(length(&self.0)).saturating_add(additional);
             if read > MOST_READ {
-                return Err(PodError::TooMany);
+                return Err(PodError::too_many());
             }
-            for error in errors {
-                leave_out(error, is_only, additions, &mut warnings)?;
-            }
+            self.leave_out(errors, additions, &mut warnings)?;
         }
         warnings.extend(self.add(additions, options)?);
         Ok(warnings)
     }
 
-    /// Fails where a default has yielded in all the containers that it is for. `files` tells which containers are ours.
-    pub(super) fn check_reach(&self, additions: &[Addition<'_>], files: &Files) -> Result<(), PodError> {
-        for addition in additions.iter().filter(|addition| !addition.without.is_empty()) {
-            let is_reached = CONTAINER_LISTS.iter().any(|list| {
-                let mut containers = self.spec_items(list).iter().enumerate();
-                containers.any(|(index, container)| {
-                    !files.is_ours(list, index) && addition.reaches(container.text("name").unwrap_or_default())
-                })
-            });
-            if !is_reached {
-                return Err(PodError::NoContainer {
-                    request: described(addition.request),
-                });
+    /// Takes the defaults that `errors` are about out of the containers where they are in the way, and out of `additions`
+    /// where no container is left, or where that is of no use.
+    ///
+    /// # Errors
+    /// An error that is about no default, or about one that is required and finds nothing of the Pod's own.
+    fn leave_out(
+        &self,
+        errors: Vec<PodError>,
+        additions: &mut Vec<Addition<'_>>,
+        warnings: &mut Vec<String>,
+    ) -> Result<(), PodError> {
+        let mut useless = None;
+        let mut is_less = false;
+        for error in errors {
+            let is_default = |addition: &Addition<'_>| addition.request.is_default() && error.is_about(addition);
+            let Some(position) = additions.iter().rposition(is_default) else {
+                return Err(error);
+            };
+            let names = match &error.container {
+                Some(name) => vec![name.clone()],
+                None => other_containers(additions, position, &error),
+            };
+            let Some(addition) = additions.get_mut(position) else {
+                return Err(error);
+            };
+            if matches!(addition.request.origin, Origin::Default { required: true, .. }) && !error.is_clash {
+                return Err(error);
+            }
+            let who = match names.as_slice() {
+                [] => "the Pod".to_owned(),
+                names => format!("the container {}", names.join(", ")),
+            };
+            warnings.push(format!("{who} goes without a default: {error}"));
+            useless = Some(position);
+            for name in names {
+                if !addition.without.contains(&name) {
+                    addition.without.push(name);
+                    is_less = true;
+                }
             }
         }
+        // An agent, for one, serves the containers that it likes.
+        if let Some(position) = useless.filter(|_| !is_less) {
+            additions.remove(position);
+        }
+        let templates = recognized_templates(self, additions);
+        additions.retain(|addition| {
+            let mut containers = self.containers(&templates).map(|(_, container)| name_of(container));
+            addition.without.is_empty() || containers.any(|name| !is_named_as_ours(name) && addition.reaches(name))
+        });
         Ok(())
     }
-}
-
-/// Takes the default that `error` is about out of the containers where it is in the way. Where that changes nothing and the
-/// error is the only one, the default is taken out of `additions`.
-///
-/// # Errors
-/// `error`, where it is about no default, or about one that is required and finds nothing of the Pod's own.
-fn leave_out(
-    error: PodError,
-    is_only: bool,
-    additions: &mut Vec<Addition<'_>>,
-    warnings: &mut Vec<String>,
-) -> Result<(), PodError> {
-    let Some(position) = default_of(&error, additions) else {
-        return Err(error);
-    };
-    let names = match error.container() {
-        Some(name) => vec![name.to_owned()],
-        None => other_containers(additions, position, &error),
-    };
-    let Some(addition) = additions.get_mut(position) else {
-        return Err(error);
-    };
-    let is_required = matches!(addition.request.origin, Origin::Default { required: true, .. });
-    if is_required && !error.is_clash() {
-        return Err(error);
-    }
-    if !matches!(error, PodError::NoContainer { .. }) {
-        let who = match names.as_slice() {
-            [] => "the Pod".to_owned(),
-            names => format!("the container {}", names.join(", ")),
-        };
-        warnings.push(format!("{who} goes without a default: {error}"));
-    }
-    let known = addition.without.len();
-    for name in names {
-        if !addition.without.contains(&name) {
-            addition.without.push(name);
-        }
-    }
-    // An agent, for one, serves the containers that it likes.
-    if is_only && addition.without.len() == known {
-        additions.remove(position);
-    }
-    Ok(())
 }
 
 /// Returns the containers of the other addition that an error is about; none where it is for all containers.
 fn other_containers(additions: &[Addition<'_>], position: usize, error: &PodError) -> Vec<String> {
     let mut others = additions.iter().enumerate();
-    let other = others.find(|(index, addition)| *index != position && is_about(error, addition));
+    let other = others.find(|(index, addition)| *index != position && error.is_about(addition));
     match other.map(|(_, addition)| &addition.request.containers) {
         Some(Containers::Named(names)) => names.clone(),
         _ => Vec::new(),

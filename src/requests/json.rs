@@ -9,7 +9,9 @@
 //!
 //! Each object is Flyte's message in [protobuf's JSON form](https://protobuf.dev/programming-guides/json/): a field may
 //! be in `camelCase` or in `snake_case`, an enum by name or by number, and `null` is as good as nothing. `containers`
-//! is the policy's own: the names of the containers and init containers that get the secret; all when it is absent.
+//! is the policy's own: the names of the containers and init containers that get the secret; all when it is absent. So are
+//! `field`, one field of a secret that is a JSON object; `path`, a further place for the file; `mode`, the file's permissions
+//! in octal; and `optional`, whether the Pod starts without the secret.
 
 #![forbid(unsafe_code)]
 
@@ -17,7 +19,7 @@ use serde_json::value::RawValue;
 
 use crate::json::fields::{Fields, NOT_UNICODE, SettingsError, kind};
 use crate::json::without_position;
-use crate::names::{DNS_LABEL_LENGTH, excerpt};
+use crate::names::{DNS_LABEL_LENGTH, excerpt, is_mount_path, taken_path};
 
 use super::model::{Containers, MAX_CONTAINERS, MAX_FIELD_LENGTH, MountRequirement, Origin, SecretRequest, too_long};
 
@@ -86,15 +88,60 @@ fn decode_item(origin: Origin, text: &str) -> Result<SecretRequest, String> {
 /// When a field has another type or a value that it cannot have.
 pub(crate) fn read(fields: &mut Fields<'_>, origin: Origin) -> Result<SecretRequest, SettingsError> {
     fields.normalize(ALIASES)?;
-    Ok(SecretRequest {
+    let mut request = SecretRequest {
         group: string(fields, "group")?,
         group_version: string(fields, "groupVersion")?,
         key: string(fields, "key")?,
+        field: string(fields, "field")?,
         mount: mount_requirement(fields)?,
         env_var: string(fields, "envVar")?,
+        path: path(fields)?,
+        mode: mode(fields)?,
         containers: containers(fields)?,
+        optional: optional(fields)?,
         ..SecretRequest::new(origin)
-    })
+    };
+    let placed = [("path", !request.path.is_empty()), ("mode", request.mode.is_some())];
+    if let Some((name, _)) = placed.iter().find(|(_, given)| *given) {
+        if request.mount == MountRequirement::EnvVar {
+            return Err(fields.invalid(name, "is about a file, but mountRequirement is ENV_VAR: ask for a FILE"));
+        }
+        request.mount = MountRequirement::File;
+    }
+    Ok(request)
+}
+
+/// Reads where else the file is to appear.
+fn path(fields: &mut Fields<'_>) -> Result<String, SettingsError> {
+    let path = string(fields, "path")?;
+    let problem = if path.is_empty() {
+        return Ok(path);
+    } else if !is_mount_path(&path) {
+        "has to be the absolute path of a file, without ':', empty parts, '.' and '..', such as /home/app/.ssh/id_ed25519"
+            .to_owned()
+    } else if let Some((taken, what)) = taken_path(&path) {
+        format!("would lie in the way of {taken}, {what}: choose another path")
+    } else {
+        return Ok(path);
+    };
+    Err(fields.invalid("path", &problem))
+}
+
+/// Reads the permissions of the file: as text, since JSON has no octal numbers.
+fn mode(fields: &mut Fields<'_>) -> Result<Option<u16>, SettingsError> {
+    let Some(raw) = fields.take_raw("mode")? else {
+        return Ok(None);
+    };
+    let text = serde_json::from_str::<String>(raw.get()).unwrap_or_default();
+    let digits = matches!(text.len(), 3 | 4) && text.bytes().all(|byte| matches!(byte, b'0'..=b'7'));
+    let mode = u16::from_str_radix(&text, 8)
+        .ok()
+        .filter(|mode| digits && *mode <= 0o777);
+    match mode {
+        Some(mode) if mode & 0o400 != 0 => Ok(Some(mode)),
+        Some(_) => Err(fields.invalid("mode", "lets not even the file's owner read it: write 0400 or more")),
+        None => Err(fields.invalid("mode", "must be octal digits in quotes, from \"0400\" to \"0777\"")),
+    }
 }
 
 fn string(fields: &mut Fields<'_>, name: &'static str) -> Result<String, SettingsError> {
@@ -121,6 +168,16 @@ fn mount_requirement(fields: &mut Fields<'_>) -> Result<MountRequirement, Settin
         let problem = format!("must be \"ANY\", \"ENV_VAR\" or \"FILE\" (or 0, 1 or 2), not {shown}");
         fields.invalid(NAME, &problem)
     })
+}
+
+fn optional(fields: &mut Fields<'_>) -> Result<Option<bool>, SettingsError> {
+    const NAME: &str = "optional";
+    match fields.take_raw(NAME)?.map(RawValue::get) {
+        None => Ok(None),
+        Some("true") => Ok(Some(true)),
+        Some("false") => Ok(Some(false)),
+        Some(other) => Err(fields.invalid(NAME, &format!("must be true or false, not {}", kind(other)))),
+    }
 }
 
 /// Reads the list of names in the field `containers`.
@@ -176,9 +233,11 @@ mod tests {
             group: "g".to_owned(),
             group_version: "v".to_owned(),
             key: "k".to_owned(),
+            field: "f".to_owned(),
             mount: MountRequirement::File,
             env_var: "E".to_owned(),
             containers: Containers::Named(vec!["a".to_owned(), "b".to_owned()]),
+            optional: Some(false),
             ..request(0)
         };
         let mounted = |mount| vec![SecretRequest { mount, ..request(0) }];
@@ -188,15 +247,15 @@ mod tests {
             ("[{}]", vec![request(0)]),
             ("[{},{ }]", vec![request(0), request(1)]),
             (
-                r#"[{"group":"g","groupVersion":"v","key":"k","mountRequirement":"FILE","envVar":"E","containers":["b","a"]}]"#,
+                r#"[{"group":"g","groupVersion":"v","key":"k","field":"f","mountRequirement":"FILE","envVar":"E","containers":["b","a"],"optional":false}]"#,
                 vec![full.clone()],
             ),
             (
-                r#"[ { "containers" : [ "b" , "a" , "b" ] , "env_var":"E","mount_requirement":2,"key":"\u006b","group_version":"v","gro\u0075p":"g"}]"#,
+                r#"[ { "containers" : [ "b" , "a" , "b" ] , "env_var":"E","mount_requirement":2,"field":"f","key":"\u006b","group_version":"v","gro\u0075p":"g","optional":false}]"#,
                 vec![full],
             ),
             (
-                r#"[{"group":null,"group_version":null,"key":null,"mountRequirement":null,"envVar":null,"containers":null}]"#,
+                r#"[{"group":null,"group_version":null,"key":null,"field":null,"mountRequirement":null,"envVar":null,"containers":null,"optional":null}]"#,
                 vec![request(0)],
             ),
             (r#"[{"mountRequirement":"ANY"}]"#, mounted(MountRequirement::Any)),
@@ -211,7 +270,7 @@ mod tests {
 
     #[test]
     fn errors() {
-        let fields = "the fields are group, groupVersion, key, mountRequirement, envVar, containers";
+        let fields = "the fields are group, groupVersion, key, field, mountRequirement, envVar, containers, optional";
         let list = r#"must be a list of requests, such as [{"group": "db", "key": "password"}], not "#;
         let object = r#"item 1: a request is an object, such as {"group": "db", "key": "password"}, not "#;
         let mount = r#"item 1: the field mountRequirement must be "ANY", "ENV_VAR" or "FILE" (or 0, 1 or 2), not "#;
@@ -288,6 +347,10 @@ mod tests {
             (
                 r#"[{"containers":["a",null]}]"#,
                 "item 1: the field containers must be a list of names, not null".to_owned(),
+            ),
+            (
+                r#"[{"optional":"true"}]"#,
+                "item 1: the field optional must be true or false, not a string".to_owned(),
             ),
             (
                 r#"[{"key":"\ud800"}]"#,

@@ -16,6 +16,16 @@ pub const FLYTE_PREFIX: &str = "flyte.secrets/s";
 /// The key of the readable annotation, see [`json`](super::json).
 pub const JSON_ANNOTATION: &str = "secret-injector/requests";
 
+/// What a request writes in its `containers` for the container that Flyte's annotation [`PRIMARY_ANNOTATION`] names: no
+/// container can be called so.
+pub const PRIMARY_CONTAINER: &str = "$primary";
+
+/// The annotation with which Flyte names the container that runs the task
+/// ([pod_helper.go](https://github.com/flyteorg/flyte/blob/master/flyteplugins/go/tasks/pluginmachinery/flytek8s/pod_helper.go)).
+pub const PRIMARY_ANNOTATION: &str = "primary_container_name";
+/// The key that stands for all keys of a group.
+pub const WHOLE: &str = "*";
+
 /// The most bytes that a group, a version, a key or a variable's name may have: names are shorter everywhere, and longer ones
 /// would go into each message, annotation and rule.
 pub const MAX_FIELD_LENGTH: usize = 1024;
@@ -32,7 +42,7 @@ pub const MAX_CONTAINERS: usize = 1_000;
 ///
 /// The fields are those of Flyte's
 /// [`core.Secret`](https://github.com/flyteorg/flyte/blob/master/flyteidl/protos/flyteidl/core/security.proto),
-/// and which containers get it.
+/// which part of it is wanted, and which containers get it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SecretRequest {
     /// Where the Pod asks for it; messages name it.
@@ -43,12 +53,20 @@ pub struct SecretRequest {
     pub group_version: String,
     /// The key within the group. May be empty where a manager allows it.
     pub key: String,
+    /// The field that is wanted of a secret that is a JSON object. Empty: the whole secret.
+    pub field: String,
     /// How the secret is to reach the container.
     pub mount: MountRequirement,
     /// A further variable that is to hold the value, or the file's path. Empty: none asked for.
     pub env_var: String,
+    /// A further place for the file: an absolute path. Empty: none asked for.
+    pub path: String,
+    /// The permissions of the file. Absent: those that the manager gives.
+    pub mode: Option<u16>,
     /// The containers, init containers included, that get the secret.
     pub containers: Containers,
+    /// Whether the Pod starts without the secret; absent where the settings decide.
+    pub optional: Option<bool>,
 }
 
 impl SecretRequest {
@@ -60,9 +78,13 @@ impl SecretRequest {
             group: String::new(),
             group_version: String::new(),
             key: String::new(),
+            field: String::new(),
             mount: MountRequirement::Any,
             env_var: String::new(),
+            path: String::new(),
+            mode: None,
             containers: Containers::All,
+            optional: None,
         }
     }
 
@@ -71,9 +93,28 @@ impl SecretRequest {
         matches!(self.origin, Origin::Default { .. })
     }
 
+    /// Returns whether the request itself says that the Pod starts without the secret.
+    pub(crate) fn is_optional(&self) -> bool {
+        self.optional == Some(true)
+    }
+
+    /// Returns the group, its version and the key.
+    pub(super) fn secret(&self) -> (&str, &str, &str) {
+        (&self.group, &self.group_version, &self.key)
+    }
+
     /// Returns what tells one secret from another.
-    pub(crate) fn identity(&self) -> (&str, &str, &str, MountRequirement, &str) {
-        (&self.group, &self.group_version, &self.key, self.mount, &self.env_var)
+    pub(crate) fn identity(&self) -> (&str, &str, &str, &str, MountRequirement, &str, &str, Option<u16>) {
+        (
+            &self.group,
+            &self.group_version,
+            &self.key,
+            &self.field,
+            self.mount,
+            &self.env_var,
+            &self.path,
+            self.mode,
+        )
     }
 }
 
@@ -153,6 +194,14 @@ impl Containers {
         Self::Named(names)
     }
 
+    /// Returns the place of [`PRIMARY_CONTAINER`] among the names.
+    pub(crate) fn primary(&mut self) -> Option<&mut String> {
+        match self {
+            Self::All => None,
+            Self::Named(names) => names.iter_mut().find(|name| *name == PRIMARY_CONTAINER),
+        }
+    }
+
     pub(super) fn absorb(&mut self, other: &mut Self) {
         match (&mut *self, other) {
             (Self::All, _) => {}
@@ -161,7 +210,9 @@ impl Containers {
         }
     }
 
-    pub(super) fn normalised(self) -> Self {
+    /// Returns the names sorted, each once.
+    #[inline(never)] // Few requests need it, and it is large.
+    pub(crate) fn normalised(self) -> Self {
         match self {
             Self::All => Self::All,
             Self::Named(names) => Self::named(names),

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::ValueEnum;
+use secret_injector_policy::requests::is_request;
 use serde_json::{Value, json};
 
 use super::Console;
@@ -212,7 +213,7 @@ fn problems(shown: &Shown, webhook: &str, color: Color) -> String {
 fn asks(pod: &Value) -> bool {
     let annotations = pod["metadata"]["annotations"].as_object().into_iter().flatten();
     let mut keys = annotations.map(|(key, _)| key.as_str());
-    keys.any(|key| key.starts_with("flyte.secrets/s") || key == "secret-injector/requests")
+    keys.any(is_request)
 }
 
 fn injected(shown: &Shown) -> Vec<Injected> {

@@ -20,7 +20,6 @@ pub fn policy(conversion: &Conversion) -> Result<String, YamlError> {
     let mut policy = yaml::to_json(&model)?;
     let spec = &mut policy["spec"];
     spec["settings"] = conversion.settings.clone();
-    spec["objectSelector"] = json!({"matchLabels": {"inject-flyte-secrets": "true"}});
     if let Some(timeout) = conversion.timeout {
         let timeout = timeout.clamp(1, LONGEST_TIMEOUT);
         spec["timeoutSeconds"] = json!(timeout);

@@ -284,7 +284,7 @@ spec:
       expression: >-
         has(object.metadata.annotations) &&
         object.metadata.annotations.exists(key,
-        key.startsWith('flyte.secrets/s') || key == 'secret-injector/requests')
+        key.startsWith('flyte.secrets/s') || key.startsWith('secret-injector/requests'))
   namespaceSelector:
     matchExpressions:
       - key: kubernetes.io/metadata.name

@@ -101,6 +101,14 @@ fn a_policy_brings_its_settings_its_grants_and_its_conditions() {
             0,
             "db/password",
         ),
+        (
+            "an annotation with a name",
+            &base,
+            String::new(),
+            pod("p").replace("secret-injector/requests", "secret-injector/requests-db"),
+            0,
+            "db/password",
+        ),
         ("no grant", &ungranted, secret.to_owned(), pod("p"), 1, "code 503"),
         (
             "label",
@@ -261,6 +269,18 @@ fn check_warns_of_what_is_legal_and_unwise() {
                 "spec.mode is monitor",
                 "spec.failurePolicy is Ignore",
             ],
+        ),
+        (
+            base.replace("key.startsWith('secret-injector/requests')", "key == 'secret-injector/requests'")
+                .replace("  settings:\n", "  settings:\n    access: []\n"),
+            vec!["spec.matchConditions do not let Pods through that ask with secret-injector/requests-NAME"],
+        ),
+        (
+            base.replace(
+                "  settings:\n",
+                "  objectSelector: {matchLabels: {inject-flyte-secrets: \"true\"}}\n  settings:\n    access: []\n",
+            ),
+            vec!["spec.objectSelector asks for Flyte's label"],
         ),
     ] {
         let run = run(&["check", "-"], &settings);

@@ -4,19 +4,20 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use e2e_tests::modules;
 
-use super::markdown::{Document, blocks, code};
+use super::markdown::{Document, blocks, code, files};
 
 /// Files of the reader, and what stands for them where the documentation's commands are run.
-const READERS: [(&str, &str); 9] = [
+const READERS: [(&str, &str); 10] = [
     ("flyte-config.yaml", "cli/tests/flyte-config.yaml"),
     ("flyte-pod.yaml", "cli/tests/flyte-pod.yaml"),
     ("policy.yaml", "deploy/base/policy.yaml"),
+    ("rendered.yaml", "deploy/base/policy.yaml"),
     ("deployment.yaml", "cli/tests/deployment.yaml"),
     ("pod.yaml", "e2e-tests/examples/flyte-files/pod.yaml"),
     ("secrets.yaml", "e2e-tests/examples/flyte-files/cluster.yaml"),
@@ -31,7 +32,7 @@ const TOOL: &str = "secret-injector";
 fn commands_of_the_tool_run() {
     let mut run = 0;
     for document in documents() {
-        let here = reader(&document.path);
+        let here = reader(&document);
         for command in commands(&document).iter().filter(|command| uses_tool(command)) {
             let output = Command::new("bash")
                 .args(["-euo", "pipefail", "-c", command])
@@ -61,8 +62,8 @@ fn commands_of_the_tool_run() {
 fn outputs_that_are_shown_are_those_of_the_tool() {
     let mut compared = 0;
     for document in documents() {
-        let here = reader(&document.path);
-        for part in document.text.split("<!-- output of: ").skip(1) {
+        let here = reader(&document);
+        for part in document.text.split("\n<!-- output of: ").skip(1) {
             let (command, rest) = part.split_once(" -->\n").unwrap();
             let shown = rest.split_once('\n').unwrap().1.split("```").next().unwrap();
             let mut arguments = command.split_whitespace();
@@ -133,20 +134,27 @@ fn targets_that_are_named_exist() {
     }
 }
 
-/// Directories behind `-k`, files behind `-f`, and the names of what `deploy` makes.
+/// Directories behind `-k` that are the repository's or the documentation's, and the names of what `deploy` makes.
 #[test]
 fn commands_for_a_cluster_name_what_is_there() {
     let mut seen = 0;
-    for document in Document::all() {
-        for command in commands(&document) {
+    let documents = Document::all();
+    let shown: BTreeSet<&str> = documents
+        .iter()
+        .flat_map(|document| files(&document.text))
+        .map(|(name, _)| name)
+        .collect();
+    for document in &documents {
+        for command in commands(document) {
             let words: Vec<&str> = command.split_whitespace().collect();
             if words[0] != "kubectl" {
                 continue;
             }
             let place = document.path.display();
             for pair in words.windows(2).filter(|pair| ["-k", "kustomize"].contains(&pair[0])) {
-                let path = modules::repository().join(pair[1]).join("kustomization.yaml");
-                assert!(path.exists(), "{place}: {command}");
+                let path = PathBuf::from(in_the_repository(pair[1])).join("kustomization.yaml");
+                let shown = shown.contains(&*path.to_string_lossy());
+                assert!(shown || modules::repository().join(path).exists(), "{place}: {command}");
                 seen += 1;
             }
             for word in &words {
@@ -161,6 +169,15 @@ fn commands_for_a_cluster_name_what_is_there() {
     assert!(seen > 3);
 }
 
+/// A directory of the repository, which may be named by its address at a version.
+fn in_the_repository(directory: &str) -> &str {
+    let path = directory.trim_matches('"');
+    let path = path
+        .split_once(".com/secret-injector/secret-injector-policy//")
+        .map_or(path, |(_, path)| path);
+    path.split('?').next().unwrap()
+}
+
 /// Where commands are run that a reader would run: not among the tools for contributors, which say themselves what they need.
 fn documents() -> Vec<Document> {
     let all = Document::all().into_iter();
@@ -168,9 +185,9 @@ fn documents() -> Vec<Document> {
         .collect()
 }
 
-/// A directory that looks like the repository, with the reader's files in it.
-fn reader(document: &Path) -> PathBuf {
-    let name = document.to_string_lossy().replace('/', "-");
+/// A directory that looks like the repository, with the reader's files in it, those among them that the document shows.
+fn reader(document: &Document) -> PathBuf {
+    let name = document.path.to_string_lossy().replace('/', "-");
     // Tests run at the same time, each in a directory of its own.
     static NUMBER: AtomicUsize = AtomicUsize::new(0);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
@@ -190,6 +207,11 @@ fn reader(document: &Path) -> PathBuf {
             root.join(source)
         };
         fs::copy(source, here.join(name)).unwrap();
+    }
+    for (name, text) in files(&document.text) {
+        let path = here.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
     }
     here
 }

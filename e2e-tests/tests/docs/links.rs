@@ -6,6 +6,18 @@ use e2e_tests::modules;
 
 use super::markdown::{Document, code, prose};
 
+/// Where the files of the repository are for everybody.
+const HOME: &str = "https://github.com/secret-injector/secret-injector-policy/blob/main/";
+
+/// The README is read on Artifact Hub and with `kwctl inspect` too, where a relative link leads nowhere.
+#[test]
+fn the_readme_has_whole_addresses() {
+    let readme = Document::read("README.md");
+    for target in targets(&prose(&readme.text).join("\n")) {
+        assert!(target.starts_with("https://") || target.starts_with('#'), "{target}");
+    }
+}
+
 #[test]
 fn links_lead_somewhere() {
     let documents = Document::all();
@@ -13,6 +25,13 @@ fn links_lead_somewhere() {
     for document in &documents {
         let text = prose(&document.text).join("\n");
         for target in targets(&text) {
+            if let Some(target) = target.strip_prefix(HOME) {
+                let path = target.split('#').next().unwrap();
+                if !modules::repository().join(path).exists() {
+                    dead.push(format!("{}: {target}", document.path.display()));
+                }
+                continue;
+            }
             if target.contains("://") || target.starts_with("mailto:") {
                 continue;
             }
@@ -62,7 +81,7 @@ fn named_files_are_there() {
 #[test]
 fn the_index_leads_to_every_document() {
     let readme = Document::read("README.md");
-    assert!(targets(&readme.text).any(|target| target == "docs/README.md"));
+    assert!(targets(&readme.text).any(|target| target.strip_prefix(HOME) == Some("docs/README.md")));
     let index = Document::read("docs/README.md");
     let linked: Vec<&str> = targets(&index.text)
         .filter_map(|target| target.split('#').next())

@@ -119,6 +119,20 @@ pub fn blocks(text: &str) -> Vec<Block<'_>> {
     blocks
 }
 
+/// The files that a reader makes: blocks behind a comment `<!-- file: NAME -->`, with their names.
+pub fn files(text: &str) -> Vec<(&str, String)> {
+    let parts = text.split("\n<!-- file: ").skip(1);
+    parts
+        .map(|part| {
+            let (name, rest) = part
+                .split_once(" -->\n")
+                .expect("a comment for a file is a line of its own");
+            let block = blocks(rest).into_iter().next().expect("behind it stands a block");
+            (name, block.lines.join("\n") + "\n")
+        })
+        .collect()
+}
+
 /// The rows of the tables whose first column is called `first`, cell by cell.
 pub fn rows<'t>(text: &'t str, first: &str) -> Vec<Vec<&'t str>> {
     let mut rows = Vec::new();

@@ -1,5 +1,7 @@
 //! The rejections that the documentation shows are those of the module.
 
+use std::fs;
+
 use e2e_tests::capabilities::{Grants, Host};
 use e2e_tests::cluster::Cluster;
 use e2e_tests::host::PolicyModule;
@@ -8,7 +10,7 @@ use e2e_tests::review::Review;
 use e2e_tests::{modules, yaml};
 use serde_json::{Value, json};
 
-use super::markdown::{Document, blocks};
+use super::markdown::{Document, blocks, code, rows};
 
 /// For each document the managers, the secret that is asked for, and a Secret that is there.
 #[test]
@@ -42,6 +44,34 @@ fn rejections_are_as_shown() {
             .validate(&host, &review.request, &json!({"managers": managers}))
             .response;
         assert_eq!(response.message(), shown.lines.join("\n"), "{path}");
+    }
+}
+
+/// The messages in the tables of `docs/reference/errors.md` are written somewhere in the module.
+#[test]
+fn messages_are_those_of_the_module() {
+    let mut sources = String::new();
+    let mut directories = vec![modules::repository().join("src")];
+    while let Some(directory) = directories.pop() {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => directories.push(path),
+                false => sources.push_str(&fs::read_to_string(path).unwrap()),
+            }
+        }
+    }
+    // A text that goes on in the next line.
+    let lines: Vec<&str> = sources.split("\\\n").map(str::trim_start).collect();
+    let sources = lines.concat();
+    let document = Document::read("docs/reference/errors.md");
+    let rows = rows(&document.text, "Message");
+    assert!(rows.len() > 15, "{}", rows.len());
+    for row in rows {
+        let message = code(row[0])[0];
+        for part in message.split('…').map(str::trim).filter(|part| part.len() > 2) {
+            assert!(sources.contains(part), "no message has {part:?}");
+        }
     }
 }
 

@@ -240,6 +240,9 @@ fn request(source: &mut Unstructured<'_>) -> Result<Value> {
     if source.ratio(1, 2)? {
         request["groupVersion"] = json!(source.choose(VERSIONS)?);
     }
+    if source.ratio(1, 12)? {
+        request["field"] = json!(word(source, KEYS)?);
+    }
     if source.ratio(1, 3)? {
         request["envVar"] = json!(word(source, VARIABLES)?);
     }
@@ -438,8 +441,12 @@ fn annotate(source: &mut Unstructured<'_>, pod: &mut Value, requests: &[Value]) 
                     json!(["main"]),
                     json!(["proxy", "main", "main"]),
                     json!(["aws-pull-secret-0"]),
+                    json!(["$primary"]),
                 ];
                 request["containers"] = source.choose(&names)?.clone();
+            }
+            if source.ratio(1, 6)? {
+                request["optional"] = json!(source.ratio(2, 3)?);
             }
             readable.push(request);
         }
@@ -454,6 +461,7 @@ fn annotate(source: &mut Unstructured<'_>, pod: &mut Value, requests: &[Value]) 
         ("vault.hashicorp.com/agent-inject-containers", "main"),
         ("vault.hashicorp.com/agent-inject-secret-mine", "secret/data/mine"),
         ("secret-injector/status", "junk"),
+        ("primary_container_name", "main"),
     ] {
         if source.ratio(1, 6)? {
             annotations.insert(key.to_owned(), json!(value));

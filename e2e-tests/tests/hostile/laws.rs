@@ -143,6 +143,7 @@ fn nobody_before_serves(
         "group": request.group,
         "groupVersion": request.group_version,
         "key": request.key,
+        "field": request.field,
         "mountRequirement": request.mount.name(),
         "envVar": request.env_var,
     }]).to_string()});

@@ -45,6 +45,33 @@ fn files_arrive_whatever_they_are_called_and_hold() {
 }
 
 #[test]
+fn files_have_the_mode_that_is_asked_for() {
+    for manager in managers() {
+        let mut request = manager.file_request("key");
+        request["mode"] = json!("0400");
+        request["path"] = json!("/home/app/key");
+        let settings = json!({"managers": [manager.settings]});
+        let context = json!({"runAsUser": 65534});
+        let spec = json!({"securityContext": context, "containers": [{"name": "app", "image": "img:1"}]});
+        let pod = mutate_spec(&[request], &spec, &settings).expect("served");
+        for shell in shells() {
+            let run = Run::new(&pod, &manager.stored(&[("key", b"s3cr3t")]));
+            // Once more, as after a restart of the node: the file is read-only by then.
+            for _ in 0..2 {
+                let output = run.container(&pod, &shell);
+                assert!(output.status.success(), "{shell:?}: {}", text(&output));
+                let file = run.mount(&pod, "app", "/etc/flyte/secrets").join((manager.path)("key"));
+                let mode = fs::metadata(&file).expect("a file").permissions().mode();
+                assert_eq!(mode & 0o777, 0o400, "{shell:?}");
+                assert_eq!(fs::read(&file).expect("a value"), b"s3cr3t");
+            }
+            let mounts = &pod["spec"]["containers"][0]["volumeMounts"];
+            assert_eq!(mounts[1]["subPath"], (manager.path)("key"));
+        }
+    }
+}
+
+#[test]
 fn containers_find_their_own_files_only() {
     for manager in managers() {
         let mut requests = vec![

@@ -122,6 +122,69 @@ fn what_fails_at_first_is_tried_again_within_30_seconds() {
     }
 }
 
+/// Only what is not there may be missing: what is denied, or fails, is not known to be absent.
+#[test]
+fn the_pod_goes_without_an_optional_secret_that_is_missing() {
+    for manager in managers() {
+        for (mark, text_of_mark, arrives) in [("missing", "", true), ("denied", "", false), ("failures", "9", false)] {
+            let requests: Vec<Value> = ["first", "maybe", "there"]
+                .iter()
+                .map(|name| {
+                    let mut request = manager.file_request(name);
+                    request["optional"] = json!(*name != "first");
+                    request
+                })
+                .collect();
+            let pod = mutate(&requests, &["app"], &json!({"managers": [manager.settings]})).expect("served");
+            let secrets: Vec<(&str, &[u8])> = vec![("first", b"one"), ("maybe", b"two"), ("there", b"three")];
+            for shell in shells() {
+                let run = Run::new(&pod, &manager.stored(&secrets));
+                run.mark("secret-1", mark, text_of_mark);
+                let output = run.container(&pod, &shell);
+                let said = text(&output);
+                assert_eq!(output.status.success(), arrives, "{shell:?} {mark}: {said}");
+                assert_eq!(
+                    said.contains("so the Pod goes without it"),
+                    arrives,
+                    "{shell:?} {mark}: {said}"
+                );
+                run.check(2, &shell);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_variable_of_an_optional_secret_that_is_missing_is_left_out() {
+    let settings = json!({"envFiles": true, "managers": [{"type": "gcp"}]});
+    let request = |group: &str, name: &str| json!({"group": group, "groupVersion": "1", "mountRequirement": "ENV_VAR", "envVar": name, "optional": true});
+    let pod = mutate(&[request("a", "A"), request("b", "B")], &["app"], &settings).expect("served");
+    let stored = [("a/versions/1".to_owned(), b"value".to_vec())];
+    for shell in shells() {
+        let run = Run::new(&pod, &stored);
+        let output = run.container(&pod, &shell);
+        assert!(output.status.success(), "{shell:?}: {}", text(&output));
+        let mut sizes = Vec::new();
+        for variable in named(&pod["spec"]["containers"], "app")["env"]
+            .as_array()
+            .expect("variables")
+        {
+            let from = &variable["valueFrom"]["fileKeyRef"];
+            if ["A", "B"].iter().any(|name| variable["name"] == *name) {
+                assert_eq!(from["optional"], true, "{variable}");
+                let file = run
+                    .volume(&from["volumeName"])
+                    .join(from["path"].as_str().expect("a path"));
+                sizes.push(fs::metadata(file).expect("a file of variables").len());
+            }
+        }
+        sizes.sort_unstable();
+        // The kubelet finds no variable in an empty file, and an optional one is left out then.
+        assert_eq!(sizes.len(), 2);
+        assert!(sizes[0] == 0 && sizes[1] > 0, "{sizes:?}");
+    }
+}
+
 #[test]
 fn a_login_that_fails_at_first_is_tried_again() {
     let request = json!({"group": "https://v.vault.azure.net/secrets/a"});

@@ -6,8 +6,11 @@
 
 mod arrival;
 mod failures;
+mod fields;
 mod flyte;
+mod flyte_store;
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use e2e_tests::mutated;
 use secret_injector_policy::admission;
 use secret_injector_policy::cluster::MemoryCluster;
@@ -195,6 +198,11 @@ fn mutate(requests: &[Value], containers: &[&str], settings: &Value) -> Result<V
         .iter()
         .map(|name| json!({"name": name, "image": "img:1"}))
         .collect();
+    mutate_spec(requests, &json!({"containers": containers}), settings)
+}
+
+/// As [`mutate`], for a Pod with this spec.
+fn mutate_spec(requests: &[Value], spec: &Value, settings: &Value) -> Result<Value, String> {
     let payload = json!({
         "settings": settings,
         "request": {
@@ -206,9 +214,10 @@ fn mutate(requests: &[Value], containers: &[&str], settings: &Value) -> Result<V
                 "kind": "Pod",
                 "metadata": {
                     "name": "p",
+                    "labels": {"organization": "acme", "domain": "dev", "project": "my-shop"},
                     "annotations": {"secret-injector/requests": Value::from(requests).to_string()},
                 },
-                "spec": {"containers": containers},
+                "spec": spec,
             },
         },
     });
@@ -319,6 +328,7 @@ impl Run {
             .args(&line[1..])
             .env_clear()
             .envs(&self.environment)
+            .envs(variables(container))
             .current_dir(self.directory.join("work"))
             .output()
             .expect("a shell")
@@ -326,16 +336,24 @@ impl Run {
 
     /// `word` with the directory that stands for the volume where it names a path in one.
     fn placed(&self, word: &str, container: &Value) -> String {
+        // A path of an optional secret begins with a question mark, and then comes the file's mode.
+        let (mark, word) = word.split_at(usize::from(word.starts_with('?')));
+        let mode = word
+            .split('/')
+            .next()
+            .filter(|mode| *mode == "0400")
+            .unwrap_or_default();
+        let word = &word[mode.len()..];
         for mount in container["volumeMounts"].as_array().into_iter().flatten() {
             let path = mount["mountPath"].as_str().expect("a path");
             let place = self.volume(&mount["name"]).display().to_string();
             match word.strip_prefix(path) {
                 Some("") => return place,
-                Some(rest) if rest.starts_with('/') => return format!("{place}{rest}"),
+                Some(rest) if rest.starts_with('/') => return format!("{mark}{mode}{place}{rest}"),
                 _ => {}
             }
         }
-        word.to_owned()
+        format!("{mark}{mode}{word}")
     }
 
     /// The volume that a container of the Pod mounts at `path`.
@@ -440,6 +458,15 @@ impl Drop for Run {
 }
 
 static NUMBER: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+
+/// The container's own variables, as the kubelet gives them.
+fn variables(container: &Value) -> Vec<(String, String)> {
+    let text = |variable: &Value, field: &str| expanded(variable[field].as_str().unwrap_or_default());
+    let variables = container["env"].as_array().into_iter().flatten();
+    variables
+        .map(|variable| (text(variable, "name"), text(variable, "value")))
+        .collect()
+}
 
 /// The client was asked for each secret by its very name.
 fn assert_calls_name(run: &Run, manager: &Manager, secrets: &[(&str, &[u8])]) {

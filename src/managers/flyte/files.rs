@@ -5,7 +5,8 @@
 use crate::injection::{ContainerName, Fetch, FetchContainer};
 use crate::managers::fetch::{ContainerSettings, Layout};
 
-/// Writes the files. The arguments are a path and base64, several times; where a path follows itself, the value goes on.
+/// Writes the files. The arguments are a path and base64, several times; where a path follows itself, the value goes on. Digits
+/// before a path's first slash are the mode of the file.
 const SCRIPT: &str = include_str!("../scripts/flyte.sh");
 
 /// The longest part of a value in one argument, which Linux limits to

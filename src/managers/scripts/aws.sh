@@ -41,4 +41,8 @@ is_final() {
   esac
 }
 
+is_missing() {
+  case $1 in *'(ResourceNotFoundException)'*) ;; *) return 1 ;; esac
+}
+
 fetch_all "$@"

@@ -32,4 +32,8 @@ is_final() {
   esac
 }
 
+is_missing() {
+  case $1 in *'(SecretNotFound)'*) ;; *) return 1 ;; esac
+}
+
 fetch_all "$@"

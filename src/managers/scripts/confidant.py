@@ -3,6 +3,10 @@ import json, os, subprocess, sys, tempfile
 ENV_VALUE_LIMIT = 32768
 
 
+class Missing(ValueError):
+    pass
+
+
 def stop(problems):
     sys.exit("\n".join("confidant: " + problem for problem in problems))
 
@@ -30,11 +34,11 @@ def service_credentials(service, config):
 def value(credentials, service, group, key):
     named = [pairs for name, pairs in credentials if name == group]
     if not named:
-        raise ValueError("service %r has no credential %r" % (service, group))
+        raise Missing("service %r has no credential %r" % (service, group))
     # The server keeps keys in lower case, whatever their author typed.
     values = [p[k] for p in named for k in dict.fromkeys([key, key.lower()]) if k in p][:2]
     if not values or values[0] is None:
-        raise ValueError("credential %r of service %r has no key %r" % (group, service, key))
+        raise Missing("credential %r of service %r has no key %r" % (group, service, key))
     if len(values) > 1:
         raise ValueError("credential %r, key %r is ambiguous in service %r" % (group, key, service))
     text = values[0] if isinstance(values[0], str) else json.dumps(values[0])
@@ -85,9 +89,16 @@ def main(env):
             if "env" in request:
                 outputs.append((request["path"], env_line(request["env"], data), 0o600))
             else:
-                outputs.append((request["path"], data, 0o644))
+                mode, _, path = request["path"].partition("/")
+                outputs.append(("/" + path, data, int(mode or "644", 8)))
         except ValueError as problem:
-            problems.append(str(problem))
+            if not (isinstance(problem, Missing) and request.get("optional")):
+                problems.append(str(problem))
+                continue
+            print("confidant: %s, so the Pod goes without it" % problem, file=sys.stderr)
+            # To the kubelet, an empty file lacks the variable.
+            if "env" in request:
+                outputs.append((request["path"], b"", 0o600))
     if problems:
         stop(problems)
     try:

@@ -1,9 +1,11 @@
 # fetch_all DIRECTORY [SECRET VERSION PATH NAME]...
 #
 # Fetches each SECRET and writes it to PATH, which lies in a memory volume: as it is, or, where NAME is given, as a line
-# of a file of variables. DIRECTORY is the first memory volume. Three functions are the manager's: `prepare`,
-# `fetch SECRET VERSION`, which writes the value to $work/value, and `is_final MESSAGES`, which tells from the client's
-# messages that another try gives the same answer. Needs a POSIX shell with cat, chmod, date, mkdir, mktemp, rm and sleep.
+# of a file of variables. Behind NAME may stand a colon and a field, which is written in place of the whole secret. Digits
+# before the first slash of PATH are the mode of the file; with `?` before them, the secret may be missing. DIRECTORY is the
+# first memory volume. Four functions are the manager's: `prepare`, `fetch SECRET VERSION`, which writes the value to
+# $work/value, and `is_final MESSAGES` and `is_missing MESSAGES`, which tell from the client's messages that another try gives
+# the same answer, and that there is no such secret. Needs a POSIX shell with cat, chmod, date, mkdir, mktemp, rm and sleep.
 fetch_all() {
   umask 022
   # A run that was killed left its directory behind, tokens included.
@@ -23,10 +25,15 @@ fetch_all() {
       secret=$1 version=$2 there=yes
       if ! retry fetch_value "$1" "$2"; then
         there=no
+        if is_missing "$(cat < "$work/messages")"; then there=missing; fi
         complain "the secret $1${2:+, version $2,} could not be fetched; the messages above say why"
       fi
     fi
-    if [ "$there" = no ] || ! deliver "$3" "$4"; then failed=1; fi
+    case $there$3 in
+      yes*) deliver "${3#\?}" "$4" || failed=1 ;;
+      missing\?*) go_without "${3#\?}" "$4" || failed=1 ;;
+      *) failed=1 ;;
+    esac
     shift 4
   done
   exit "$failed"
@@ -58,12 +65,31 @@ retry() {
 
 # deliver PATH NAME: writes $work/value for others to read; a file of variables is read by the kubelet alone.
 deliver() {
+  mode=${1%%/*} value=$work/value
+  set -- "${1#"$mode"}" "$2"
+  case $2 in
+    *:*)
+      value=$work/field
+      if ! python3 -Ic "$TAKE_FIELD" "${2#*:}" < "$work/value" > "$value"; then
+        complain "the field ${2#*:} of the secret $secret could not be taken; the message above says why"
+        return 1
+      fi
+      ;;
+  esac
   mkdir -p "${1%/*}" || return 1
-  if [ -z "$2" ]; then
-    cat < "$work/value" > "$1" && chmod 644 "$1"
+  if [ -z "${2%%:*}" ]; then
+    rm -f "$1" && (umask 077 && cat < "$value" > "$1") && chmod "${mode:-644}" "$1"
   else
-    (umask 077 && rm -f "$1" && cat < /dev/null > "$1") && write_env "$2" "$work/value" "$1"
+    (umask 077 && rm -f "$1" && cat < /dev/null > "$1") && write_env "${2%%:*}" "$value" "$1"
   fi
+}
+
+# go_without PATH NAME: to the kubelet, an empty file lacks the variable.
+go_without() {
+  complain "$secret is optional, so the Pod goes without it"
+  set -- "/${1#*/}" "$2"
+  rm -f "$1"
+  [ -z "$2" ] || { mkdir -p "${1%/*}" && (umask 077 && cat < /dev/null > "$1"); }
 }
 
 complain() { printf '%s\n' "$0: $1" >&2; }

@@ -22,4 +22,8 @@ is_final() {
   esac
 }
 
+is_missing() {
+  case $1 in *NOT_FOUND:*) ;; *) return 1 ;; esac
+}
+
 fetch_all "$@"

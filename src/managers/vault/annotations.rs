@@ -6,6 +6,8 @@
 
 #![forbid(unsafe_code)]
 
+use crate::injection::Annotation;
+
 /// What the injector's annotations begin with
 /// ([reference](https://developer.hashicorp.com/vault/docs/platform/k8s/injector/annotations)).
 pub(super) const PREFIX: &str = "vault.hashicorp.com/";
@@ -37,12 +39,19 @@ pub(super) const ROLE: &str = "role";
 /// The directory of all secrets that have none of their own.
 pub(super) const SECRET_VOLUME_PATH: &str = "secret-volume-path";
 
+/// The user that the agent's containers run as.
+pub(super) const AGENT_RUN_AS_USER: &str = "agent-run-as-user";
+/// Whether they run as the user of the Pod's first container.
+pub(super) const AGENT_RUN_AS_SAME_USER: &str = "agent-run-as-same-user";
+
 /// The path in Vault of the secret whose name follows.
 pub(super) const AGENT_INJECT_SECRET: &str = "agent-inject-secret-";
 /// The file of the secret whose name follows, below its directory.
 pub(super) const AGENT_INJECT_FILE: &str = "agent-inject-file-";
 /// The template that makes the file of the secret whose name follows.
 pub(super) const AGENT_INJECT_TEMPLATE: &str = "agent-inject-template-";
+/// The permissions of the file of the secret whose name follows.
+pub(super) const AGENT_INJECT_PERMS: &str = "agent-inject-perms-";
 /// A file on the agent's disk that holds the template of the secret whose name follows.
 pub(super) const AGENT_INJECT_TEMPLATE_FILE: &str = "agent-inject-template-file-";
 /// The directory of the secret whose name follows.
@@ -61,7 +70,7 @@ const BOOLEAN: [&str; 14] = [
     "agent-cache-exit-on-err",
     "agent-init-first",
     "agent-revoke-on-shutdown",
-    "agent-run-as-same-user",
+    AGENT_RUN_AS_SAME_USER,
     "agent-set-security-context",
     "agent-share-process-namespace",
     "preserve-secret-case",
@@ -145,8 +154,8 @@ pub(super) const ANNOTATIONS: &[(&str, Effect)] = &[
     ("agent-revoke-grace", Effect::Stays),
     ("agent-revoke-on-shutdown", Effect::Stays),
     ("agent-run-as-group", Effect::Stays),
-    ("agent-run-as-same-user", Effect::Stays),
-    ("agent-run-as-user", Effect::Stays),
+    (AGENT_RUN_AS_SAME_USER, Effect::Stays),
+    (AGENT_RUN_AS_USER, Effect::Stays),
     ("agent-service-account-token-volume-name", Effect::Decides),
     ("agent-set-security-context", Effect::Decides),
     ("agent-share-process-namespace", Effect::Decides),
@@ -183,7 +192,7 @@ pub(super) const ANNOTATIONS: &[(&str, Effect)] = &[
 pub(super) const FAMILIES: &[(&str, Effect, OfOurs)] = &[
     ("agent-inject-command-", Effect::Decides, OfOurs::Refused),
     (AGENT_INJECT_FILE, Effect::Stays, OfOurs::Written),
-    ("agent-inject-perms-", Effect::Stays, OfOurs::Refused),
+    (AGENT_INJECT_PERMS, Effect::Stays, OfOurs::Refused),
     (AGENT_INJECT_SECRET, Effect::Stays, OfOurs::Written),
     (AGENT_INJECT_TEMPLATE_FILE, Effect::Stays, OfOurs::Refused),
     (AGENT_INJECT_TEMPLATE, Effect::Stays, OfOurs::Written),
@@ -210,6 +219,15 @@ pub(super) fn family(name: &str) -> Option<(Effect, &str)> {
     FAMILIES
         .iter()
         .find_map(|(begin, effect, _)| Some((*effect, name.strip_prefix(begin)?)))
+}
+
+/// Makes the injector's annotation `name`.
+pub(super) fn annotation(name: &str, value: &str, required: bool) -> Annotation {
+    Annotation {
+        key: format!("{PREFIX}{name}"),
+        value: value.to_owned(),
+        required,
+    }
 }
 
 /// Returns whether the injector reads `value` as true

@@ -102,8 +102,15 @@ impl AgentOrders {
         annotation.map(|(_, value)| value.as_str())
     }
 
+    /// Returns the directory of secrets that have none of their own: that of the policy's files is `ours`, which the policy
+    /// sets where the Pod asks the agent for nothing itself.
+    pub(super) fn directory<'d>(&'d self, ours: &'d str) -> &'d str {
+        let default = if self.asks { DEFAULT_DIRECTORY } else { ours };
+        self.get(SECRET_VOLUME_PATH).unwrap_or(default)
+    }
+
     /// Returns whether the annotation `name` is there and true.
-    fn is_on(&self, name: &str) -> bool {
+    pub(super) fn is_on(&self, name: &str) -> bool {
         self.get(name).is_some_and(is_true)
     }
 

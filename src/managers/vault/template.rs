@@ -111,6 +111,40 @@ impl<'r> Source<'r> {
     }
 }
 
+impl Source<'_> {
+    /// Returns the template that writes a file of variables: the field `key` under `name`, between single quotes.
+    ///
+    /// It fails where the kubelet would not read the value back (KEP-3721), and names the reason, never the value.
+    pub(super) fn env_template(&self, key: &str, name: &str) -> String {
+        let data = if self.engine == Engine::Kv2 {
+            ".Data.data"
+        } else {
+            ".Data"
+        };
+        let (path, escaped_key) = (escaped(self.path), escaped(key));
+        let (check, field) = if is_field(key) {
+            (String::new(), format!("{data}.{key}"))
+        } else {
+            let check = format!(
+                "{{{{ if not (sprig_hasKey {data} \"{escaped_key}\") }}}}{{{{ sprig_fail \"{path}: no field {escaped_key}\" }}}}\
+                 {{{{ end }}}}"
+            );
+            (check, format!("(index {data} \"{escaped_key}\")"))
+        };
+        let version = self
+            .version
+            .map(|version| format!("?version={version}"))
+            .unwrap_or_default();
+        format!(
+            "{{{{- with secret \"{path}{version}\" -}}}}{check}{{{{ $v := print {field} }}}}\
+             {{{{ if or (eq $v \"\") (gt (len $v) 32768) (sprig_contains \"'\" $v) (sprig_contains \"\\U0000000d\\U0000000a\" $v) \
+             (sprig_contains \"\\U00000000\" $v) }}}}{{{{ sprig_fail \"{name}: its value is empty, longer than 32768 bytes, or has \
+             a single quote, CR LF or NUL, which an env file cannot hold: ask for a file\" }}}}{{{{ end }}}}\
+             {name}='{{{{ $v }}}}'{{{{ \"\\U0000000a\" }}}}{{{{- end -}}}}"
+        )
+    }
+}
+
 /// Returns whether `text` is the number of a version of a KV 2 secret; 0 is the newest, whichever that is.
 fn is_version(text: &str) -> bool {
     (1..10).contains(&text.len()) && !text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit())

@@ -1,0 +1,232 @@
+//! What the agent is to write, and how.
+
+#![forbid(unsafe_code)]
+
+use serde_json::Value;
+
+use super::annotations::{
+    self, AGENT_INIT_FIRST, AGENT_INJECT_FILE, AGENT_INJECT_PERMS, AGENT_INJECT_SECRET, AGENT_INJECT_TEMPLATE,
+    AGENT_RUN_AS_SAME_USER, AGENT_RUN_AS_USER, ERROR_ON_MISSING_KEY, PREFIX, SECRET_VOLUME_PATH, SECRET_VOLUME_PATH_OF,
+    annotation,
+};
+use super::orders::AgentOrders;
+use super::template::Source;
+use crate::injection::{Annotation, EnvValue, EnvVar, RelativePath};
+use crate::json::tree;
+use crate::managers::context::Context;
+use crate::managers::manager::{NotServed, not_found};
+use crate::managers::{fetch, naming};
+use crate::pod::WAYS_TO_READ;
+use crate::requests::{Containers, MountRequirement, SecretRequest};
+
+/// The volume of the agent's Pod-wide directory.
+const VOLUME: &str = "vault-secrets";
+
+/// The permissions of a file of variables, which the kubelet alone reads.
+const ENV_FILE_MODE: u16 = 0o600;
+
+/// A file that the agent is to write.
+pub(super) struct AgentFile<'r> {
+    source: Source<'r>,
+    key: &'r str,
+    path: &'r RelativePath,
+    directory: &'r str,
+    /// The permissions that the request names.
+    mode: Option<u16>,
+    /// The name of the variable, where it is a file of variables.
+    variable: Option<&'r str>,
+}
+
+impl<'r> AgentFile<'r> {
+    /// Describes the file at `path`, which is a file of variables where `variable` is given.
+    pub(super) fn new(
+        request: &'r SecretRequest,
+        source: Source<'r>,
+        path: &'r RelativePath,
+        variable: Option<&'r str>,
+        (orders, context): (&'r AgentOrders, &Context<'r>),
+    ) -> Self {
+        let ours = &context.options.mount_path;
+        Self {
+            source,
+            key: &request.key,
+            path,
+            directory: if variable.is_some() {
+                orders.directory(ours)
+            } else {
+                ours
+            },
+            mode: if variable.is_some() {
+                Some(ENV_FILE_MODE)
+            } else {
+                request.mode
+            },
+            variable,
+        }
+    }
+
+    /// Returns the annotations that ask for it.
+    pub(super) fn annotations(&self, id: &str) -> Vec<Annotation> {
+        let own = |name: &str, value: &str| annotation(&format!("{name}{id}"), value, true);
+        let mut annotations = vec![
+            own(AGENT_INJECT_SECRET, self.source.path),
+            own(AGENT_INJECT_FILE, self.path.as_str()),
+            own(SECRET_VOLUME_PATH_OF, self.directory),
+        ];
+        let template = match self.variable {
+            Some(variable) => Some(self.source.env_template(self.key, variable)),
+            None => self.source.template(self.key),
+        };
+        if let Some(template) = template {
+            annotations.push(own(AGENT_INJECT_TEMPLATE, &template));
+            annotations.push(own(ERROR_ON_MISSING_KEY, "true"));
+        }
+        if let Some(mode) = self.mode {
+            annotations.push(own(AGENT_INJECT_PERMS, &format!("{mode:04o}")));
+        }
+        annotations
+    }
+
+    /// Returns the annotations that take back what this policy has asked for when the Pod asked for another secret in the
+    /// same file.
+    ///
+    /// # Errors
+    /// Where an annotation of the Pod's own makes the agent write there: the agent takes either.
+    pub(super) fn replaced(&self, id: &str, orders: &AgentOrders) -> Result<Vec<Annotation>, NotServed> {
+        let path = format!("{}/{}", self.directory, self.path.as_str());
+        let mut replaced = Vec::new();
+        for (begin, secret) in orders.files_at(&path, id) {
+            let of = |name: &str| orders.get(&format!("{name}{secret}"));
+            let same = of(AGENT_INJECT_SECRET) == Some(self.source.path)
+                && of(AGENT_INJECT_TEMPLATE) == self.source.template(self.key).as_deref();
+            if annotations::is_identity(secret) && of(SECRET_VOLUME_PATH_OF).is_some() {
+                for name in [AGENT_INJECT_SECRET, AGENT_INJECT_TEMPLATE] {
+                    if of(name).is_some() {
+                        replaced.push(annotation(&format!("{name}{secret}"), "", true));
+                    }
+                }
+            } else if !same {
+                return Err(not_found!(
+                    "the Pod's annotation \"{PREFIX}{begin}{secret}\" makes the agent write to {path:?} as well, or above or below \
+                     it: remove it, or give it another file"
+                ));
+            }
+        }
+        Ok(replaced)
+    }
+}
+
+/// Returns the name under which the agent knows a file: the same for the same secret, so that a Pod always comes out the same.
+pub(super) fn identity(source: &Source<'_>, key: &str, variable: Option<&str>) -> String {
+    let mut parts = vec![source.path, source.engine.name(), key];
+    parts.extend(source.version);
+    // No version is called so.
+    parts.extend(variable.map(|_| "env"));
+    parts.extend(variable);
+    naming::identity(&parts)
+}
+
+/// Returns the names of the variables that are asked for, of which the first stands in the file; none where a file is asked
+/// for.
+///
+/// # Errors
+/// Where the settings do not allow files of variables, or none of the names can stand in one.
+pub(super) fn variables(request: &SecretRequest, context: &Context<'_>) -> Result<Vec<String>, NotServed> {
+    if request.mount != MountRequirement::EnvVar {
+        return Ok(Vec::new());
+    }
+    if !context.options.env_files {
+        return Err(not_found!(
+            "Vault Agent gives files only; with the policy's setting envFiles: true (Kubernetes 1.35 and later) it gives \
+             variables too"
+        ));
+    }
+    fetch::variable_names(request, context.options)
+}
+
+/// Returns the path of the file: `usual`, or that of a file of variables.
+///
+/// # Errors
+/// None, as an identity is a file's name.
+pub(super) fn path_of(usual: RelativePath, id: &str, variable: Option<&str>) -> Result<RelativePath, NotServed> {
+    match variable {
+        None => Ok(usual),
+        Some(_) => naming::exact_path(&[".env", id]),
+    }
+}
+
+/// Returns the variables `names` that the kubelet reads in the file at `path`.
+pub(super) fn env_file_variables(names: &[String], path: &RelativePath) -> Vec<EnvVar> {
+    let key = names.first().map_or("", String::as_str);
+    let fields = [("volumeName", VOLUME), ("path", path.as_str()), ("key", key)];
+    let source = tree([("fileKeyRef", tree(fields.map(|(name, text)| (name, text.into()))))]);
+    let variable = |name: &String| EnvVar {
+        name: name.clone(),
+        value: EnvValue::Template(tree([("valueFrom", source.clone())])),
+    };
+    names.iter().map(variable).collect()
+}
+
+/// Returns the annotations that the request's path and mode need, and its variables.
+///
+/// # Errors
+/// Where the agent cannot bring the file to that path, or a container could not read it.
+pub(super) fn file_annotations(
+    request: &SecretRequest,
+    orders: &AgentOrders,
+    context: &Context<'_>,
+) -> Result<Vec<Annotation>, NotServed> {
+    let mut needed = Vec::new();
+    if !request.path.is_empty() {
+        let (ours, directory) = (
+            &context.options.mount_path,
+            orders.directory(&context.options.mount_path),
+        );
+        if directory != *ours {
+            return Err(not_found!(
+                "the request's path needs the agent's Pod-wide directory to be {ours:?}, and it is {directory:?}: set the Pod's \
+                 annotation {PREFIX}{SECRET_VOLUME_PATH} to {ours:?}, or leave the path out"
+            ));
+        }
+    }
+    if !request.path.is_empty() || request.mount == MountRequirement::EnvVar {
+        needed.extend(init_first(request, orders));
+    }
+    let readers = context.pod.readers(&request.containers, &[]);
+    if let Some(mode) = request.mode.filter(|mode| readers.need_owner(*mode)) {
+        if orders.is_on(AGENT_RUN_AS_SAME_USER) {
+            return Err(not_found!(
+                "the request's mode needs the agent to run as the user of the containers that read the file, but the Pod's \
+                 annotation {PREFIX}{AGENT_RUN_AS_SAME_USER} says which user that is: remove it"
+            ));
+        }
+        let Some(user) = readers.user else {
+            return Err(not_found!(
+                "with the mode \"{mode:04o}\" the Pod's containers may not be able to read the file: {WAYS_TO_READ}"
+            ));
+        };
+        needed.push(annotation(AGENT_RUN_AS_USER, &user.to_string(), true));
+    }
+    Ok(needed)
+}
+
+/// Returns the annotation that lets the agent run before the Pod's own init containers, where one of them may need the secret
+/// when it starts. Those that other managers add are no reason, but could not be told from the Pod's own.
+fn init_first(request: &SecretRequest, orders: &AgentOrders) -> Option<Annotation> {
+    let mut early = orders.containers.before_agent.iter();
+    let is_early = request.containers == Containers::All || early.any(|name| request.containers.includes(name));
+    is_early.then(|| annotation(AGENT_INIT_FIRST, "true", true))
+}
+
+/// Returns the mount that shows the file at the request's path.
+pub(super) fn file_mount(request: &SecretRequest, path: &RelativePath) -> Vec<Value> {
+    if request.path.is_empty() {
+        return Vec::new();
+    }
+    vec![tree([
+        ("name", VOLUME.into()),
+        ("readOnly", true.into()),
+        ("mountPath", request.path.as_str().into()),
+        ("subPath", path.as_str().into()),
+    ])]
+}

@@ -1,0 +1,49 @@
+//! Paths at which something can be mounted.
+
+#![forbid(unsafe_code)]
+
+/// What the kubelet mounts into every container, or the container runtime does not let anything be mounted over.
+const TAKEN_PATHS: &[(&str, &str)] = &[
+    (
+        "/var/run/secrets/kubernetes.io/serviceaccount",
+        "where the service account's token is mounted",
+    ),
+    (
+        "/run/secrets/kubernetes.io/serviceaccount",
+        "where the service account's token is mounted in images whose /var/run is a link to /run",
+    ),
+    ("/etc/hosts", "which the kubelet mounts"),
+    ("/etc/hostname", "which the container runtime mounts"),
+    ("/etc/resolv.conf", "which the container runtime mounts"),
+    ("/dev/termination-log", "which the kubelet mounts"),
+    ("/dev/shm", "which the container runtime mounts"),
+    ("/dev", "which the container runtime mounts"),
+    (
+        "/etc/secret-injector-ca",
+        "where the setting caBundle mounts certificates",
+    ),
+    ("/proc", "which the container runtime mounts"),
+    ("/sys", "which the container runtime mounts"),
+];
+
+/// Returns what a mount at `path` would hide or be hidden by: a path, and what is there.
+pub(crate) fn taken_path(path: &str) -> Option<(&'static str, &'static str)> {
+    let is_at_or_below = |inner: &str, outer: &str| {
+        inner
+            .strip_prefix(outer)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    TAKEN_PATHS
+        .iter()
+        .find(|(taken, _)| is_at_or_below(taken, path) || is_at_or_below(path, taken))
+        .copied()
+}
+
+/// Whether Kubernetes takes `path` as a mount's path and files below it can be named without surprises.
+pub(crate) fn is_mount_path(path: &str) -> bool {
+    path.strip_prefix('/').is_some_and(|parts| {
+        !path.contains(':')
+            && !path.contains(char::is_control)
+            && parts.split('/').all(|part| !matches!(part, "" | "." | ".."))
+    })
+}

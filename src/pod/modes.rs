@@ -1,0 +1,159 @@
+//! The permissions of files, and the users that read them.
+
+#![forbid(unsafe_code)]
+
+use serde_json::Value;
+
+use super::document::{CONTAINERS, INIT_CONTAINERS, Pod, name_of};
+use super::error::PodError;
+use super::our_names::is_named_as_ours;
+use super::work::Work;
+use crate::injection::{Addition, FileOrigin};
+use crate::json::{Node, tree};
+use crate::order::has;
+use crate::requests::Containers;
+
+/// The users of the containers that a request reaches.
+pub(crate) struct Readers {
+    /// The one user that all of them run as, where the Pod says it.
+    pub user: Option<i64>,
+    /// Whether they have a group in common, which owns the Pod's volumes.
+    pub has_group: bool,
+}
+
+/// What lets a container read a file whose mode is narrow.
+pub(crate) const WAYS_TO_READ: &str = "let securityContext.runAsUser be the same in the Pod's containers that the request reaches \
+    (name them in the field containers), or set the Pod's securityContext.fsGroup with a mode such as \"0440\", or choose a \
+    mode such as \"0444\"";
+
+impl Readers {
+    /// Returns whether a file of this mode, which an init container writes, needs the readers' own user as its owner.
+    pub(crate) fn need_owner(&self, mode: u16) -> bool {
+        mode & 0o004 == 0 && !(self.has_group && mode & 0o040 != 0)
+    }
+}
+
+impl Pod<'_> {
+    /// Looks at the containers that a request for `containers` reaches, but for the init containers `ours` and others with a
+    /// name of ours or of an agent.
+    pub(crate) fn readers(&self, containers: &Containers, ours: &[String]) -> Readers {
+        let context = self.field("securityContext").map(Node::to_value).unwrap_or_default();
+        let user = |context: &Value| context.get("runAsUser").and_then(Value::as_i64);
+        let of_pod = user(&context);
+        let init = self.spec_items(INIT_CONTAINERS).iter();
+        let init = init.filter(|container| !has(ours, name_of(container)) && !is_named_as_ours(name_of(container)));
+        let all = init.chain(self.spec_items(CONTAINERS));
+        let mut users = all
+            .filter(|container| name_of(container) != "vault-agent" && containers.includes(name_of(container)))
+            .map(|container| {
+                let own = container.get("securityContext").map(Node::to_value).unwrap_or_default();
+                user(&own).or(of_pod)
+            });
+        let first = users.next().flatten();
+        Readers {
+            user: first.filter(|first| users.all(|other| other == Some(*first))),
+            has_group: context.get("fsGroup").is_some_and(|group| !group.is_null()),
+        }
+    }
+}
+
+/// Returns the user that the init containers of a manager have to run as, so that readers can open the files that these
+/// containers write.
+///
+/// # Errors
+/// Where no user is right for all files.
+pub(super) fn fetching_user(
+    pod: &Pod<'_>,
+    ours: &[String],
+    work: &Work<'_>,
+    manager: usize,
+) -> Result<Option<i64>, PodError> {
+    let mut found: Option<(i64, &Addition<'_>)> = None;
+    for addition in work.additions.iter().filter(|addition| addition.position == manager) {
+        let (Some(mode), Some(_)) = (addition.request.mode, fetched_file(addition)) else {
+            continue;
+        };
+        let readers = pod.readers(&addition.request.containers, ours);
+        if !readers.need_owner(mode) {
+            continue;
+        }
+        let Some(user) = readers.user else {
+            return Err(unreadable(addition, mode));
+        };
+        match found {
+            Some((other, first)) if other != user => {
+                let message = format!(
+                    "{first} and {addition} are fetched by one init container, and their modes let only the users {other} and \
+                     {user} read them: let both have one runAsUser, or choose a mode such as \"0444\""
+                );
+                return Err(PodError::about(&[first, addition], message));
+            }
+            _ => found = Some((user, addition)),
+        }
+    }
+    Ok(found.map(|(user, _)| user))
+}
+
+fn fetched_file<'a>(addition: &'a Addition<'_>) -> Option<&'a FileOrigin<'a>> {
+    let origin = &addition.injection.file.as_ref()?.origin;
+    matches!(origin, FileOrigin::Fetched(_)).then_some(origin)
+}
+
+fn unreadable(addition: &Addition<'_>, mode: u16) -> PodError {
+    let message = format!(
+        "{addition} asks for the mode \"{mode:04o}\", with which the Pod's containers may not be able to read the file: \
+         {WAYS_TO_READ}"
+    );
+    PodError::about(&[addition], message)
+}
+
+/// Lets an init container run as `user`, where one is needed.
+pub(super) fn run_as(spec: &mut Value, user: Option<i64>) {
+    let (Some(user), Value::Object(fields)) = (user, spec) else {
+        return;
+    };
+    let context = fields.entry("securityContext").or_insert_with(|| tree([]));
+    if let Value::Object(context) = context {
+        context.insert("runAsUser".to_owned(), user.into());
+        if user == 0 {
+            context.remove("runAsNonRoot");
+        }
+    }
+}
+
+/// Checks that containers can read the files of Secret volumes, which belong to root.
+///
+/// # Errors
+/// Where they cannot.
+pub(super) fn check_modes(pod: &Pod<'_>, ours: &[String], work: &mut Work<'_>) -> Result<(), PodError> {
+    for addition in work.additions {
+        let origin = addition.injection.file.as_ref().map(|file| &file.origin);
+        let (Some(mode), Some(FileOrigin::Secret { .. })) = (addition.request.mode, origin) else {
+            continue;
+        };
+        let Readers { user, has_group } = pod.readers(&addition.request.containers, ours);
+        if has_group {
+            // The kubelet adds this for the group, whatever the mode (https://github.com/kubernetes/kubernetes/issues/81089).
+            if mode & 0o440 != 0o440 {
+                let given = mode | 0o440;
+                work.warnings.push(format!(
+                    "{addition} asks for the mode \"{mode:04o}\"; the kubelet makes it \"{given:04o}\", because the Pod has \
+                     securityContext.fsGroup"
+                ));
+            }
+        } else if mode & 0o004 == 0 && user != Some(0) {
+            if user.is_some() {
+                let message = format!(
+                    "{addition} asks for the mode \"{mode:04o}\", but the file belongs to root, and the Pod's containers run as \
+                     another user: set the Pod's securityContext.fsGroup, or choose a mode such as \"0444\""
+                );
+                return Err(PodError::about(&[addition], message));
+            }
+            work.warnings.push(format!(
+                "{addition} asks for the mode \"{mode:04o}\": the file belongs to root, so that only images that run as root can \
+                 read it; for others set the Pod's securityContext.fsGroup, or choose a mode such as \"0444\""
+            ));
+        }
+    }
+    Ok(())
+}
