@@ -143,6 +143,11 @@ fn check_file(request: &SecretRequest, injection: &Injection<'_>) -> Result<(), 
             "path and mode are for one file: ask for one key, or leave both out"
         ));
     }
+    if is_placed && request.is_optional() {
+        return Err(not_found!(
+            "without the secret, the kubelet would make a directory at the request's path: leave out optional, or the path"
+        ));
+    }
     match injection.file.as_ref().map(|file| &file.origin) {
         None => Err(not_found!(
             "it gives no file, which the request's path and mode are about"
@@ -162,9 +167,10 @@ fn check_file(request: &SecretRequest, injection: &Injection<'_>) -> Result<(), 
 
 /// Checks that a rule of the settings' `access` is about all keys of the group: no pattern for some of them fits these two.
 fn check_access_to_whole(manager: &dyn Manager, request: &SecretRequest, context: &Context<'_>) -> Result<(), String> {
-    for key in ["\u{1}", "\u{1}\u{1}"] {
+    // One is shorter, the other longer than the keys of Secrets.
+    for length in [1, 254] {
         let any = SecretRequest {
-            key: key.to_owned(),
+            key: "\u{1}".repeat(length),
             ..request.clone()
         };
         if !context.rules.allow(&manager.access_name(&any)) {

@@ -406,7 +406,7 @@ mod tests {
             (
                 (JSON_ANNOTATION, r#"[{},{"groop":1}]"#),
                 "annotation secret-injector/requests, item 2: there is no field groop; the fields are group, \
-                 groupVersion, key, field, mountRequirement, envVar, containers, optional",
+                 groupVersion, key, field, mountRequirement, envVar, path, mode, containers, optional",
             ),
         ];
         for (annotation, expected) in table {

@@ -109,7 +109,7 @@ fn on_manager(index: usize, manager: &Value, count: usize, advice: &mut Advices)
         }
         on_pod_namespace(manager, &setting("podNamespace"), advice);
     }
-    let looks = matches!(kind, "global" | "flyte") || manager["verify"] == true;
+    let looks = reads_secrets(manager);
     if !looks && manager["match"].is_null() && index + 1 < count {
         advice.add(
             setting(""),
@@ -146,9 +146,21 @@ fn on_pod_namespace(manager: &Value, setting: &str, advice: &mut Advices) {
     }
 }
 
+/// Returns whether a manager looks at Secrets at admission. Where Flyte's own secrets are in a cloud's store, an init container
+/// looks there.
+fn reads_secrets(manager: &Value) -> bool {
+    match manager["type"].as_str() {
+        Some("global") => true,
+        Some("flyte") => manager["store"].is_null(),
+        _ => manager["verify"] == true,
+    }
+}
+
 fn on_policy(policy: &AdmissionPolicy, managers: &[Value], open: bool, advice: &mut Advices) {
     let authorized = |manager: &Value| {
-        matches!(manager["type"].as_str(), Some("global" | "flyte")) && manager["authorize"] != "none"
+        matches!(manager["type"].as_str(), Some("global" | "flyte"))
+            && manager["store"].is_null()
+            && manager["authorize"] != "none"
     };
     if open
         && !managers.iter().all(authorized)
@@ -161,9 +173,7 @@ fn on_policy(policy: &AdmissionPolicy, managers: &[Value], open: bool, advice: &
             ),
         );
     }
-    let asks = managers
-        .iter()
-        .any(|manager| matches!(manager["type"].as_str(), Some("global" | "flyte")) || manager["verify"] == true);
+    let asks = managers.iter().any(reads_secrets);
     if asks && !policy.reads_secrets() && !policy.is_patch() {
         advice.add(
             "spec.contextAwareResources",

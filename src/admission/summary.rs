@@ -85,31 +85,8 @@ pub(super) fn summary(additions: &[Addition<'_>], pulled: &[&str], options: &Opt
         }
         writer.field("manager");
         writer.text(addition.manager);
-        if secret_variables(injection, options).next().is_some() {
-            writer.field("env");
-            writer.texts(secret_variables(injection, options));
-        }
-        if !injection.env_from.is_empty() {
-            writer.field("env");
-            let names: Vec<String> = injection
-                .env_from
-                .iter()
-                .map(|source| format!("{}*", source.prefix))
-                .collect();
-            writer.texts(names.iter().map(String::as_str));
-        }
-        if let Some(path) = visible_file(injection, options) {
-            writer.field("file");
-            writer.text(&path);
-            if !addition.request.path.is_empty() {
-                writer.field("path");
-                writer.text(&addition.request.path);
-            }
-            if let Some(mode) = addition.request.mode {
-                writer.field("mode");
-                writer.text(&format!("{mode:04o}"));
-            }
-        }
+        write_variables(&mut writer, injection, options);
+        write_file(&mut writer, addition, options);
         if addition.request.is_optional() {
             writer.field("optional");
             writer.raw("true");
@@ -129,6 +106,34 @@ pub(super) fn summary(additions: &[Addition<'_>], pulled: &[&str], options: &Opt
     }
     writer.raw("]");
     writer.into_string()
+}
+
+/// Writes the names of variables; of those that come with a Secret's keys, what their names begin with.
+fn write_variables(writer: &mut Writer, injection: &Injection<'_>, options: &Options) {
+    if secret_variables(injection, options).next().is_some() {
+        writer.field("env");
+        writer.texts(secret_variables(injection, options));
+    } else if !injection.env_from.is_empty() {
+        let sources = injection.env_from.iter();
+        let names: Vec<String> = sources.map(|source| format!("{}*", source.prefix)).collect();
+        writer.field("env");
+        writer.texts(names.iter().map(String::as_str));
+    }
+}
+
+fn write_file(writer: &mut Writer, addition: &Addition<'_>, options: &Options) {
+    if let Some(path) = visible_file(&addition.injection, options) {
+        writer.field("file");
+        writer.text(&path);
+        if !addition.request.path.is_empty() {
+            writer.field("path");
+            writer.text(&addition.request.path);
+        }
+        if let Some(mode) = addition.request.mode {
+            writer.field("mode");
+            writer.text(&format!("{mode:04o}"));
+        }
+    }
 }
 
 /// Returns the variables that hold the secret or its path, without those that tell Flyte's clients where secrets are: they

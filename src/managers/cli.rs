@@ -18,8 +18,8 @@ use crate::requests::SecretRequest;
 const FETCH: &str = include_str!("scripts/fetch.sh");
 /// What they need for a file of variables.
 const WRITE_ENV: &str = include_str!("scripts/write_env.sh");
-/// Takes one field out of a JSON object. It is the init container's variable of that name; the clients' images have Python.
-const TAKE_FIELD: &str = include_str!("scripts/take_field.py");
+/// A variable of the init container: what takes one field out of a JSON object. The clients' images have Python.
+pub(crate) const TAKE_FIELD: (&str, &str) = ("TAKE_FIELD", include_str!("scripts/take_field.py"));
 
 /// A secret manager whose client is a command.
 pub(crate) struct Cli {
@@ -136,33 +136,9 @@ impl Cli {
         fetch: &Fetch<'_>,
     ) -> FetchContainer {
         let layout = Layout::new(fetch);
-        let mut args = vec![layout.first().to_owned()];
-        let mut has_variables = false;
         let has_fields = fetch.items.iter().any(|item| field(item).is_some());
-        // The fields of one secret stand together, so that it is fetched once.
-        let arguments = |item: usize| fetch.items.get(item).map(|item| item.arguments);
-        let order = positions(fetch.items.len(), &|one, other| {
-            if has_fields {
-                arguments(one).cmp(&arguments(other))
-            } else {
-                Ordering::Equal
-            }
-        });
-        for item in order.into_iter().filter_map(|item| fetch.items.get(item)) {
-            for target in &item.targets {
-                args.extend(item.arguments.iter().take(2).cloned());
-                let path = layout.path(target);
-                args.push(if item.optional { format!("?{path}") } else { path });
-                // Empty where the file itself is wanted.
-                let mut name = target.variable.clone().unwrap_or_default();
-                if let Some(field) = field(item) {
-                    name.push(':');
-                    name.push_str(field);
-                }
-                args.push(name);
-                has_variables |= target.variable.is_some();
-            }
-        }
+        let mut targets = fetch.items.iter().flat_map(|item| &item.targets);
+        let has_variables = targets.any(|target| target.variable.is_some());
         let script = [
             if has_variables { WRITE_ENV } else { "" },
             FETCH,
@@ -171,12 +147,9 @@ impl Cli {
         ]
         .concat();
         let command = ["sh", "-ec", &script, self.label];
-        let take_field: &[_] = if has_fields || functions.contains("TAKE_FIELD") {
-            &[("TAKE_FIELD", TAKE_FIELD)]
-        } else {
-            &[]
-        };
-        let mut spec = settings.container(&command, &args, &[env, take_field].concat());
+        let args = arguments(fetch, &layout, has_fields);
+        let env = if has_fields { &[TAKE_FIELD] } else { env };
+        let mut spec = settings.container(&command, &args, env);
         if let Value::Object(fields) = &mut spec {
             // `kubectl describe pod` then says which secret is missing.
             fields.insert("terminationMessagePolicy".to_owned(), "FallbackToLogsOnError".into());
@@ -188,6 +161,34 @@ impl Cli {
             volumes: settings.volumes(),
         }
     }
+}
+
+/// Returns the arguments of the script, see [`FETCH`]. The fields of one secret stand together, so that it is fetched once.
+fn arguments(fetch: &Fetch<'_>, layout: &Layout, has_fields: bool) -> Vec<String> {
+    let mut args = vec![layout.first().to_owned()];
+    let secret = |item: usize| fetch.items.get(item).map(|item| item.arguments);
+    let order = positions(fetch.items.len(), &|one, other| {
+        if has_fields {
+            secret(one).cmp(&secret(other))
+        } else {
+            Ordering::Equal
+        }
+    });
+    for item in order.into_iter().filter_map(|item| fetch.items.get(item)) {
+        for target in &item.targets {
+            args.extend(item.arguments.iter().take(2).cloned());
+            let path = layout.path(target);
+            args.push(if item.optional { format!("?{path}") } else { path });
+            // Empty where the file itself is wanted.
+            let mut name = target.variable.clone().unwrap_or_default();
+            if let Some(field) = field(item) {
+                name.push(':');
+                name.push_str(field);
+            }
+            args.push(name);
+        }
+    }
+    args
 }
 
 /// Returns the field that is wanted of a secret.

@@ -182,6 +182,7 @@ fn variable<'m>(
     fetched: Fetched<'m>,
     source: String,
 ) -> Result<Injection<'m>, NotServed> {
+    check_env_files(context.options)?;
     let names = variable_names(request, context.options)?;
     Ok(in_env_file(names, context.options, fetched, source))
 }

@@ -11,15 +11,14 @@ mod binding;
 mod files;
 mod labels;
 mod store;
+mod wanted;
 
 use std::fmt::Write as _;
 
 use base64ct::{Base64, Encoding as _};
 
 use crate::cluster::{ClusterError, SecretData};
-use crate::injection::{
-    EnvValue, EnvVar, Fetch, FetchContainer, Fetched, Fetcher, FileOrigin, Injection, RelativePath, SecretFile,
-};
+use crate::injection::{EnvValue, EnvVar, Fetch, FetchContainer, Fetched, Fetcher, FileOrigin, Injection, SecretFile};
 use crate::json::fields::{Fields, SettingsError};
 use crate::managers::authorize::Authorize;
 use crate::managers::context::Context;
@@ -27,18 +26,15 @@ use crate::managers::fetch::ContainerSettings;
 use crate::managers::manager::{Manager, NotServed, not_found, unavailable};
 use crate::managers::naming;
 use crate::names;
-use crate::options::Options;
-use crate::requests::{MountRequirement, SecretRequest};
+use crate::requests::SecretRequest;
 
 use binding::Binding;
 use labels::{Labels, PodLabels, secret_name};
 use store::{Kind, Store};
+use wanted::{VOLUME, Wanted};
 
 /// The image that Flyte uses, at a version: `latest` is another one on each node.
 const IMAGE: &str = "public.ecr.aws/docker/library/busybox:1.37.0";
-
-/// The volume's name where it is free.
-const VOLUME: &str = "embedded-secret-vol";
 
 #[derive(Debug)]
 pub(crate) struct Flyte {
@@ -219,42 +215,6 @@ fn exists(secret: &str, namespace: &str, context: &Context<'_>) -> Result<bool, 
         Err(error) => Err(unavailable!(
             "whether the Secret {secret:?} for image pulls is in the namespace {namespace:?} is unknown: {error}"
         )),
-    }
-}
-
-/// How the secret is to reach the container.
-enum Wanted {
-    Variable(String),
-    File(RelativePath),
-}
-
-impl Wanted {
-    fn new(request: &SecretRequest, options: &Options) -> Result<Self, NotServed> {
-        let key = request.key.as_str();
-        if request.mount == MountRequirement::File {
-            // Flyte keeps upper case here, and the kubelet takes no file whose name begins with "..".
-            return RelativePath::new(&[key])
-                .ok()
-                .filter(|_| !key.starts_with(".."))
-                .map(Self::File)
-                .ok_or_else(|| {
-                    not_found!(
-                        "{key:?} cannot be a file's name: it is too long, '.', begins with '..', or holds '/' or a \
-                         control character"
-                    )
-                });
-        }
-        if let Some(name) = naming::extra_env_var(request)? {
-            return Ok(Self::Variable(name.to_owned()));
-        }
-        let name = format!("{}{}", options.env_prefix, key.to_ascii_uppercase());
-        if names::is_variable(&name) {
-            return Ok(Self::Variable(name));
-        }
-        Err(not_found!(
-            "{name:?} cannot be a variable's name (letters, digits, '_', '-' and '.', no digit first); name one with \
-             env_var, or ask for a file"
-        ))
     }
 }
 

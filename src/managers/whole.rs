@@ -37,6 +37,11 @@ pub(super) fn add_variables(
     data: &SecretData,
     value: impl Fn(&str) -> Option<EnvValue>,
 ) -> Result<(), NotServed> {
+    if !request.field.is_empty() {
+        return Err(not_found!(
+            "the key \"*\" stands for whole values: leave out the request's field"
+        ));
+    }
     for key in data.keys() {
         let name = format!("{}{key}", request.env_var);
         variables::check_key_name(&name, false)?;

@@ -150,15 +150,14 @@ fn merge(
         let mut merged: Vec<Node<'_>> = missing.collect();
         merged.reserve(env.len());
         for own in env.drain(..) {
-            match variables.of(&own) {
-                None => merged.push(own),
-                Some((position, added)) => {
-                    if let Some(place) = merged.get_mut(position)
-                        && (added.stays() || same(&own.to_value(), &added.node.to_value()))
-                    {
-                        *place = own;
-                    }
-                }
+            let Some((position, added)) = variables.of(&own) else {
+                merged.push(own);
+                continue;
+            };
+            if let Some(place) = merged.get_mut(position)
+                && (added.stays() || same(&own.to_value(), &added.node.to_value()))
+            {
+                *place = own;
             }
         }
         *env = merged;
@@ -196,7 +195,7 @@ const FOR_CLIENTS: &str = "FLYTE_SECRETS_";
 impl Variable<'_> {
     /// Returns whether the container's own stays, whatever its value: where only defaults need it, to tell Flyte's clients
     /// where secrets are.
-    fn stays(&self, work: &Work<'_>) -> bool {
+    fn stays(&self) -> bool {
         self.owner.request.is_default() && self.variable.name.starts_with(FOR_CLIENTS)
     }
 }

@@ -133,7 +133,7 @@ type VolumeSecret<'p> = (&'p str, bool, Vec<Value>);
 /// Returns the Secrets that hold `files`.
 fn secrets<'p>(files: &[OwnedFile<'p>]) -> Result<Vec<VolumeSecret<'p>>, &'p Addition<'p>> {
     let mut secrets: Vec<VolumeSecret<'_>> = Vec::new();
-    let mut whole: Vec<&str> = Vec::new();
+    let mut whole: Vec<(&str, bool)> = Vec::new();
     for OwnedFile { owner, file, .. } in files {
         let FileOrigin::Secret {
             secret, key, optional, ..
@@ -142,7 +142,7 @@ fn secrets<'p>(files: &[OwnedFile<'p>]) -> Result<Vec<VolumeSecret<'p>>, &'p Add
             return Err(owner);
         };
         if key == WHOLE {
-            whole.push(secret);
+            whole.push((secret, *optional));
         } else if whole_names(files, secret) && key != file.path.file_name() {
             // Without items, a file has the very name of its key.
             return Err(owner);
@@ -159,8 +159,8 @@ fn secrets<'p>(files: &[OwnedFile<'p>]) -> Result<Vec<VolumeSecret<'p>>, &'p Add
             None => secrets.push((secret, *optional, vec![item])),
         }
     }
-    for (secret, _, items) in &mut secrets {
-        if whole.contains(secret) {
+    for (secret, optional, items) in &mut secrets {
+        if whole.contains(&(*secret, *optional)) {
             items.clear();
         }
     }

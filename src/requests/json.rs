@@ -270,7 +270,7 @@ mod tests {
 
     #[test]
     fn errors() {
-        let fields = "the fields are group, groupVersion, key, field, mountRequirement, envVar, containers, optional";
+        let fields = "the fields are group, groupVersion, key, field, mountRequirement, envVar, path, mode, containers, optional";
         let list = r#"must be a list of requests, such as [{"group": "db", "key": "password"}], not "#;
         let object = r#"item 1: a request is an object, such as {"group": "db", "key": "password"}, not "#;
         let mount = r#"item 1: the field mountRequirement must be "ANY", "ENV_VAR" or "FILE" (or 0, 1 or 2), not "#;

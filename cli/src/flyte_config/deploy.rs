@@ -71,7 +71,7 @@ fn namespaces(settings: &Value) -> Vec<String> {
             .filter(|pods| !pods.contains('{') && *pods != "any");
         match manager["type"].as_str() {
             Some("global") => found.extend(namespace.map(str::to_owned)),
-            Some("flyte") => {
+            Some("flyte") if manager["store"].is_null() => {
                 found.push(namespace.unwrap_or("flyte").to_owned());
                 found.extend(pods.filter(|_| manager["literal"] != true).map(str::to_owned));
             }

@@ -124,7 +124,7 @@ fn bound(manager: &mut Map<String, Value>, pods: &str) -> Vec<Note> {
     let mut notes = Vec::new();
     if secrets == pods {
         manager.remove("literal");
-    } else {
+    } else if !manager.contains_key("store") {
         notes.push(Note {
             field: "webhook.embeddedSecretManagerConfig.k8sConfig.namespace".to_owned(),
             text: format!(

@@ -125,15 +125,38 @@ fn vault(section: &Value, notes: &mut Vec<Note>) -> Result<Value, FlyteConfigErr
     Ok(manager)
 }
 
-/// Flyte 2's own secrets. Flyte can keep them in a cloud's secret manager too; a policy can only read Kubernetes.
+/// Flyte 2's own secrets in a cloud's secret manager. `setting` is what our setting, Flyte's section and its field are called.
+fn embedded_store(section: &Value, (setting, part, field): (&'static str, &str, &str), notes: &mut Vec<Note>) -> Value {
+    let store = section["type"].as_str().unwrap_or_default();
+    notes.push(notes::embedded_store(store));
+    json!({
+        "type": "flyte",
+        "store": store.to_ascii_lowercase(),
+        setting: section[part][field],
+        "organization": "flyte",
+    })
+}
+
+/// Flyte 2's own secrets.
 fn embedded(section: &Value, notes: &mut Vec<Note>) -> Result<Option<Value>, FlyteConfigError> {
     let store = section["type"].as_str().unwrap_or_default();
     let container = &section["fileMountInitContainer"];
     match store.to_ascii_lowercase().as_str() {
         "k8s" => {}
-        "aws" | "gcp" | "azure" => {
-            notes.push(notes::embedded_store(store));
-            return Ok(None);
+        "aws" => return Ok(Some(embedded_store(section, ("region", "awsConfig", "region"), notes))),
+        "gcp" => {
+            return Ok(Some(embedded_store(
+                section,
+                ("project", "gcpConfig", "project"),
+                notes,
+            )));
+        }
+        "azure" => {
+            return Ok(Some(embedded_store(
+                section,
+                ("vault", "azureConfig", "vaultURI"),
+                notes,
+            )));
         }
         _ => {
             return Err(FlyteConfigError::Value {

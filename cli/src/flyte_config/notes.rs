@@ -52,19 +52,16 @@ pub(super) fn vault_path(directory: &Value) -> Note {
     )
 }
 
-/// A store of Flyte 2's own secrets that a policy cannot read.
+/// A cloud's secret manager with Flyte 2's own secrets.
 pub(super) fn embedded_store(store: &str) -> Note {
-    let (instead, secrets) = match store.to_ascii_lowercase().as_str() {
-        "aws" => ("aws", "ARNs"),
-        "gcp" => ("gcp", "secrets' names and versions"),
-        _ => ("azure", "Key Vault URLs"),
-    };
     note(
         "webhook.embeddedSecretManagerConfig.type",
         format!(
-            "is {store}: Flyte's webhook reads that store with credentials of its own, which a policy does not have. No \
-             manager was made of it. Either let External Secrets put the secrets into the Pods' namespaces and use the \
-             manager flyte with literal: false, or use the manager {instead}, with which tasks ask for {secrets}."
+            "is {store}: Flyte's webhook reads that store with an identity of its own. Here an init container reads it with \
+             the Pod's identity: give the service accounts of tasks the right to read the secrets of their projects, see \
+             docs/how-to/use-flyte.md. Variables need envFiles: true (Kubernetes 1.35). The labels that say project and domain \
+             have to fit the Pod's namespace: set podNamespace to the namespace in which Flyte runs its Pods. organization: \
+             flyte is the one organization of open-source Flyte 2."
         ),
     )
 }

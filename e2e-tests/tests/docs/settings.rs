@@ -104,6 +104,14 @@ fn every_setting_is_documented_and_every_documented_one_exists() {
     let mut every: BTreeSet<String> = matched.into_iter().map(|name| format!("match.{name}")).collect();
     every.extend(["type".to_owned(), "match".to_owned()]);
     assert_eq!(names(document.section("Every manager")), every, "Every manager");
+    let mut stores = BTreeSet::new();
+    for store in ["aws", "gcp", "azure"] {
+        let manager = json!({"type": "flyte", "store": store, "region": "r", "project": "p", "vault": "https://v"});
+        // The settings of the other stores are unknown.
+        stores.extend(known(&json!({"managers": [manager]})));
+    }
+    let of_stores = names(document.section("`flyte` in a cloud"));
+    assert!(of_stores.is_subset(&stores), "{of_stores:?} {stores:?}");
     for kind in kinds() {
         let documented: BTreeSet<String> = documented(&kind).into_iter().map(|s| s.name).collect();
         assert_eq!(

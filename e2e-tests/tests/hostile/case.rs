@@ -123,6 +123,7 @@ const KEYS: &[&str] = &[
     "key",
     "token",
     "KEY",
+    "*",
     "k.e-y",
     "",
     "..",
@@ -245,6 +246,10 @@ fn request(source: &mut Unstructured<'_>) -> Result<Value> {
     }
     if source.ratio(1, 3)? {
         request["envVar"] = json!(word(source, VARIABLES)?);
+    }
+    if request["mountRequirement"] == "FILE" && source.ratio(1, 3)? {
+        request["path"] = json!(word(source, &["/home/app/key", "/run/k", "/etc/flyte/k"])?);
+        request["mode"] = json!(source.choose(&["0444", "0440", "0400"])?);
     }
     Ok(request)
 }
@@ -444,9 +449,12 @@ fn annotate(source: &mut Unstructured<'_>, pod: &mut Value, requests: &[Value]) 
                     json!(["$primary"]),
                 ];
                 request["containers"] = source.choose(&names)?.clone();
-            }
-            if source.ratio(1, 6)? {
-                request["optional"] = json!(source.ratio(2, 3)?);
+                // What is chosen costs bytes, of which a case has few.
+                request["optional"] = match request["containers"][0].as_str() {
+                    Some("proxy") => json!(false),
+                    Some("main") => Value::Null,
+                    _ => json!(true),
+                };
             }
             readable.push(request);
         }
@@ -461,7 +469,6 @@ fn annotate(source: &mut Unstructured<'_>, pod: &mut Value, requests: &[Value]) 
         ("vault.hashicorp.com/agent-inject-containers", "main"),
         ("vault.hashicorp.com/agent-inject-secret-mine", "secret/data/mine"),
         ("secret-injector/status", "junk"),
-        ("primary_container_name", "main"),
     ] {
         if source.ratio(1, 6)? {
             annotations.insert(key.to_owned(), json!(value));

@@ -287,7 +287,7 @@ fn is_list(place: &str) -> bool {
     ];
     let container = |place: &str| matches!(place, "/spec/initContainers/*" | "/spec/containers/*");
     spec.contains(&place)
-        || ["/env", "/volumeMounts"]
+        || ["/env", "/envFrom", "/volumeMounts"]
             .iter()
             .any(|list| place.strip_suffix(list).is_some_and(container))
 }
@@ -448,7 +448,8 @@ fn problems(pod: &Value) -> Vec<String> {
     problems
 }
 
-/// Fails unless each container that the request is for has its variables, and its file where that is a Secret's.
+/// Fails unless each container that the request is for has its variables, and its file at each of its paths where that is a
+/// Secret's.
 fn reaches(entry: &Value, request: &SecretRequest, before: &Value, after: &Value) {
     for list in CONTAINER_LISTS {
         for own in before["spec"][list].as_array().into_iter().flatten() {
@@ -463,12 +464,21 @@ fn reaches(entry: &Value, request: &SecretRequest, before: &Value, after: &Value
             let container = container.expect("the Pod's own container");
             for variable in entry["env"].as_array().into_iter().flatten() {
                 let has = |known: &Value| known["name"] == *variable;
+                // The keys of a whole Secret, behind a prefix.
+                let is_source = |source: &Value| {
+                    let prefix = variable.as_str().and_then(|names| names.strip_suffix('*'));
+                    source.get("secretRef").is_some() && prefix == Some(source["prefix"].as_str().unwrap_or_default())
+                };
+                let sources = container["envFrom"].as_array().into_iter().flatten();
                 assert!(
-                    container["env"].as_array().into_iter().flatten().any(has),
+                    container["env"].as_array().into_iter().flatten().any(has) || sources.into_iter().any(is_source),
                     "{name} goes without {variable}: {entry}"
                 );
             }
-            if let (Some(file), Some("kubernetes")) = (entry["file"].as_str(), entry["manager"].as_str()) {
+            if entry["manager"] != "kubernetes" {
+                continue;
+            }
+            for file in [&entry["file"], &entry["path"]].into_iter().filter_map(Value::as_str) {
                 assert!(
                     shows(container, &after["spec"], file),
                     "{name} has no file {file}: {entry}\n{container}"
@@ -511,6 +521,9 @@ fn shows(container: &Value, spec: &Value, file: &str) -> bool {
         .flatten()
         .map(|source| &source["secret"]);
     let has = |secret: &Value| {
+        if secret["items"].is_null() {
+            return secret.is_object() && !inside.contains('/');
+        }
         let items = secret["items"].as_array().into_iter().flatten();
         items.into_iter().any(|item| item["path"].as_str() == Some(&inside))
     };

@@ -9,7 +9,7 @@
 
 use crate::injection::{Fetch, FetchContainer, Fetched, Fetcher, FileOrigin, Injection, SecretFile};
 use crate::json::fields::{Fields, SettingsError};
-use crate::managers::cli::Cli;
+use crate::managers::cli::{Cli, TAKE_FIELD};
 use crate::managers::context::Context;
 use crate::managers::fetch::{self, ContainerSettings};
 use crate::managers::manager::{Manager, NotServed, not_found};
@@ -18,7 +18,7 @@ use crate::requests::{MountRequirement, SecretRequest, base32};
 
 use super::binding::Binding;
 use super::labels::{Labels, PodLabels};
-use super::{VOLUME, Wanted};
+use super::wanted::{VOLUME, Wanted};
 
 /// Tries the secrets of all scopes in turn.
 const SCRIPT: &str = include_str!("../scripts/flyte_store.sh");
@@ -187,7 +187,11 @@ impl Manager for Store {
 impl Fetcher for Store {
     fn fetch(&self, fetch: &Fetch<'_>) -> Vec<FetchContainer> {
         let region = [("AWS_REGION", &*self.place), ("AWS_DEFAULT_REGION", &self.place)];
-        let env: &[_] = if self.kind == Kind::Aws { &region } else { &[] };
+        let env: &[_] = match self.kind {
+            Kind::Aws => &region,
+            Kind::Gcp => &[],
+            Kind::Azure => &[TAKE_FIELD],
+        };
         vec![self.kind.cli().container(&self.container, SCRIPT, env, fetch)]
     }
 

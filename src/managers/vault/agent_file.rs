@@ -135,12 +135,7 @@ pub(super) fn variables(request: &SecretRequest, context: &Context<'_>) -> Resul
     if request.mount != MountRequirement::EnvVar {
         return Ok(Vec::new());
     }
-    if !context.options.env_files {
-        return Err(not_found!(
-            "Vault Agent gives files only; with the policy's setting envFiles: true (Kubernetes 1.35 and later) it gives \
-             variables too"
-        ));
-    }
+    fetch::check_env_files(context.options)?;
     fetch::variable_names(request, context.options)
 }
 
