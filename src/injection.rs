@@ -26,12 +26,14 @@ pub(crate) struct Addition<'a> {
     /// The manager's position among all. Init containers stand in this order, and what two managers give is never the same.
     pub position: usize,
     pub injection: Injection<'a>,
+    /// The containers that go without it: a default yields to what they have.
+    pub without: Vec<String>,
 }
 
 impl Addition<'_> {
     /// Returns whether the request is for the container of this name.
     pub(crate) fn reaches(&self, container: &str) -> bool {
-        self.request.containers.includes(container)
+        self.request.containers.includes(container) && !self.without.iter().any(|name| name == container)
     }
 }
 
