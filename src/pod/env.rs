@@ -144,27 +144,31 @@ fn merge(
             warn_of_own(container_name, added, stays, work)?;
         }
     }
-    let missing = variables.ordered.iter().zip(there).filter(|(_, there)| !there || moves);
-    let missing = missing.map(|(added, _)| added.node.clone());
     if moves {
-        let mut merged: Vec<Node<'_>> = missing.collect();
-        merged.reserve(env.len());
-        for own in env.drain(..) {
-            let Some((position, added)) = variables.of(&own) else {
-                merged.push(own);
-                continue;
-            };
-            if let Some(place) = merged.get_mut(position)
-                && (added.stays() || same(&own.to_value(), &added.node.to_value()))
-            {
-                *place = own;
-            }
-        }
-        *env = merged;
+        put_in_front(env, variables);
     } else {
-        env.extend(missing);
+        let missing = variables.ordered.iter().zip(there).filter(|(_, there)| !there);
+        env.extend(missing.map(|(added, _)| added.node.clone()));
     }
     Ok(())
+}
+
+/// Puts `variables` in front of the container's own, of which those go that have the name of one of them.
+fn put_in_front<'a>(env: &mut Vec<Node<'a>>, variables: &Variables<'_>) {
+    let mut merged: Vec<Node<'a>> = variables.ordered.iter().map(|added| added.node.clone()).collect();
+    merged.reserve(env.len());
+    for own in env.drain(..) {
+        let Some((position, added)) = variables.of(&own) else {
+            merged.push(own);
+            continue;
+        };
+        if let Some(place) = merged.get_mut(position)
+            && (added.stays() || same(&own.to_value(), &added.node.to_value()))
+        {
+            *place = own;
+        }
+    }
+    *env = merged;
 }
 
 /// Warns of a variable of the container's own, or notes that a default yields to it.
