@@ -50,16 +50,25 @@ impl Rule {
     }
 }
 
-fn any_fits(globs: &[Glob], text: &str) -> bool {
+/// Returns whether one of `globs` fits `text`.
+pub(crate) fn any_fits(globs: &[Glob], text: &str) -> bool {
     globs.iter().any(|glob| glob.fits(text))
 }
 
-fn globs(fields: &mut Fields<'_>, name: &'static str, subject: Subject) -> Result<Option<Vec<Glob>>, SettingsError> {
+/// Reads the list of patterns in the field `name` of a rule.
+///
+/// # Errors
+/// When it is empty, or a pattern cannot mean what it looks like.
+pub(crate) fn globs(
+    fields: &mut Fields<'_>,
+    name: &'static str,
+    subject: Subject,
+) -> Result<Option<Vec<Glob>>, SettingsError> {
     let globs = patterns::read(fields, name, subject)?;
     if globs.as_ref().is_some_and(Vec::is_empty) {
         return Err(fields.invalid(
             name,
-            "is empty, so that the rule allows nothing: list patterns, or leave it out",
+            "is empty, so that the rule fits nothing: list patterns, or leave it out",
         ));
     }
     Ok(globs)

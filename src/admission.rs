@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod defaults;
 mod rejection;
 mod request;
 mod response;
@@ -15,6 +16,7 @@ use crate::options::Options;
 use crate::pod::{Pod, STATUS_ANNOTATION};
 use crate::requests::{self, Requests};
 use crate::settings::Settings;
+use defaults::{add_defaults, add_pull_secrets};
 use rejection::Rejection;
 use request::{AdmissionRequest, may_ask};
 use response::{Response, few};
@@ -55,17 +57,31 @@ fn admit<'a>(payload: &'a [u8], cluster: &dyn Cluster) -> Result<Option<Response
     if admission.pod.annotations().any(|(key, _)| key == MIRROR_ANNOTATION) {
         return Ok(mirror(&admission.pod));
     }
-    let Requests { requests, mut warnings } = decode(&admission.pod)?;
-    if requests.is_empty() {
+    let Requests {
+        mut requests,
+        mut warnings,
+    } = decode(&admission.pod)?;
+    let asks = !requests.is_empty();
+    if !asks
+        && !admission
+            .settings
+            .is_some_and(|settings| may_ask(settings.get().as_bytes()))
+    {
         return Ok((!warnings.is_empty()).then(|| Response::accept(warnings)));
     }
     let settings = Settings::from_raw(admission.settings)?;
     let options = &settings.options;
-    let outcome = serve(&admission, &requests, &settings, cluster)?;
+    add_defaults(&settings.defaults, &admission, &mut requests, &mut warnings)?;
+    let mut outcome = serve(&admission, &requests, &settings, cluster)?;
     warnings.extend(outcome.warnings);
+    let namespace = admission.namespace()?.to_owned();
     let mut pod = admission.pod;
-    warnings.extend(pod.add(&outcome.additions, options)?);
-    if !write_status(&mut pod, &outcome.additions, options)? {
+    warnings.extend(pod.add_yielding(&mut outcome.additions, options)?);
+    let pulled = add_pull_secrets(&settings.pull_secrets, &mut pod, &namespace, (cluster, &mut warnings))?;
+    if !asks && outcome.additions.is_empty() && pulled.is_empty() {
+        return Ok((!warnings.is_empty()).then(|| Response::accept(warnings)));
+    }
+    if !write_status(&mut pod, (&outcome.additions, &pulled), options)? {
         // In front, as the last ones are cut off where there are many.
         warnings.insert(
             0,
@@ -78,7 +94,7 @@ fn admit<'a>(payload: &'a [u8], cluster: &dyn Cluster) -> Result<Option<Response
     Ok(Some(Response {
         accepted: true,
         mutated_object: Some(pod.into_node()),
-        injected: summary(&outcome.additions, options, Detail::Full),
+        injected: summary(&outcome.additions, &pulled, options, Detail::Full),
         unserved: origins(&outcome.unserved),
         warnings: few(warnings),
         ..Response::default()
@@ -112,9 +128,13 @@ fn decode(pod: &Pod<'_>) -> Result<Requests, Rejection> {
 }
 
 /// Writes what was injected into the Pod's annotations, where the settings say so. Returns whether there was room for it.
-fn write_status(pod: &mut Pod<'_>, additions: &[Addition<'_>], options: &Options) -> Result<bool, Rejection> {
+fn write_status(
+    pod: &mut Pod<'_>,
+    (additions, pulled): (&[Addition<'_>], &[&str]),
+    options: &Options,
+) -> Result<bool, Rejection> {
     if options.status_annotation {
-        Ok(pod.set_status(summary(additions, options, Detail::Short))?)
+        Ok(pod.set_status(summary(additions, pulled, options, Detail::Short))?)
     } else {
         pod.remove_status()?;
         Ok(true)

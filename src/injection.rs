@@ -8,6 +8,7 @@
 
 mod env_from;
 mod fetch;
+mod path;
 
 use std::fmt;
 use std::rc::Rc;
@@ -19,6 +20,7 @@ use crate::requests::SecretRequest;
 
 pub(crate) use env_from::EnvFrom;
 pub(crate) use fetch::{ContainerName, Fetch, FetchContainer, FetchItem, FetchTarget, FetchVolume, Fetched, Fetcher};
+pub(crate) use path::RelativePath;
 
 /// A request that a manager serves.
 pub(crate) struct Addition<'a> {
@@ -28,12 +30,14 @@ pub(crate) struct Addition<'a> {
     /// The manager's position among all. Init containers stand in this order, and what two managers give is never the same.
     pub position: usize,
     pub injection: Injection<'a>,
+    /// The containers that go without it: a default yields to what they have.
+    pub without: Vec<String>,
 }
 
 impl Addition<'_> {
     /// Returns whether the request is for the container of this name.
     pub(crate) fn reaches(&self, container: &str) -> bool {
-        self.request.containers.includes(container)
+        self.request.containers.includes(container) && !self.without.iter().any(|name| name == container)
     }
 }
 
@@ -213,55 +217,6 @@ pub(crate) enum AgentMounts {
     Everywhere,
     /// All init containers, and the containers whose names are in this list, separated by commas.
     In(Rc<str>),
-}
-
-/// A path below a directory: no empty, `.` or `..` part, so that it cannot leave it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct RelativePath(String);
-
-impl RelativePath {
-    /// Joins `parts`, each a file's name.
-    ///
-    /// # Errors
-    /// The first part that cannot be a file's name: empty, `.`, `..`, with a `/` or a control character, or longer than
-    /// the 255 bytes that Linux allows.
-    pub(crate) fn new<'p>(parts: &[&'p str]) -> Result<Self, &'p str> {
-        let mut path = String::new();
-        for part in parts {
-            if part.is_empty()
-                || matches!(*part, "." | "..")
-                || part.len() > 255
-                || part.contains('/')
-                || part.contains(char::is_control)
-            {
-                return Err(part);
-            }
-            if !path.is_empty() {
-                path.push('/');
-            }
-            path.push_str(part);
-        }
-        Ok(Self(path))
-    }
-
-    pub(crate) fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// The path without its last part; empty where there is only one.
-    pub(crate) fn directory(&self) -> &str {
-        self.0.rsplit_once('/').map_or("", |(directory, _)| directory)
-    }
-
-    /// The last part.
-    pub(crate) fn file_name(&self) -> &str {
-        self.0.rsplit_once('/').map_or(self.0.as_str(), |(_, name)| name)
-    }
-
-    /// The first part.
-    pub(crate) fn first(&self) -> &str {
-        self.0.split_once('/').map_or(self.0.as_str(), |(first, _)| first)
-    }
 }
 
 impl EnvVar {

@@ -9,6 +9,7 @@
 mod access;
 pub mod admission;
 pub mod cluster;
+mod defaults;
 mod digest;
 mod injection;
 mod json;
@@ -18,6 +19,7 @@ mod options;
 mod order;
 mod patterns;
 mod pod;
+mod pull_secrets;
 mod quantity;
 pub mod requests;
 mod schema;

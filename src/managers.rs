@@ -67,6 +67,7 @@ pub(crate) fn serve<'m>(
         let NotServed { kind, reason } = match answer {
             Ok(injection) => {
                 return Ok(Addition {
+                    without: Vec::new(),
                     request,
                     manager: &manager.name,
                     position,
@@ -90,8 +91,8 @@ pub(crate) fn serve<'m>(
 
 /// Checks that the settings' `access` lets the Pod ask `manager` for `request`, and that it can tell what the Pod asks for.
 fn check_access(manager: &ConfiguredManager, request: &SecretRequest, context: &Context<'_>) -> Result<(), String> {
-    // Without rules, there is nothing to be confused.
-    if !context.rules.are_given() {
+    // Without rules, there is nothing to be confused. A default is the operator's own grant.
+    if !context.rules.are_given() || request.is_default() {
         return Ok(());
     }
     let manager = manager.manager.as_ref();

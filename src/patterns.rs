@@ -20,6 +20,8 @@ pub(crate) enum Subject {
     Secret,
     /// The group of a secret.
     Group,
+    /// The image of a container.
+    Image,
 }
 
 /// Reads the list of patterns in the field `name`.
@@ -71,7 +73,7 @@ impl Subject {
             Self::Namespace => not_a_name(pattern, "namespace", ""),
             Self::ServiceAccount => not_a_name(pattern, "service account", "."),
             Self::Secret => not_a_secret(pattern),
-            Self::Group => None,
+            Self::Group | Self::Image => None,
         }
     }
 }

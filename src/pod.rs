@@ -24,6 +24,7 @@ mod sets;
 mod system;
 mod volumes;
 mod work;
+mod yielding;
 
 pub(crate) use document::{Pod, SHAPE, STATUS_ANNOTATION};
 pub(crate) use error::PodError;
@@ -45,15 +46,24 @@ impl Pod<'_> {
     /// # Errors
     /// [`PodError`]; the Pod may then hold a part of the additions and is of no use.
     pub(crate) fn add(&mut self, additions: &[Addition<'_>], options: &Options) -> Result<Vec<String>, PodError> {
-        self.check_targets(additions)?;
         let mut work = Work::new(additions, options);
-        let files = files::add(self, &mut work)?;
-        earlier_secrets::warn_of_left(self, &files.ours, &mut work.warnings)?;
-        env::add(self, &files, &mut work)?;
-        self.add_metadata(&mut work)?;
-        self.add_pull_secrets(&mut work)?;
-        sort_and_dedup(&mut work.warnings);
+        self.add_all(&mut work)?;
         Ok(work.warnings)
+    }
+
+    /// Adds what `work` says. Where defaults have to yield, the Pod is of no use.
+    fn add_all(&mut self, work: &mut Work<'_>) -> Result<(), PodError> {
+        self.check_targets(work.additions)?;
+        let files = files::add(self, work)?;
+        if !work.yielding.is_empty() {
+            return Ok(());
+        }
+        earlier_secrets::warn_of_left(self, &files.ours, &mut work.warnings)?;
+        env::add(self, &files, work)?;
+        self.add_metadata(work)?;
+        self.add_pull_secrets(work)?;
+        sort_and_dedup(&mut work.warnings);
+        Ok(())
     }
 
     fn check_targets(&self, additions: &[Addition<'_>]) -> Result<(), PodError> {

@@ -5,9 +5,11 @@
 use serde_json::value::RawValue;
 
 use crate::access::Rule;
+use crate::defaults::DefaultRule;
 use crate::json::fields::{Fields, SettingsError};
 use crate::managers::ConfiguredManager;
 use crate::options::Options;
+use crate::pull_secrets::PullSecret;
 
 /// The policy's settings, validated.
 pub(crate) struct Settings {
@@ -19,6 +21,10 @@ pub(crate) struct Settings {
     pub managers: Vec<ConfiguredManager>,
     /// `access`: who may ask for what. `None`: every Pod for everything.
     pub access: Option<Vec<Rule>>,
+    /// `defaults`: which secrets Pods get without asking for them.
+    pub defaults: Vec<DefaultRule>,
+    /// `imagePullSecrets`: with which Secrets images are pulled.
+    pub pull_secrets: Vec<PullSecret>,
 }
 
 /// What happens when no manager serves a request.
@@ -114,6 +120,14 @@ impl Settings {
         )?;
         let managers = managers(&mut fields)?;
         let access = access(&mut fields)?;
+        let mut defaults = Vec::new();
+        for item in fields.list("defaults")?.unwrap_or_default() {
+            defaults.push(DefaultRule::from_fields(item)?);
+        }
+        let mut pull_secrets = Vec::new();
+        for item in fields.list("imagePullSecrets")?.unwrap_or_default() {
+            pull_secrets.push(PullSecret::from_fields(item)?);
+        }
         if let Some((name, whose)) = FLYTE_WEBHOOK_FIELDS
             .iter()
             .find(|(name, _)| fields.unknown().is_some_and(|unknown| unknown == *name))
@@ -126,6 +140,8 @@ impl Settings {
             on_unserved,
             managers,
             access,
+            defaults,
+            pull_secrets,
         })
     }
 

@@ -41,6 +41,15 @@ pub fn on(settings: &Value, policy: Option<&AdmissionPolicy>) -> Vec<Advice> {
     for (index, manager) in managers.iter().enumerate() {
         on_manager(index, manager, managers.len(), &mut advice);
     }
+    for (index, default) in settings["defaults"].as_array().into_iter().flatten().enumerate() {
+        if default["namespaces"].is_null() && default["serviceAccounts"].is_null() {
+            advice.add(
+                format!("defaults[{index}].labels"),
+                "is the only condition: whoever makes a Pod sets its labels, and gets these secrets; add namespaces or \
+                 serviceAccounts",
+            );
+        }
+    }
     if let Some(policy) = policy {
         on_policy(policy, &managers, open, &mut advice);
     }

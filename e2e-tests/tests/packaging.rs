@@ -198,7 +198,7 @@ fn check_manifest(install: &str) {
 // ---- the form
 
 /// Settings that no form can hold; `questions-ui.yml` says why.
-const NOT_IN_THE_FORM: [&str; 2] = ["managers", "access"];
+const NOT_IN_THE_FORM: [&str; 4] = ["managers", "access", "defaults", "imagePullSecrets"];
 
 #[test]
 fn the_form_has_every_setting_that_a_form_can_hold() {
@@ -415,6 +415,46 @@ fn pods_that_ask_for_something_reach_the_policy() {
         // Whatever its labels: what asks is the annotation.
         assert_eq!(policy["spec"]["objectSelector"], Value::Null, "{deployment}");
     }
+}
+
+/// The overlay `defaults` is a policy beside the others: each Pod gets to one of the two.
+#[test]
+fn pods_that_ask_for_nothing_reach_the_defaults() {
+    let defaults = Resources::of("overlays/defaults");
+    let policy = defaults.one("ClusterAdmissionPolicy");
+    let _: Vec<ClusterAdmissionPolicy> = defaults.typed("ClusterAdmissionPolicy");
+    assert_eq!(defaults.0.len(), 1, "the policy server is that of the other overlay");
+    let base = Resources::of("base").one("ClusterAdmissionPolicy");
+    assert_ne!(policy["metadata"]["name"], base["metadata"]["name"]);
+    for (field, value) in policy["spec"].as_object().unwrap() {
+        if !["matchConditions", "namespaceSelector", "settings"].contains(&field.as_str()) {
+            assert_eq!(*value, base["spec"][field], "{field}");
+        }
+    }
+    let expression = policy["spec"]["matchConditions"][0]["expression"].as_str().unwrap();
+    for part in [
+        "!has(object.metadata.annotations) ||",
+        "!object.metadata.annotations.exists(key,",
+        &format!("key.startsWith('{FLYTE_PREFIX}')"),
+        &format!("key.startsWith('{JSON_ANNOTATION}')"),
+    ] {
+        assert!(expression.contains(part), "{part} is not in {expression}");
+    }
+    let selector = &policy["spec"]["namespaceSelector"];
+    assert_eq!(selector["matchLabels"], json!({"secret-injector/defaults": "enabled"}));
+    assert_eq!(
+        selector["matchExpressions"],
+        base["spec"]["namespaceSelector"]["matchExpressions"]
+    );
+
+    let mut pod = parse(GENERIC_POD);
+    pod["metadata"].as_object_mut().unwrap().remove("annotations");
+    let admitted = admit(&policy["spec"]["settings"], "", &Review::of_pod(pod));
+    let variables = admitted["spec"]["containers"][0]["env"].as_array().unwrap();
+    assert!(
+        variables.iter().any(|env| env["name"] == "WANDB_API_KEY"),
+        "{variables:#?}"
+    );
 }
 
 /// Kubewarden names the configuration `clusterwide-NAME`, and the API server goes by the names.

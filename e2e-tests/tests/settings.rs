@@ -86,6 +86,12 @@ fn every_setting_is_documented() {
     };
     check(section("All Pods"), known_here(json!({"unknown": 1})));
     check(section("`access`"), known_here(json!({"access": [{"unknown": 1}]})));
+    check(
+        section("`imagePullSecrets`"),
+        known_here(json!({"imagePullSecrets": [{"name": "s", "images": ["*"], "unknown": 1}]})),
+    );
+    let default = json!({"namespaces": ["*"], "requests": [{"key": "k"}], "unknown": 1});
+    check(section("`defaults`"), known_here(json!({"defaults": [default]})));
     let nested = known_here(json!({"managers": [{"type": "kubernetes", "match": {"unknown": 1}}]}));
     check(
         section("Every manager"),

@@ -32,19 +32,29 @@ const PAYLOAD: Shape = Shape::Fields(&[
     ("settings", Shape::Closed),
 ]);
 
-/// Whether a request for a secret can be anywhere in `payload`: most Pods ask for nothing, and looking for the
-/// annotations' names is cheaper than reading the Pod.
+/// Whether a request for a secret can be anywhere in `payload`, or a setting that gives a secret to Pods that ask for none:
+/// mostly there is neither, and looking for the names is cheaper than reading the Pod and the settings.
 ///
 /// JSON may hide a character of a name behind `\/` or a `\u` escape. Where the payload has one, it is read.
 pub(super) fn may_ask(payload: &[u8]) -> bool {
     let keys = [FLYTE_PREFIX, JSON_ANNOTATION].map(|key| key.split_once('/').unwrap_or_default());
-    memchr::memchr2_iter(b'/', b'\\', payload).any(|place| match payload.split_at_checked(place) {
+    memchr::memchr3_iter(b'/', b'\\', b'[', payload).any(|place| match payload.split_at_checked(place) {
+        Some((before, [b'[', ..])) => is_giving_list(before),
         Some((_, [b'\\', escaped, ..])) => matches!(escaped, b'u' | b'/'),
         Some((before, [_, after @ ..])) => keys
             .iter()
             .any(|(domain, name)| after.starts_with(name.as_bytes()) && before.ends_with(domain.as_bytes())),
         _ => false,
     })
+}
+
+/// Returns whether `before` ends with the name of a setting that gives Pods what they do not ask for, and a colon: the list
+/// in it begins there. These are `defaults`, and `images`, which every item of `imagePullSecrets` has: `imagePullSecrets` itself
+/// is a field of many Pods as well.
+fn is_giving_list(before: &[u8]) -> bool {
+    let name = before.trim_ascii_end().strip_suffix(b":").unwrap_or_default();
+    let name = name.trim_ascii_end();
+    name.ends_with(b"\"defaults\"") || name.ends_with(b"\"images\"")
 }
 
 /// The creation of a Pod.

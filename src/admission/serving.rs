@@ -10,7 +10,7 @@ use crate::cluster::{Cluster, Questions};
 use crate::injection::Addition;
 use crate::managers::{self, Context, NotServed, NotServedKind, Notes};
 use crate::pod::PodError;
-use crate::requests::SecretRequest;
+use crate::requests::{Origin, SecretRequest};
 use crate::settings::{OnUnserved, Settings};
 
 /// The most bytes of secrets that the additions may hold: as many as may be added to a Pod. Many requests may ask for the
@@ -99,8 +99,15 @@ impl<'r> Outcome<'r> {
         questions: &Questions<'_>,
     ) -> Result<(), Rejection> {
         let reason = explain(request, not_served);
-        let may_go_without = request.optional.unwrap_or(settings.on_unserved == OnUnserved::Warn);
-        if not_served.kind == NotServedKind::NotFound && may_go_without {
+        let may_go_without = match request.origin {
+            // The Pod has not asked for it. Whether a store answers must not decide what the Pod gets.
+            Origin::Default { required, .. } => !required && not_served.kind != NotServedKind::Unavailable,
+            _ => {
+                not_served.kind == NotServedKind::NotFound
+                    && request.optional.unwrap_or(settings.on_unserved == OnUnserved::Warn)
+            }
+        };
+        if may_go_without {
             self.warnings
                 .push(format!("the Pod goes without a secret: {}", reason.replace('\n', " ")));
             self.unserved.push(request);

@@ -57,8 +57,9 @@ pub(super) enum Detail {
     Full,
 }
 
-/// Which secret went in, by which manager, as what: names, never values. A JSON string, which holds a JSON list.
-pub(super) fn summary(additions: &[Addition<'_>], options: &Options, detail: Detail) -> String {
+/// Which secret went in, by which manager, as what: names, never values. A JSON string, which holds a JSON list. `pulled` are the
+/// Secrets that the settings have for the Pod's images.
+pub(super) fn summary(additions: &[Addition<'_>], pulled: &[&str], options: &Options, detail: Detail) -> String {
     let mut writer = Writer::nested(additions.len().saturating_mul(256));
     writer.raw("[");
     for (listed, addition) in additions.iter().enumerate() {
@@ -78,21 +79,14 @@ pub(super) fn summary(additions: &[Addition<'_>], options: &Options, detail: Det
         }
         writer.field("secret");
         writer.text(&secret_name(addition.request));
+        if addition.request.is_default() {
+            writer.field("origin");
+            writer.text("default");
+        }
         writer.field("manager");
         writer.text(addition.manager);
         write_variables(&mut writer, injection, options);
-        if let Some(path) = visible_file(injection, options) {
-            writer.field("file");
-            writer.text(&path);
-            if !addition.request.path.is_empty() {
-                writer.field("path");
-                writer.text(&addition.request.path);
-            }
-            if let Some(mode) = addition.request.mode {
-                writer.field("mode");
-                writer.text(&format!("{mode:04o}"));
-            }
-        }
+        write_file(&mut writer, addition, options);
         if addition.request.is_optional() {
             writer.field("optional");
             writer.raw("true");
@@ -101,6 +95,13 @@ pub(super) fn summary(additions: &[Addition<'_>], options: &Options, detail: Det
             writer.field("source");
             writer.text(&injection.source);
         }
+        writer.raw("}");
+    }
+    for name in pulled {
+        writer.item();
+        writer.raw("{");
+        writer.field("imagePullSecret");
+        writer.text(name);
         writer.raw("}");
     }
     writer.raw("]");
@@ -117,6 +118,21 @@ fn write_variables(writer: &mut Writer, injection: &Injection<'_>, options: &Opt
         let names: Vec<String> = sources.map(|source| format!("{}*", source.prefix)).collect();
         writer.field("env");
         writer.texts(names.iter().map(String::as_str));
+    }
+}
+
+fn write_file(writer: &mut Writer, addition: &Addition<'_>, options: &Options) {
+    if let Some(path) = visible_file(&addition.injection, options) {
+        writer.field("file");
+        writer.text(&path);
+        if !addition.request.path.is_empty() {
+            writer.field("path");
+            writer.text(&addition.request.path);
+        }
+        if let Some(mode) = addition.request.mode {
+            writer.field("mode");
+            writer.text(&format!("{mode:04o}"));
+        }
     }
 }
 

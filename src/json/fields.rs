@@ -130,6 +130,17 @@ impl<'a> Fields<'a> {
             .any(|(field, raw)| field == name && raw.get() == "null")
     }
 
+    /// Fails where a field is `null`.
+    ///
+    /// # Errors
+    /// The first such field.
+    pub(crate) fn reject_null(&self) -> Result<(), SettingsError> {
+        match self.fields.iter().find(|(_, raw)| raw.get() == "null") {
+            Some((name, _)) => Err(self.invalid(name, NOTHING)),
+            None => Ok(()),
+        }
+    }
+
     /// Takes the field `name`.
     ///
     /// # Errors

@@ -56,11 +56,11 @@ pub(super) fn mount_at_paths<'p>(
         let wanted = file.owner.request.path.as_str();
         let at = path::clean(wanted).into_owned();
         if at == usual || path::is_below(&at, &usual) || path::is_below(&usual, &at) {
-            return Err(format!(
+            let message = format!(
                 "{} names the path {wanted:?}, but at {mount_path:?} the policy mounts secrets itself: choose a path elsewhere",
                 file.owner
-            )
-            .into());
+            );
+            return Err(PodError::about(&[file.owner], message));
         }
         let other = known
             .iter()
@@ -92,5 +92,6 @@ pub(super) fn path_clash(path: &str, first: &Addition<'_>, second: &Addition<'_>
     } else {
         "; ask for both with one mode if it is one file"
     };
-    format!("{first} and {second} both need the path {path:?} in one container{hint}").into()
+    let message = format!("{first} and {second} both need the path {path:?} in one container{hint}");
+    PodError::clash(&[first, second], message)
 }

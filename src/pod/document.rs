@@ -49,7 +49,7 @@ pub(super) const CONTAINERS: &str = "containers";
 pub(crate) const STATUS_ANNOTATION: &str = "secret-injector/status";
 
 /// A Pod that can be added to.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Pod<'a>(pub(super) Node<'a>);
 
 impl<'a> Pod<'a> {
@@ -82,6 +82,21 @@ impl<'a> Pod<'a> {
             Node::Text(text) => Some((key, text)),
             _ => None,
         })
+    }
+
+    /// Returns whether it has a container or init container of this name.
+    pub(crate) fn has_container(&self, name: &str) -> bool {
+        self.containers(&[])
+            .any(|(_, container)| container.text("name") == Some(name))
+    }
+
+    /// Returns the images of its containers and init containers.
+    pub(crate) fn images(&self) -> Vec<String> {
+        let images = self.containers(&[]).filter_map(|(_, container)| {
+            let image = container.get("image")?.to_value();
+            image.as_str().map(str::to_owned)
+        });
+        images.collect()
     }
 
     /// Returns the names in one of the Pod's lists of containers.

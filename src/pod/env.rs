@@ -35,9 +35,9 @@ struct Variable<'v> {
 }
 
 /// Adds the variables of all additions.
-pub(super) fn add<'w>(pod: &mut Pod<'_>, files: &'w Files, work: &mut Work<'w>) -> Result<(), PodError> {
+pub(super) fn add(pod: &mut Pod<'_>, files: &Files, work: &mut Work<'_>) -> Result<(), PodError> {
     // Containers mostly get the same variables: those that the same additions reach share them.
-    let mut known: Vec<(Vec<bool>, Variables<'w>)> = Vec::new();
+    let mut known: Vec<(Vec<bool>, Variables<'_>)> = Vec::new();
     for (_, container) in pod.containers_mut(&files.ours) {
         let name = name_of(container).to_owned();
         let reached: Vec<bool> = work.additions.iter().map(|addition| addition.reaches(&name)).collect();
@@ -54,11 +54,11 @@ pub(super) fn add<'w>(pod: &mut Pod<'_>, files: &'w Files, work: &mut Work<'w>) 
             && !variables.ordered.is_empty()
         {
             work.budget.spend(variables.bytes)?;
-            merge(container, &name, variables, &mut work.warnings)?;
+            merge(container, &name, variables, work)?;
         }
         for addition in work.additions.iter().filter(|addition| addition.reaches(&name)) {
             for source in &addition.injection.env_from {
-                add_source(container, source, &mut work.budget)?;
+                add_source(container, source, addition.request.is_default(), &mut work.budget)?;
             }
         }
     }
@@ -75,7 +75,7 @@ fn variables<'w>(additions: &'w [Addition<'w>], files: &'w Files, reached: &[boo
             let is_fetched = matches!(variable.value, EnvValue::Fetched { .. });
             let file = files.env_file(index).filter(|_| is_fetched);
             let known = all.positions.get(variable.name.as_str());
-            let Some(known) = known.and_then(|position| all.ordered.get(*position)) else {
+            let Some(known) = known.and_then(|position| all.ordered.get_mut(*position)) else {
                 all.positions.insert(&variable.name, all.ordered.len());
                 let json = variable.to_json(file);
                 all.bytes = json.len().saturating_add(all.bytes);
@@ -90,6 +90,10 @@ fn variables<'w>(additions: &'w [Addition<'w>], files: &'w Files, reached: &[boo
             if known.variable.value != variable.value || known.file != file {
                 return Err(clash(&variable.name, owner, known.owner));
             }
+            // Requests stand before defaults: what one of them needs does not yield.
+            if known.owner.request.is_default() {
+                known.owner = owner;
+            }
         }
     }
     Ok(all)
@@ -99,13 +103,15 @@ fn variables<'w>(additions: &'w [Addition<'w>], files: &'w Files, reached: &[boo
 /// something else.
 fn clash(variable: &str, first: &Addition<'_>, second: &Addition<'_>) -> PodError {
     if std::ptr::eq(first, second) {
-        format!("{first} names {variable:?} as its further variable, which Flyte's clients need for something else")
-            .into()
+        let message = format!(
+            "{first} names {variable:?} as its further variable, which Flyte's clients need for something else"
+        );
+        PodError::about(&[first], message)
     } else {
-        format!(
+        let message = format!(
             "{first} and {second} both need the variable {variable:?} in one container; give one of them another name"
-        )
-        .into()
+        );
+        PodError::clash(&[first, second], message)
     }
 }
 
@@ -114,7 +120,7 @@ fn merge(
     container: &mut Node<'_>,
     container_name: &str,
     variables: &Variables<'_>,
-    warnings: &mut Vec<String>,
+    work: &mut Work<'_>,
 ) -> Result<(), PodError> {
     let env = container.list_mut("env")?;
     // The container's own that have the name of one of ours: where they stand, and whether they are the same.
@@ -132,39 +138,70 @@ fn merge(
         let is_there = there
             .get_mut(position)
             .is_some_and(|there| std::mem::replace(there, true));
-        moves |= is_there || !is_same || refers(own, variables);
+        let stays = is_same || added.stays();
+        moves |= is_there || !stays || refers(own, variables);
         if !is_same {
-            warnings.push(replacement(container_name, &added.variable.name));
+            warn_of_own(container_name, added, stays, work)?;
         }
     }
-    let missing = variables.ordered.iter().zip(there).filter(|(_, there)| !there || moves);
-    let missing = missing.map(|(added, _)| added.node.clone());
     if moves {
-        let mut merged: Vec<Node<'_>> = missing.collect();
-        merged.reserve(env.len());
-        for own in env.drain(..) {
-            match variables.of(&own) {
-                None => merged.push(own),
-                Some((position, added)) => {
-                    if let Some(place) = merged.get_mut(position)
-                        && same(&own.to_value(), &added.node.to_value())
-                    {
-                        *place = own;
-                    }
-                }
-            }
-        }
-        *env = merged;
+        put_in_front(env, variables);
     } else {
-        env.extend(missing);
+        let missing = variables.ordered.iter().zip(there).filter(|(_, there)| !there);
+        env.extend(missing.map(|(added, _)| added.node.clone()));
     }
     Ok(())
 }
 
-fn replacement(container: &str, variable: &str) -> String {
-    format!(
-        "the container {container:?} sets the variable {variable:?} itself; the secret that the Pod asks for replaces it"
-    )
+/// Puts `variables` in front of the container's own, of which those go that have the name of one of them.
+fn put_in_front<'a>(env: &mut Vec<Node<'a>>, variables: &Variables<'_>) {
+    let mut merged: Vec<Node<'a>> = variables.ordered.iter().map(|added| added.node.clone()).collect();
+    merged.reserve(env.len());
+    for own in env.drain(..) {
+        let Some((position, added)) = variables.of(&own) else {
+            merged.push(own);
+            continue;
+        };
+        if let Some(place) = merged.get_mut(position)
+            && (added.stays() || same(&own.to_value(), &added.node.to_value()))
+        {
+            *place = own;
+        }
+    }
+    *env = merged;
+}
+
+/// Warns of a variable of the container's own, or notes that a default yields to it.
+fn warn_of_own(container: &str, added: &Variable<'_>, stays: bool, work: &mut Work<'_>) -> Result<(), PodError> {
+    let (name, owner) = (&added.variable.name, added.owner);
+    let warning = if stays {
+        format!(
+            "the container {container:?} sets the variable {name:?} itself, which stays: Flyte's clients look there for the \
+             secrets that the policy gives by default, too"
+        )
+    } else if owner.request.is_default() {
+        let message = format!(
+            "the container {container:?} sets the variable {name:?} itself, which {owner} needs for something else"
+        );
+        return work.yield_to(PodError::clash(&[owner], message).in_container(container));
+    } else {
+        format!(
+            "the container {container:?} sets the variable {name:?} itself; the secret that the Pod asks for replaces it"
+        )
+    };
+    work.warnings.push(warning);
+    Ok(())
+}
+
+/// What the names of variables begin with that tell Flyte's clients where secrets are, and hold none.
+const FOR_CLIENTS: &str = "FLYTE_SECRETS_";
+
+impl Variable<'_> {
+    /// Returns whether the container's own stays, whatever its value: where only defaults need it, to tell Flyte's clients
+    /// where secrets are.
+    fn stays(&self) -> bool {
+        self.owner.request.is_default() && self.variable.name.starts_with(FOR_CLIENTS)
+    }
 }
 
 impl Variables<'_> {
@@ -186,14 +223,24 @@ fn refers(own: &Node<'_>, variables: &Variables<'_>) -> bool {
 }
 
 /// Adds a Secret of which each key is a variable, behind the container's own: of two variables of one name, the last counts.
-fn add_source(container: &mut Node<'_>, source: &EnvFrom, budget: &mut Budget) -> Result<(), PodError> {
-    let ours = source.to_value();
+/// Hence a default stands in front.
+fn add_source(
+    container: &mut Node<'_>,
+    source: &EnvFrom,
+    is_default: bool,
+    budget: &mut Budget,
+) -> Result<(), PodError> {
+    let optional = source.optional.then_some(("optional", true.into()));
+    let secret = [("name", source.secret.as_str().into())].into_iter().chain(optional);
+    let prefix = (!source.prefix.is_empty()).then_some(("prefix", source.prefix.as_str().into()));
+    let ours = tree([("secretRef", tree(secret))].into_iter().chain(prefix));
     container.open("envFrom", Shape::ListOf(&Shape::Closed));
     let sources = container.list_mut("envFrom")?;
     budget.spend(source.prefix.len() + source.secret.len())?;
     budget.compare(1, sources.len())?;
     if !sources.iter().any(|own| same(&own.to_value(), &ours)) {
-        sources.push(Node::made(&ours));
+        let place = if is_default { 0 } else { sources.len() };
+        sources.insert(place, Node::made(&ours));
     }
     Ok(())
 }

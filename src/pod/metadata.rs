@@ -27,6 +27,7 @@ impl<'a> Pod<'a> {
                 }
                 let own = self.own_metadata("annotations", (key, value), work)?;
                 if let Some(own) = own.filter(|own| *required && own.as_text() != Some(value)) {
+                    yield_to("annotation", key, addition)?;
                     *own = text(value);
                     work.warnings.push(format!(
                         "the Pod's annotation {key} was replaced: a secret that the Pod asks for needs it"
@@ -39,6 +40,7 @@ impl<'a> Pod<'a> {
                 }
                 let own = self.own_metadata("labels", (key, value), work)?;
                 if own.is_some_and(|own| own.as_text() != Some(value)) {
+                    yield_to("label", key, addition)?;
                     work.warnings.push(format!(
                         "the Pod's label {key} stays, but {addition} needs the value {value:?} in it: the secret may not \
                          arrive; remove the label or give it that value"
@@ -115,14 +117,32 @@ impl<'a> Pod<'a> {
     pub(super) fn add_pull_secrets(&mut self, work: &mut Work<'_>) -> Result<(), PodError> {
         let injections = work.additions.iter().map(|addition| &addition.injection);
         for name in injections.flat_map(|injection| &injection.image_pull_secrets) {
-            let secrets = self.spec_list("imagePullSecrets")?;
-            work.budget.compare(1, secrets.len())?;
-            if !secrets.iter().any(|secret| secret.text("name") == Some(name)) {
-                secrets.push(item(name, &Value::Null));
-            }
+            work.budget.compare(1, self.spec_items("imagePullSecrets").len())?;
+            self.add_pull_secret(name)?;
         }
         Ok(())
     }
+
+    /// Adds a Secret for image pulls behind the Pod's own, if it is not there yet.
+    ///
+    /// # Errors
+    /// Where they are no list.
+    pub(crate) fn add_pull_secret(&mut self, name: &str) -> Result<(), PodError> {
+        let secrets = self.spec_list("imagePullSecrets")?;
+        if !secrets.iter().any(|secret| secret.text("name") == Some(name)) {
+            secrets.push(item(name, &Value::Null));
+        }
+        Ok(())
+    }
+}
+
+/// Fails where the addition is a default: the Pod's own annotation or label stays.
+fn yield_to(kind: &str, key: &str, addition: &Addition<'_>) -> Result<(), PodError> {
+    if !addition.request.is_default() {
+        return Ok(());
+    }
+    let message = format!("the Pod sets the {kind} {key:?} itself, which {addition} needs for something else");
+    Err(PodError::clash(&[addition], message))
 }
 
 /// The annotations or labels that additions need, so far.
@@ -152,6 +172,7 @@ impl<'k> Known<'k> {
         if *known == value || std::ptr::eq(*first, addition) {
             return Ok(false);
         }
-        Err(format!("{first} and {addition} need different values in the Pod's {kind} {key:?}").into())
+        let message = format!("{first} and {addition} need different values in the Pod's {kind} {key:?}");
+        Err(PodError::clash(&[first, addition], message))
     }
 }

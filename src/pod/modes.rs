@@ -82,11 +82,11 @@ pub(super) fn fetching_user(
         };
         match found {
             Some((other, first)) if other != user => {
-                return Err(format!(
+                let message = format!(
                     "{first} and {addition} are fetched by one init container, and their modes let only the users {other} and \
                      {user} read them: let both have one runAsUser, or choose a mode such as \"0444\""
-                )
-                .into());
+                );
+                return Err(PodError::about(&[first, addition], message));
             }
             _ => found = Some((user, addition)),
         }
@@ -100,11 +100,11 @@ fn fetched_file<'a>(addition: &'a Addition<'_>) -> Option<&'a FileOrigin<'a>> {
 }
 
 fn unreadable(addition: &Addition<'_>, mode: u16) -> PodError {
-    format!(
+    let message = format!(
         "{addition} asks for the mode \"{mode:04o}\", with which the Pod's containers may not be able to read the file: \
          {WAYS_TO_READ}"
-    )
-    .into()
+    );
+    PodError::about(&[addition], message)
 }
 
 /// Lets an init container run as `user`, where one is needed.
@@ -143,11 +143,11 @@ pub(super) fn check_modes(pod: &Pod<'_>, ours: &[String], work: &mut Work<'_>) -
             }
         } else if mode & 0o004 == 0 && user != Some(0) {
             if user.is_some() {
-                return Err(format!(
+                let message = format!(
                     "{addition} asks for the mode \"{mode:04o}\", but the file belongs to root, and the Pod's containers run as \
                      another user: set the Pod's securityContext.fsGroup, or choose a mode such as \"0444\""
-                )
-                .into());
+                );
+                return Err(PodError::about(&[addition], message));
             }
             work.warnings.push(format!(
                 "{addition} asks for the mode \"{mode:04o}\": the file belongs to root, so that only images that run as root can \

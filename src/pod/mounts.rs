@@ -61,10 +61,14 @@ impl<'p> Plan<'p> {
             let mounts = mounts
                 .filter_map(|mount| self.new_mount(mount, too_early))
                 .collect::<Vec<_>>();
-            mount_in(container, &mounts, &kinds, &mut work.budget)?;
+            if let Err(error) = mount_in(container, &mounts, &kinds, &mut work.budget) {
+                work.yield_to(error)?;
+            }
             for mount in &of_templates {
-                if mount.owner.reaches(name_of(container)) {
-                    mount_in(container, std::slice::from_ref(mount), &kinds, &mut work.budget)?;
+                if mount.owner.reaches(name_of(container))
+                    && let Err(error) = mount_in(container, std::slice::from_ref(mount), &kinds, &mut work.budget)
+                {
+                    work.yield_to(error)?;
                 }
             }
         }
@@ -194,19 +198,19 @@ pub(super) fn path_of<'m>(mount: &'m Node<'_>) -> Cow<'m, str> {
 pub(super) fn mount_clash(container: &str, own: &Node<'_>, path: Option<&str>, addition: &Addition<'_>) -> PodError {
     let path = path.or_else(|| own.text("mountPath")).unwrap_or_default();
     let volume = name_of(own);
-    format!(
+    let message = format!(
         "the container {container:?} mounts its volume {volume:?} at {path:?}, where {addition} has to appear; mount that \
          volume elsewhere, or take the mount out if it is left of an earlier injection"
-    )
-    .into()
+    );
+    PodError::clash(&[addition], message).in_container(container)
 }
 
 /// Makes the error for a secret below a mount in which the container runtime cannot make a directory.
 pub(super) fn read_only_parent(container: &str, parent: &Node<'_>, path: &str, addition: &Addition<'_>) -> PodError {
     let (volume, place) = (name_of(parent), parent.text("mountPath").unwrap_or_default());
-    format!(
+    let message = format!(
         "{addition} has to appear at {path:?} in the container {container:?}, below {place:?}, where the volume {volume:?} is \
          mounted: that is read-only, so that the container runtime cannot make a directory in it; mount that volume elsewhere"
-    )
-    .into()
+    );
+    PodError::clash(&[addition], message).in_container(container)
 }

@@ -28,12 +28,12 @@ pub(super) fn check_order(pod: &Pod<'_>, ours: &[String], work: &mut Work<'_>) -
         }
         let containers = named.join(", ");
         if named.len() == names.len() {
-            return Err(format!(
+            let message = format!(
                 "{addition} names {containers}, which start before the init container that fetches the secret, because the \
                  policy's setting initContainers is last; name a container that starts after it, or let an operator set \
                  initContainers: first"
-            )
-            .into());
+            );
+            return Err(PodError::about(&[addition], message));
         }
         work.warnings.push(format!(
             "{addition} names {containers}, which do not find the secret when they start: the policy's setting \

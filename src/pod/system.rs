@@ -20,10 +20,12 @@ pub(super) fn check_system(pod: &Pod<'_>, additions: &[Addition<'_>]) -> Result<
     };
     match windows(pod) {
         None => Ok(()),
-        Some(place) => Err(format!(
-            "{addition} needs an init container for Linux, but the Pod is for Windows ({place}); use a manager without one"
-        )
-        .into()),
+        Some(place) => {
+            let message = format!(
+                "{addition} needs an init container for Linux, but the Pod is for Windows ({place}); use a manager without one"
+            );
+            Err(PodError::about(&[addition], message))
+        }
     }
 }
 

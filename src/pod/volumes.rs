@@ -80,11 +80,11 @@ fn look(volumes: &[Node<'_>], name: &str, source: &Value, work: &mut Work<'_>) -
 
 /// Makes the error for what a template adds where the Pod has something else of that name.
 pub(super) fn template_clash(addition: &Addition<'_>, what: &str, name: &str) -> PodError {
-    format!(
+    let message = format!(
         "{addition} needs {what} {name:?}, but the Pod or another request has a different one of that name; take the Pod's \
          out if it is left of an earlier injection, rename it, or put {{id}} into the name in the policy's settings"
-    )
-    .into()
+    );
+    PodError::clash(&[addition], message)
 }
 
 /// Returns the names of volumes into which init containers write that are not ours, in order.

@@ -40,11 +40,7 @@ impl Budget {
     /// Spends the comparisons of each of `some` with each of `others`.
     pub(super) fn compare(&mut self, some: usize, others: usize) -> Result<(), PodError> {
         let left = self.comparisons.checked_sub(some.saturating_mul(others));
-        self.comparisons = left.ok_or_else(|| {
-            "the Pod has so many containers, volumes, mounts or annotations that the secrets it asks for cannot be added in \
-             time; make several Pods"
-                .to_owned()
-        })?;
+        self.comparisons = left.ok_or_else(PodError::too_many)?;
         Ok(())
     }
 }
@@ -56,6 +52,8 @@ pub(super) struct Work<'w> {
     pub(super) budget: Budget,
     /// What the Pod's author should know.
     pub(super) warnings: Vec<String>,
+    /// Where defaults have to yield.
+    pub(super) yielding: Vec<PodError>,
 }
 
 impl<'w> Work<'w> {
@@ -66,7 +64,21 @@ impl<'w> Work<'w> {
             options,
             budget: Budget::new(),
             warnings: warnings.cloned().collect(),
+            yielding: Vec::new(),
         }
+    }
+
+    /// Notes that a default has to yield, so that further ones can be looked for.
+    ///
+    /// # Errors
+    /// The error, where it is about no default.
+    pub(super) fn yield_to(&mut self, error: PodError) -> Result<(), PodError> {
+        let mut defaults = self.additions.iter().filter(|addition| addition.request.is_default());
+        if !defaults.any(|default| error.is_about(default)) {
+            return Err(error);
+        }
+        self.yielding.push(error);
+        Ok(())
     }
 
     /// Returns the first addition whose agent mounts a volume of its own where files appear.

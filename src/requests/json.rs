@@ -180,7 +180,11 @@ fn optional(fields: &mut Fields<'_>) -> Result<Option<bool>, SettingsError> {
     }
 }
 
-fn containers(fields: &mut Fields<'_>) -> Result<Containers, SettingsError> {
+/// Reads the list of names in the field `containers`.
+///
+/// # Errors
+/// When it is no list of names that containers can have.
+pub(crate) fn containers(fields: &mut Fields<'_>) -> Result<Containers, SettingsError> {
     const NAME: &str = "containers";
     let Some(raw) = fields.take_raw(NAME)? else {
         return Ok(Containers::All);

@@ -88,6 +88,11 @@ impl SecretRequest {
         }
     }
 
+    /// Returns whether the policy's settings ask for it, and not the Pod.
+    pub(crate) const fn is_default(&self) -> bool {
+        matches!(self.origin, Origin::Default { .. })
+    }
+
     /// Returns whether the request itself says that the Pod starts without the secret.
     pub(crate) fn is_optional(&self) -> bool {
         self.optional == Some(true)
@@ -98,7 +103,8 @@ impl SecretRequest {
         (&self.group, &self.group_version, &self.key)
     }
 
-    pub(super) fn identity(&self) -> (&str, &str, &str, &str, MountRequirement, &str, &str, Option<u16>) {
+    /// Returns what tells one secret from another.
+    pub(crate) fn identity(&self) -> (&str, &str, &str, &str, MountRequirement, &str, &str, Option<u16>) {
         (
             &self.group,
             &self.group_version,
@@ -214,11 +220,12 @@ impl Containers {
     }
 }
 
-/// Where a Pod asks for a secret.
+/// Where somebody asks for a secret: a Pod, or the policy's settings for it.
 ///
 /// ```text
 /// annotation flyte.secrets/s0
 /// annotation secret-injector/requests, item 2
+/// setting defaults[0].requests[1]
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
@@ -234,21 +241,33 @@ pub enum Origin {
         /// The place in the list, from 0. Messages count from 1: "item 1" is the first.
         index: usize,
     },
+    /// In the policy's setting `defaults`.
+    Default {
+        /// The place in the settings, such as `defaults[0].requests[1]`.
+        place: String,
+        /// Whether the Pod may not start without it.
+        required: bool,
+    },
 }
 
 impl Origin {
-    /// The place among the annotations.
+    /// The place among the annotations, or in the settings.
     #[must_use]
     pub fn place(&self) -> String {
         match self {
             Self::Flyte { key } => excerpt(key),
             Self::Json { annotation, index } => format!("{}, item {}", excerpt(annotation), index.saturating_add(1)),
+            Self::Default { place, .. } => place.clone(),
         }
     }
 }
 
 impl fmt::Display for Origin {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "annotation {}", self.place())
+        let kind = match self {
+            Self::Default { .. } => "setting",
+            _ => "annotation",
+        };
+        write!(formatter, "{kind} {}", self.place())
     }
 }

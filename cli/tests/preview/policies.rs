@@ -256,6 +256,10 @@ fn check_warns_of_what_is_legal_and_unwise() {
             vec![],
         ),
         (
+            "{access: [], defaults: [{labels: {a: b}, requests: [{key: k}]}, {namespaces: [a], labels: {a: b}, requests: [{key: k}]}]}".to_owned(),
+            vec!["defaults[0].labels is the only condition"],
+        ),
+        (
             base.replace("mode: protect", "mode: monitor")
                 .replace("failurePolicy: Fail", "failurePolicy: Ignore")
                 .replace("key: kubernetes.io/metadata.name", "key: secrets"),

@@ -92,6 +92,14 @@ fn every_setting_is_documented_and_every_documented_one_exists() {
         known(&json!({"access": [{"noSuchSetting": 1}]})),
         "access"
     );
+    let mut defaults = known(&default_with("noSuchSetting", json!(1)));
+    defaults.insert("requests.required".to_owned());
+    assert_eq!(
+        names(document.section("`imagePullSecrets`")),
+        known(&pull_secret_with("noSuchSetting", json!(1))),
+        "imagePullSecrets"
+    );
+    assert_eq!(names(document.section("`defaults`")), defaults, "defaults");
     let matched = known(&json!({"managers": [{"type": "kubernetes", "match": {"noSuchSetting": 1}}]}));
     let mut every: BTreeSet<String> = matched.into_iter().map(|name| format!("match.{name}")).collect();
     every.extend(["type".to_owned(), "match".to_owned()]);
@@ -119,7 +127,15 @@ fn every_setting_is_documented_and_every_documented_one_exists() {
 fn every_setting_has_an_example() {
     let document = Document::read("docs/reference/settings.md");
     let kinds = kinds();
-    let mut sections = vec!["All Pods".to_owned(), "`access`".to_owned(), "Every manager".to_owned()];
+    let mut sections = [
+        "All Pods",
+        "`access`",
+        "`defaults`",
+        "`imagePullSecrets`",
+        "Every manager",
+    ]
+    .map(str::to_owned)
+    .to_vec();
     sections.extend([SHARED, FETCHING].map(str::to_owned));
     sections.extend(kinds.iter().map(|kind| title(&document, kind)));
     for title in sections {
@@ -137,9 +153,17 @@ fn every_setting_has_an_example() {
             let shown = match title.as_str() {
                 "All Pods" => examples.iter().any(|example| get(example, &setting.name).is_some()),
                 list => {
-                    let list = if list == "`access`" { "access" } else { "managers" };
+                    let list = match list {
+                        "`access`" => "access",
+                        "`defaults`" => "defaults",
+                        "`imagePullSecrets`" => "imagePullSecrets",
+                        _ => "managers",
+                    };
                     let items = examples.iter().filter_map(|example| example[list].as_array()).flatten();
+                    let requests = items.clone().filter_map(|item| item["requests"].as_array()).flatten();
+                    let of_request = setting.name.strip_prefix("requests.").unwrap_or(&setting.name);
                     items.clone().any(|item| get(item, &setting.name).is_some())
+                        || requests.clone().any(|request| get(request, of_request).is_some())
                 }
             };
             assert!(shown, "{title}: no example shows {}", setting.name);
@@ -183,7 +207,13 @@ fn no_setting_is_null() {
     for example in examples() {
         assert!(!holds_null(&example.settings), "{}", example.name);
     }
-    for overlay in ["base", "overlays/flyte1", "overlays/flyte2", "overlays/generic"] {
+    for overlay in [
+        "base",
+        "overlays/flyte1",
+        "overlays/flyte2",
+        "overlays/generic",
+        "overlays/defaults",
+    ] {
         let path = modules::repository().join("deploy").join(overlay).join("policy.yaml");
         for manifest in yaml::documents(&fs::read_to_string(path).unwrap()).unwrap() {
             let manifest = yaml::to_json(&manifest).unwrap();
@@ -217,6 +247,14 @@ fn types_are_the_documented_ones() {
             setting,
             Box::new(move |value| json!({"access": [nested(&name, value)]})),
         ));
+    }
+    for setting in table(document.section("`defaults`")) {
+        let name = setting.name.clone();
+        places.push((setting, Box::new(move |value| default_with(&name, value))));
+    }
+    for setting in table(document.section("`imagePullSecrets`")) {
+        let name = setting.name.clone();
+        places.push((setting, Box::new(move |value| pull_secret_with(&name, value))));
     }
     for kind in kinds() {
         let every = table(document.section("Every manager"));
@@ -408,6 +446,23 @@ fn known(settings: &Value) -> BTreeSet<String> {
         .split_once("known here are ")
         .unwrap_or_else(|| panic!("{settings}: {problem}"));
     names.split(", ").map(str::to_owned).collect()
+}
+
+/// Settings with a Secret for image pulls that has `value` in the setting `name`.
+fn pull_secret_with(name: &str, value: Value) -> Value {
+    let mut secret = json!({"name": "s", "images": ["*"]});
+    secret[name] = value;
+    json!({"imagePullSecrets": [secret]})
+}
+
+/// Settings with a default that has `value` in the setting `name`.
+fn default_with(name: &str, value: Value) -> Value {
+    let mut default = json!({"namespaces": ["*"], "requests": [{"key": "k"}]});
+    match name.strip_prefix("requests.") {
+        Some(field) => default["requests"][0][field] = value,
+        None => default[name] = value,
+    }
+    json!({"defaults": [default]})
 }
 
 /// A manager with what it cannot do without.

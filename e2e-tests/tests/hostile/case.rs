@@ -449,9 +449,12 @@ fn annotate(source: &mut Unstructured<'_>, pod: &mut Value, requests: &[Value]) 
                     json!(["$primary"]),
                 ];
                 request["containers"] = source.choose(&names)?.clone();
-            }
-            if source.ratio(1, 6)? {
-                request["optional"] = json!(source.ratio(2, 3)?);
+                // What is chosen costs bytes, of which a case has few.
+                request["optional"] = match request["containers"][0].as_str() {
+                    Some("proxy") => json!(false),
+                    Some("main") => Value::Null,
+                    _ => json!(true),
+                };
             }
             readable.push(request);
         }
@@ -466,7 +469,6 @@ fn annotate(source: &mut Unstructured<'_>, pod: &mut Value, requests: &[Value]) 
         ("vault.hashicorp.com/agent-inject-containers", "main"),
         ("vault.hashicorp.com/agent-inject-secret-mine", "secret/data/mine"),
         ("secret-injector/status", "junk"),
-        ("primary_container_name", "main"),
     ] {
         if source.ratio(1, 6)? {
             annotations.insert(key.to_owned(), json!(value));

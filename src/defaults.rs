@@ -1,0 +1,102 @@
+//! Secrets that Pods get without asking for them.
+
+#![forbid(unsafe_code)]
+
+use serde_json::Value;
+
+use crate::access::{any_fits, globs};
+use crate::json::fields::{Fields, SettingsError};
+use crate::names::{Glob, is_label_value, is_metadata_key};
+use crate::patterns::Subject;
+use crate::pod::Pod;
+use crate::requests::{Containers, Origin, SecretRequest, json};
+
+/// An item of the settings' `defaults`: Pods that fit all of its conditions get these secrets.
+pub(crate) struct DefaultRule {
+    namespaces: Option<Vec<Glob>>,
+    service_accounts: Option<Vec<Glob>>,
+    labels: Vec<(String, String)>,
+    /// What the Pods get.
+    pub(crate) requests: Vec<SecretRequest>,
+}
+
+impl DefaultRule {
+    /// Reads an item of `defaults`.
+    ///
+    /// # Errors
+    /// What an operator has to change.
+    pub(crate) fn from_fields(mut fields: Fields<'_>) -> Result<Self, SettingsError> {
+        let namespaces = globs(&mut fields, "namespaces", Subject::Namespace)?;
+        let service_accounts = globs(&mut fields, "serviceAccounts", Subject::ServiceAccount)?;
+        let labels = labels(&mut fields)?;
+        let containers = json::containers(&mut fields)?;
+        let mut requests = Vec::new();
+        for item in fields.list("requests")?.unwrap_or_default() {
+            requests.push(request(item, &containers)?);
+        }
+        if requests.is_empty() {
+            return Err(fields.invalid("requests", "has no request: list the secrets that the Pods get"));
+        }
+        if namespaces.is_none() && service_accounts.is_none() && labels.is_empty() {
+            return Err(fields.invalid(
+                "namespaces",
+                "is missing, so that every Pod would get these secrets: write [\"*\"] if that is meant",
+            ));
+        }
+        fields.finish()?;
+        Ok(Self {
+            namespaces,
+            service_accounts,
+            labels,
+            requests,
+        })
+    }
+
+    /// Returns whether the Pod, in its namespace and with its service account, gets the secrets.
+    pub(crate) fn is_for(&self, namespace: &str, service_account: &str, pod: &Pod<'_>) -> bool {
+        let fits = |globs: &Option<Vec<Glob>>, text| globs.as_ref().is_none_or(|globs| any_fits(globs, text));
+        let has = |(key, value): &(String, String)| pod.labels().any(|(known, own)| known == key && own == value);
+        fits(&self.namespaces, namespace)
+            && fits(&self.service_accounts, service_account)
+            && self.labels.iter().all(has)
+    }
+}
+
+/// Reads the labels that a Pod has to have.
+fn labels(fields: &mut Fields<'_>) -> Result<Vec<(String, String)>, SettingsError> {
+    let given = match fields.take::<Value>("labels")? {
+        None => return Ok(Vec::new()),
+        Some(Value::Object(given)) => given,
+        Some(_) => return Err(fields.invalid("labels", "is not an object (a YAML mapping) of strings")),
+    };
+    let mut labels = Vec::with_capacity(given.len());
+    for (key, value) in given {
+        match value {
+            Value::String(value) if is_metadata_key(&key) && is_label_value(&value) => labels.push((key, value)),
+            Value::String(_) => {
+                return Err(fields.invalid(
+                    "labels",
+                    &format!("holds {key:?}, which no Pod can have with that value"),
+                ));
+            }
+            _ => return Err(fields.invalid(&format!("labels.{key}"), "has to be a string: quote it")),
+        }
+    }
+    Ok(labels)
+}
+
+/// Reads an item of `requests`. `containers` are those of the items that name none.
+fn request(mut fields: Fields<'_>, containers: &Containers) -> Result<SecretRequest, SettingsError> {
+    fields.reject_null()?;
+    let place = fields.place().to_owned();
+    let required = fields.take("required")?.unwrap_or(false);
+    let mut request = json::read(&mut fields, Origin::Default { place, required })?;
+    if request.containers == Containers::All {
+        request.containers = containers.clone();
+    }
+    if request.group.is_empty() && request.key.is_empty() {
+        return Err(fields.invalid("key", "is missing: say with group and key which secret the Pods get"));
+    }
+    fields.finish()?;
+    Ok(request)
+}

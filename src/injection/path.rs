@@ -1,0 +1,52 @@
+//! Where a file appears, below the directory of secrets.
+
+#![forbid(unsafe_code)]
+
+/// A path below a directory: no empty, `.` or `..` part, so that it cannot leave it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct RelativePath(String);
+
+impl RelativePath {
+    /// Joins `parts`, each a file's name.
+    ///
+    /// # Errors
+    /// The first part that cannot be a file's name: empty, `.`, `..`, with a `/` or a control character, or longer than
+    /// the 255 bytes that Linux allows.
+    pub(crate) fn new<'p>(parts: &[&'p str]) -> Result<Self, &'p str> {
+        let mut path = String::new();
+        for part in parts {
+            if part.is_empty()
+                || matches!(*part, "." | "..")
+                || part.len() > 255
+                || part.contains('/')
+                || part.contains(char::is_control)
+            {
+                return Err(part);
+            }
+            if !path.is_empty() {
+                path.push('/');
+            }
+            path.push_str(part);
+        }
+        Ok(Self(path))
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The path without its last part; empty where there is only one.
+    pub(crate) fn directory(&self) -> &str {
+        self.0.rsplit_once('/').map_or("", |(directory, _)| directory)
+    }
+
+    /// The last part.
+    pub(crate) fn file_name(&self) -> &str {
+        self.0.rsplit_once('/').map_or(self.0.as_str(), |(_, name)| name)
+    }
+
+    /// The first part.
+    pub(crate) fn first(&self) -> &str {
+        self.0.split_once('/').map_or(self.0.as_str(), |(first, _)| first)
+    }
+}
