@@ -6,7 +6,6 @@
 
 #![forbid(unsafe_code)]
 
-mod env_from;
 mod fetch;
 mod path;
 
@@ -18,7 +17,6 @@ use serde_json::Value;
 use crate::json::Writer;
 use crate::requests::SecretRequest;
 
-pub(crate) use env_from::EnvFrom;
 pub(crate) use fetch::{ContainerName, Fetch, FetchContainer, FetchItem, FetchTarget, FetchVolume, Fetched, Fetcher};
 pub(crate) use path::RelativePath;
 
@@ -116,6 +114,16 @@ pub(crate) struct Annotation {
 pub(crate) struct EnvVar {
     pub name: String,
     pub value: EnvValue,
+}
+
+/// A Secret of which each key is a variable.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct EnvFrom {
+    /// What the variables' names begin with.
+    pub prefix: String,
+    pub secret: String,
+    /// Whether the container starts without the Secret.
+    pub optional: bool,
 }
 
 /// What a variable holds.

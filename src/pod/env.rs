@@ -14,7 +14,7 @@ use super::files::Files;
 use super::same::same;
 use super::work::{Budget, Work};
 use crate::injection::{Addition, EnvFrom, EnvValue, EnvVar};
-use crate::json::{Node, Shape};
+use crate::json::{Node, Shape, tree};
 
 /// The variables of one container, in the order in which they stand there, and a way to find one by its name.
 #[derive(Default)]
