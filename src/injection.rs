@@ -70,8 +70,8 @@ pub(crate) struct Injection<'m> {
     pub init_containers: Vec<Value>,
     /// Names of Secrets for the Pod's `imagePullSecrets`.
     pub image_pull_secrets: Vec<String>,
-    /// Whether an agent that somebody else injects brings the secret.
-    pub by_agent: bool,
+    /// Where the agent that brings the secret mounts a volume of its own at `mountPath`, if somebody else injects one.
+    pub agent: Option<AgentMounts>,
     /// Where the secret comes from, for people: names, never values.
     pub source: String,
     /// What the Pod's author should know.

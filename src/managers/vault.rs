@@ -209,11 +209,12 @@ impl Manager for Vault {
         if !self.enforce {
             warnings.extend(patch_warnings(&orders));
         }
+        let mounts = agent_mounts(variable.is_some(), &orders, &context.options.mount_path);
         let mut injection = Injection {
             annotations,
             source: describe(request, &source),
             warnings,
-            by_agent: true,
+            agent: Some(mounts.clone()),
             ..Injection::default()
         };
         if variable.is_some() {
@@ -222,7 +223,7 @@ impl Manager for Vault {
         } else {
             injection.env = naming::file_variables(request, context.options, &path)?;
             injection.mounts = file_mount(request, &path);
-            injection.file = Some(agent_file(path, id, &orders));
+            injection.file = Some(agent_file(path, id, mounts));
         }
         Ok(injection)
     }
@@ -239,11 +240,16 @@ fn describe(request: &SecretRequest, source: &Source<'_>) -> String {
     )
 }
 
-fn agent_file<'m>(path: RelativePath, identity: String, orders: &AgentOrders) -> SecretFile<'m> {
-    let mounts = match &orders.containers.list {
+/// Returns where the agent mounts a volume at `mountPath`: nowhere for variables alone, if it has another directory.
+fn agent_mounts(is_variable: bool, orders: &AgentOrders, mount_path: &str) -> AgentMounts {
+    match &orders.containers.list {
+        _ if is_variable && orders.directory(mount_path) != mount_path => AgentMounts::Nowhere,
         None => AgentMounts::Everywhere,
         Some(list) => AgentMounts::In(list.clone()),
-    };
+    }
+}
+
+fn agent_file<'m>(path: RelativePath, identity: String, mounts: AgentMounts) -> SecretFile<'m> {
     SecretFile {
         path,
         origin: FileOrigin::Agent { identity, mounts },

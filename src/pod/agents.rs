@@ -26,14 +26,8 @@ struct AgentFile<'a> {
 
 /// Returns the containers that an agent serves beside the init containers, all of which it serves; `None` for all.
 fn served<'a>(addition: Option<&'a Addition<'_>>) -> Option<Vec<&'a str>> {
-    match addition.and_then(|addition| addition.injection.file.as_ref()) {
-        Some(SecretFile {
-            origin: FileOrigin::Agent {
-                mounts: AgentMounts::In(names),
-                ..
-            },
-            ..
-        }) => Some(sorted_set(names.split(','))),
+    match addition.and_then(|addition| addition.injection.agent.as_ref()) {
+        Some(AgentMounts::In(names)) => Some(sorted_set(names.split(','))),
         _ => None,
     }
 }

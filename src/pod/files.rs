@@ -40,7 +40,7 @@ impl Files {
 pub(super) fn add(pod: &mut Pod<'_>, work: &mut Work<'_>) -> Result<Files, PodError> {
     let needs_nothing = |addition: &Addition<'_>| {
         let injection = &addition.injection;
-        let has_file = injection.file.is_some() || injection.env_file.is_some() || injection.by_agent;
+        let has_file = injection.file.is_some() || injection.env_file.is_some() || injection.agent.is_some();
         let lists = [&injection.volumes, &injection.mounts, &injection.init_containers];
         !has_file && lists.iter().all(|list| list.is_empty())
     };

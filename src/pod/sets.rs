@@ -33,6 +33,8 @@ struct SetFiles<'p> {
     fetcher: Option<&'p dyn Fetcher>,
     /// Written by agents.
     by_agents: Vec<OwnedFile<'p>>,
+    /// Whether an agent mounts a volume where all files appear.
+    has_agent: bool,
 }
 
 impl<'p> SetFiles<'p> {
@@ -75,7 +77,8 @@ impl<'p> Plan<'p> {
         self.budget.spend(bytes.sum())?;
         let wanted = files.iter().filter(|file| !file.owner.request.path.is_empty());
         let mut placed: Vec<PlacedFile<'_>> = wanted.map(|file| PlacedFile::new(*file)).collect();
-        let files = SetFiles::new(without_copies(files, mount_path)?);
+        let mut files = SetFiles::new(without_copies(files, mount_path)?);
+        files.has_agent = !files.by_agents.is_empty() || work.agent().is_some();
         let mut mounts = Vec::new();
         self.mount_fetched(&files, mount_path, (&mut mounts, &mut placed))?;
         self.mount_directories(&files, mount_path, (&mut mounts, &mut placed))?;
@@ -108,7 +111,7 @@ impl<'p> Plan<'p> {
                 });
             }
         }
-        if files.directories.is_empty() && files.by_agents.is_empty() {
+        if files.directories.is_empty() && !files.has_agent {
             mounts.push(mount_of_directory(volume, mount_path.to_owned(), first.owner));
             return Ok(());
         }
@@ -133,7 +136,7 @@ impl<'p> Plan<'p> {
         mount_path: &str,
         (mounts, placed): (&mut Vec<Mount<'p>>, &mut [PlacedFile<'p>]),
     ) -> Result<(), PodError> {
-        let alone = files.directories.len() == 1 && files.fetched.is_empty() && files.by_agents.is_empty();
+        let alone = files.directories.len() == 1 && files.fetched.is_empty() && !files.has_agent;
         for (directory, in_directory) in &files.directories {
             let Some(first) = in_directory.first() else {
                 continue;

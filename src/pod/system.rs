@@ -32,7 +32,7 @@ pub(super) fn check_system(pod: &Pod<'_>, additions: &[Addition<'_>]) -> Result<
 /// Returns whether an init container for Linux brings the secret.
 fn needs_linux(addition: &Addition<'_>) -> bool {
     let injection = &addition.injection;
-    !injection.init_containers.is_empty() || injection.fetched().is_some() || injection.by_agent
+    !injection.init_containers.is_empty() || injection.fetched().is_some() || injection.agent.is_some()
 }
 
 /// Returns the field that makes it a Pod for Windows. `spec.os` is optional: most Pods choose their nodes by label.

@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::error::PodError;
-use crate::injection::{Addition, SecretFile};
+use crate::injection::{Addition, AgentMounts};
 use crate::options::Options;
 
 /// How much may be added to a Pod, in bytes of JSON. Secrets and containers multiply, so that a small request could make
@@ -84,8 +84,8 @@ impl<'w> Work<'w> {
     /// Returns the first addition whose agent mounts a volume of its own where files appear.
     pub(super) fn agent(&self) -> Option<&'w Addition<'w>> {
         let is_by_agent = |addition: &&Addition<'_>| {
-            let file = addition.injection.file.as_ref();
-            file.is_some_and(SecretFile::is_mounted_by_agent)
+            let mounts = addition.injection.agent.as_ref();
+            mounts.is_some_and(|mounts| *mounts != AgentMounts::Nowhere)
         };
         self.additions.iter().find(is_by_agent)
     }

@@ -384,8 +384,11 @@ fn problems(pod: &Value) -> Vec<String> {
             }
         }
     }
-    // The Vault Agent injector mounts its volumes there.
+    // The Vault Agent injector adds its volume, and mounts its volumes there.
     let annotations = &pod["metadata"]["annotations"];
+    if annotations["vault.hashicorp.com/agent-inject"] == "true" {
+        volumes.insert("vault-secrets".to_owned());
+    }
     let agents_paths: BTreeSet<&str> = annotations
         .as_object()
         .into_iter()
