@@ -139,7 +139,8 @@ fn merge(
             .get_mut(position)
             .is_some_and(|there| std::mem::replace(there, true));
         let stays = is_same || added.stays();
-        moves |= is_there || !stays || refers(own, variables);
+        // One that is ours refers to nothing, although its value may have escapes.
+        moves |= is_there || !stays || (!is_same && refers(own, variables));
         if !is_same {
             warn_of_own(container_name, added, stays, work)?;
         }
