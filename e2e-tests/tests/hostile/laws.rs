@@ -146,6 +146,8 @@ fn nobody_before_serves(
         "field": request.field,
         "mountRequirement": request.mount.name(),
         "envVar": request.env_var,
+        "path": request.path,
+        "mode": request.mode.map(|mode| format!("{mode:04o}")),
     }]).to_string()});
     let alone = answer(&policy(&super::case::payload(&pod, &settings)));
     assert_eq!(
