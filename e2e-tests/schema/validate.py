@@ -31,6 +31,9 @@ def problems(pod, version):
     found = []
     spec = pod.get("spec") or {}
     volumes = [volume["name"] for volume in spec.get("volumes") or []]
+    # The Vault Agent's injector, which sees the Pod after the policy, adds a volume.
+    annotations = (pod.get("metadata") or {}).get("annotations") or {}
+    later = ["vault-secrets"] if annotations.get("vault.hashicorp.com/agent-inject") == "true" else []
     containers = (spec.get("initContainers") or []) + (spec.get("containers") or [])
     names = [container["name"] for container in containers]
     for kind, values in (("volume", volumes), ("container", names)):
@@ -40,7 +43,7 @@ def problems(pod, version):
         mounts = container.get("volumeMounts") or []
         paths = [mount["mountPath"] for mount in mounts]
         found += [f"{container['name']}: two mounts at {p!r}" for p in sorted({p for p in paths if paths.count(p) > 1})]
-        found += [f"{container['name']}: no volume {m['name']!r}" for m in mounts if m["name"] not in volumes]
+        found += [f"{container['name']}: no volume {m['name']!r}" for m in mounts if m["name"] not in volumes + later]
         variables = [variable["name"] for variable in container.get("env") or []]
         found += [f"{container['name']}: variable {name!r}" for name in variables if not VARIABLE.fullmatch(name)]
     return found
