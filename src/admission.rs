@@ -77,11 +77,11 @@ fn admit<'a>(payload: &'a [u8], cluster: &dyn Cluster) -> Result<Option<Response
     let namespace = admission.namespace()?.to_owned();
     let mut pod = admission.pod;
     warnings.extend(pod.add_yielding(&mut outcome.additions, options)?);
-    let pulled = add_pull_secrets(&settings.pull_secrets, &mut pod, &namespace, (cluster, &mut warnings))?;
+    let pulled = add_pull_secrets(&settings.pull_secrets, &mut pod, &namespace, cluster, &mut warnings)?;
     if !asks && outcome.additions.is_empty() && pulled.is_empty() {
         return Ok((!warnings.is_empty()).then(|| Response::accept(warnings)));
     }
-    if !write_status(&mut pod, (&outcome.additions, &pulled), options)? {
+    if !write_status(&mut pod, &outcome.additions, &pulled, options)? {
         // In front, as the last ones are cut off where there are many.
         warnings.insert(
             0,
@@ -130,7 +130,8 @@ fn decode(pod: &Pod<'_>) -> Result<Requests, Rejection> {
 /// Writes what was injected into the Pod's annotations, where the settings say so. Returns whether there was room for it.
 fn write_status(
     pod: &mut Pod<'_>,
-    (additions, pulled): (&[Addition<'_>], &[&str]),
+    additions: &[Addition<'_>],
+    pulled: &[&str],
     options: &Options,
 ) -> Result<bool, Rejection> {
     if options.status_annotation {

@@ -59,7 +59,8 @@ pub(super) fn add_pull_secrets<'s>(
     rules: &'s [PullSecret],
     pod: &mut Pod<'_>,
     namespace: &str,
-    (cluster, warnings): (&dyn Cluster, &mut Vec<String>),
+    cluster: &dyn Cluster,
+    warnings: &mut Vec<String>,
 ) -> Result<Vec<&'s str>, Rejection> {
     let mut names: Vec<&str> = Vec::new();
     if rules.is_empty() {

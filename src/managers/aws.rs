@@ -12,6 +12,7 @@ use crate::managers::cli::{Cli, Located};
 use crate::managers::context::Context;
 use crate::managers::fetch::{self, ContainerSettings};
 use crate::managers::manager::{Manager, NotServed, not_found};
+use crate::managers::naming;
 use crate::requests::{MountRequirement, SecretRequest};
 
 /// Flyte's image; its makers have archived it.
@@ -72,9 +73,8 @@ fn locate(request: &SecretRequest) -> Result<Located<'_>, NotServed> {
     let mut texts = vec![request.group.as_str()];
     if !version.is_empty() {
         texts.push(version);
-        source.push_str(", version ");
-        source.push_str(version);
     }
+    naming::push_detail(&mut source, "version", version);
     texts.push(key);
     Ok(Located {
         path: path_parts(&texts)?,

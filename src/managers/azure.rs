@@ -12,6 +12,7 @@ use crate::access;
 use crate::json::fields::{Fields, SettingsError};
 use crate::managers::cli::{Cli, Located, check_version};
 use crate::managers::manager::{Manager, NotServed, not_found};
+use crate::managers::naming;
 use crate::requests::SecretRequest;
 
 pub(super) static CLI: Cli = Cli {
@@ -50,9 +51,8 @@ fn locate(request: &SecretRequest) -> Result<Located<'_>, NotServed> {
     if !version.is_empty() {
         check_version(version)?;
         path.push(version);
-        source.push_str(", version ");
-        source.push_str(version);
     }
+    naming::push_detail(&mut source, "version", version);
     let warning = (!url.contains('/')).then(|| {
         format!(
             "{} asks for {url:?}, which is not a secret's URL, so that az will not find it and the Pod will not start; the \

@@ -11,6 +11,7 @@ use crate::json::fields::{Fields, SettingsError};
 use crate::managers::context::Context;
 use crate::managers::fetch::{self, ContainerSettings, Layout};
 use crate::managers::manager::{Manager, NotServed, not_found};
+use crate::managers::naming;
 use crate::order::positions;
 use crate::requests::SecretRequest;
 
@@ -106,9 +107,8 @@ impl Manager for CliManager {
         };
         if !field.is_empty() {
             path.push(field);
-            source.push_str(", field ");
-            source.push_str(field);
         }
+        naming::push_detail(&mut source, "field", field);
         let fetched = Fetched::new(self, vec![secret, version, field.to_owned()]);
         let mut injection = fetch::injection(request, context, &path, fetched, source)?;
         injection.warnings.extend(warning);

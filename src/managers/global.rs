@@ -45,9 +45,7 @@ impl Global {
             authorize: Authorize::from_fields(fields, Authorize::ServiceAccount)?,
         }))
     }
-}
 
-impl Global {
     /// Returns the data with the value, for a Pod that may have it. Without permission a caller must not learn whether a
     /// Secret exists, so a request for an existing key is denied outright.
     fn read(&self, request: &SecretRequest, context: &Context<'_>) -> Result<SecretData, NotServed> {
@@ -66,9 +64,7 @@ impl Global {
             request.key
         ))
     }
-}
 
-impl Global {
     /// Returns the request's field of the JSON object `text`, the value in the Secret.
     fn field(&self, request: &SecretRequest, text: &str, context: &Context<'_>) -> Result<String, NotServed> {
         let read = context.of_pod(|_| FieldsRead(Cell::new(0)));
@@ -154,10 +150,7 @@ impl Manager for Global {
             ));
         };
         let mut source = format!("Secret {}/{}, key {}", self.namespace, request.group, request.key);
-        if !request.field.is_empty() {
-            source.push_str(", field ");
-            source.push_str(&request.field);
-        }
+        naming::push_detail(&mut source, "field", &request.field);
         let mut env = vec![naming::prefix_variable(context.options), EnvVar::literal(name, value)];
         if let Some(name) = further {
             env.push(EnvVar::literal(name, value));

@@ -129,6 +129,16 @@ pub(crate) fn file_variables(
     Ok(variables)
 }
 
+/// Appends a detail, where there is one, to the text that says where a secret comes from.
+pub(crate) fn push_detail(source: &mut String, name: &str, text: &str) {
+    if !text.is_empty() {
+        source.push_str(", ");
+        source.push_str(name);
+        source.push(' ');
+        source.push_str(text);
+    }
+}
+
 /// A name for what `parts` say together: 32 letters and digits, the same for the same parts.
 pub(crate) fn identity(parts: &[&str]) -> String {
     let mut text = String::new();

@@ -194,7 +194,7 @@ impl Manager for Vault {
         }
         let id = identity(&source, &request.key, variable);
         let path = path_of(usual, &id, variable)?;
-        let file = AgentFile::new(request, source, &path, variable, (&orders, context));
+        let file = AgentFile::new(request, source, &path, variable, &orders, context);
         let own = file.annotations(&id);
         check_agent(&own, &orders)?;
         check_ours(&own, &id, &orders)?;
@@ -231,13 +231,9 @@ impl Manager for Vault {
 
 /// Describes where a secret comes from, for people.
 fn describe(request: &SecretRequest, source: &Source<'_>) -> String {
-    let version = source.version.map(|version| format!(", version {version}"));
-    format!(
-        "Vault {}, key {}{}",
-        request.group,
-        request.key,
-        version.unwrap_or_default()
-    )
+    let mut text = format!("Vault {}, key {}", request.group, request.key);
+    naming::push_detail(&mut text, "version", source.version.unwrap_or_default());
+    text
 }
 
 /// Returns where the agent mounts a volume at `mountPath`: nowhere for variables alone, if it has another directory.

@@ -28,15 +28,15 @@ const TAKEN_PATHS: &[(&str, &str)] = &[
 
 /// Returns what a mount at `path` would hide or be hidden by: a path, and what is there.
 pub(crate) fn taken_path(path: &str) -> Option<(&'static str, &'static str)> {
-    let is_at_or_below = |inner: &str, outer: &str| {
-        inner
-            .strip_prefix(outer)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    };
     TAKEN_PATHS
         .iter()
-        .find(|(taken, _)| is_at_or_below(taken, path) || is_at_or_below(path, taken))
+        .find(|(taken, _)| *taken == path || is_below(taken, path) || is_below(path, taken))
         .copied()
+}
+
+/// Returns whether the path `inner` lies below the path `outer`; neither has a slash at its end.
+pub(crate) fn is_below(inner: &str, outer: &str) -> bool {
+    inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with('/'))
 }
 
 /// Whether Kubernetes takes `path` as a mount's path and files below it can be named without surprises.

@@ -7,11 +7,14 @@ use super::path;
 use super::plan::{Mount, OwnedFile};
 use crate::injection::{Addition, FileOrigin};
 
+/// A volume by its position, and the path in it.
+type Place = (usize, String);
+
 /// A file for which the request names a path.
 pub(super) struct PlacedFile<'p> {
     file: OwnedFile<'p>,
     /// The volume that holds it, and the path in the volume.
-    place: Option<(usize, String)>,
+    place: Option<Place>,
 }
 
 impl<'p> PlacedFile<'p> {
@@ -37,9 +40,6 @@ impl<'p> PlacedFile<'p> {
         self.place = Some((volume, in_volume.trim_start_matches('/').to_owned()));
     }
 }
-
-/// A volume by its position, and the path in it.
-type Place = (usize, String);
 
 /// Adds the mounts of single files. A file that an agent writes is in none of our volumes; its manager mounts it.
 ///

@@ -70,7 +70,7 @@ pub(super) fn fetching_user(
 ) -> Result<Option<i64>, PodError> {
     let mut found: Option<(i64, &Addition<'_>)> = None;
     for addition in work.additions.iter().filter(|addition| addition.position == manager) {
-        let (Some(mode), Some(_)) = (addition.request.mode, fetched_file(addition)) else {
+        let (Some(mode), Some(_)) = (addition.request.mode, addition.injection.fetched()) else {
             continue;
         };
         let readers = pod.readers(&addition.request.containers, ours);
@@ -92,11 +92,6 @@ pub(super) fn fetching_user(
         }
     }
     Ok(found.map(|(user, _)| user))
-}
-
-fn fetched_file<'a>(addition: &'a Addition<'_>) -> Option<&'a FileOrigin<'a>> {
-    let origin = &addition.injection.file.as_ref()?.origin;
-    matches!(origin, FileOrigin::Fetched(_)).then_some(origin)
 }
 
 fn unreadable(addition: &Addition<'_>, mode: u16) -> PodError {

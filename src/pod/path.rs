@@ -4,6 +4,8 @@
 
 use std::borrow::Cow;
 
+pub(super) use crate::names::is_below;
+
 /// Returns the one spelling of a mount's path: absolute, without a slash at the end, empty parts, `.` and `..`, and
 /// `/run` for `/var/run`, which is a link to it in most images. The root is the empty string.
 pub(super) fn clean(path: &str) -> Cow<'_, str> {
@@ -33,11 +35,6 @@ fn rebuilt(path: &str) -> String {
         }
     }
     parts.iter().flat_map(|part| ["/", part]).collect()
-}
-
-/// Returns whether the clean path `inner` lies below the clean path `outer`.
-pub(super) fn is_below(inner: &str, outer: &str) -> bool {
-    inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with('/'))
 }
 
 #[cfg(test)]

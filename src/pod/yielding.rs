@@ -12,7 +12,7 @@ use crate::options::Options;
 use crate::requests::{Containers, Origin};
 
 /// How much may be read again, in bytes, because defaults yield: the host stops the policy after two seconds.
-const MOST_READ: usize = 8 * 1024 * 1024;
+const MAX_READ: usize = 8 * 1024 * 1024;
 
 /// What an addition counts as when the Pod is read again.
 const ADDITION_BYTES: usize = 1024;
@@ -48,7 +48,7 @@ impl Pod<'_> {
             }
             let additional = additions.len().saturating_mul(ADDITION_BYTES);
             read = read.saturating_add(length(&self.0)).saturating_add(additional);
-            if read > MOST_READ {
+            if read > MAX_READ {
                 return Err(PodError::too_many());
             }
             self.leave_out(errors, additions, &mut warnings)?;

@@ -7,10 +7,7 @@ fetch_value() {
       untyped
       return
     fi
-    case $(cat < "$work/error") in
-      *'(ResourceNotFoundException)'* | *NOT_FOUND:* | *'(SecretNotFound)'*) ;;
-      *) break ;;
-    esac
+    is_missing "$(cat < "$work/error")" || break
   done
   cat < "$work/error" >&2
   return 1

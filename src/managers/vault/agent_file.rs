@@ -44,7 +44,8 @@ impl<'r> AgentFile<'r> {
         source: Source<'r>,
         path: &'r RelativePath,
         variable: Option<&'r str>,
-        (orders, context): (&'r AgentOrders, &Context<'r>),
+        orders: &'r AgentOrders,
+        context: &Context<'r>,
     ) -> Self {
         let ours = &context.options.mount_path;
         Self {
