@@ -21,6 +21,8 @@ use crate::json::{Node, Shape, tree};
 struct Variables<'v> {
     ordered: Vec<Variable<'v>>,
     positions: BTreeMap<&'v str, usize>,
+    /// The Secrets of which each key is a variable, each with whether a default gives it.
+    sources: Vec<(&'v EnvFrom, bool)>,
     /// How long they are together as JSON.
     bytes: usize,
 }
@@ -50,16 +52,15 @@ pub(super) fn add(pod: &mut Pod<'_>, files: &Files, work: &mut Work<'_>) -> Resu
                 known.len() - 1
             }
         };
-        if let Some((_, variables)) = known.get(position)
-            && !variables.ordered.is_empty()
-        {
+        let Some((_, variables)) = known.get(position) else {
+            continue;
+        };
+        if !variables.ordered.is_empty() {
             work.budget.spend(variables.bytes)?;
             merge(container, &name, variables, work)?;
         }
-        for addition in work.additions.iter().filter(|addition| addition.reaches(&name)) {
-            for source in &addition.injection.env_from {
-                add_source(container, source, addition.request.is_default(), &mut work.budget)?;
-            }
+        for (source, is_default) in &variables.sources {
+            add_source(container, source, *is_default, &mut work.budget)?;
         }
     }
     Ok(())
@@ -68,6 +69,11 @@ pub(super) fn add(pod: &mut Pod<'_>, files: &Files, work: &mut Work<'_>) -> Resu
 /// Returns the variables that a container gets from the additions that reach it.
 fn variables<'w>(additions: &'w [Addition<'w>], files: &'w Files, reached: &[bool]) -> Result<Variables<'w>, PodError> {
     let mut all = Variables::default();
+    for (owner, _) in additions.iter().zip(reached).filter(|(_, is_reached)| **is_reached) {
+        let sources = owner.injection.env_from.iter();
+        all.sources
+            .extend(sources.map(|source| (source, owner.request.is_default())));
+    }
     let additions = additions.iter().enumerate().zip(reached).rev();
     // Each variable is put in front of those before it, so the last one stands first.
     for ((index, owner), _) in additions.filter(|(_, is_reached)| **is_reached) {

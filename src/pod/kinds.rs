@@ -52,13 +52,22 @@ impl Kinds {
     }
 }
 
+fn is_null(value: &Node<'_>) -> bool {
+    match value {
+        Node::Null => true,
+        Node::Closed(raw) => raw.get() == "null",
+        Node::Made(text) => **text == *"null",
+        _ => false,
+    }
+}
+
 fn kind(volume: &Node<'_>) -> Option<Kind> {
     let Node::Object(fields) = volume else {
         return None;
     };
     let (name, source) = fields
         .iter()
-        .find(|(field, value)| field != "name" && !matches!(value, Node::Null) && value.to_value() != Value::Null)?;
+        .find(|(field, value)| field != "name" && !is_null(value))?;
     if FILLED_BY_KUBELET.contains(&name.as_ref()) {
         return Some(Kind::FilledByKubelet);
     }

@@ -21,6 +21,8 @@ const MOUNT_BYTES: usize = 40;
 /// A mount that a container is to have.
 struct NewMount<'m> {
     value: Cow<'m, Value>,
+    /// Its path as the container runtime understands it.
+    clean_path: String,
     /// The addition that needs it, for messages.
     owner: &'m Addition<'m>,
     /// Whether it shows a file, not a directory.
@@ -29,7 +31,17 @@ struct NewMount<'m> {
     takes_mounts: Option<bool>,
 }
 
-impl NewMount<'_> {
+impl<'m> NewMount<'m> {
+    fn new(value: Cow<'m, Value>, owner: &'m Addition<'m>, is_file: bool, takes_mounts: Option<bool>) -> Self {
+        Self {
+            clean_path: path::clean(text_of(&value, "mountPath")).into_owned(),
+            value,
+            owner,
+            is_file,
+            takes_mounts,
+        }
+    }
+
     fn path(&self) -> &str {
         text_of(&self.value, "mountPath")
     }
@@ -45,32 +57,26 @@ impl<'p> Plan<'p> {
         let mut of_templates = Vec::new();
         let kinds = Kinds::of(pod);
         for owner in work.additions {
-            of_templates.extend(owner.injection.mounts.iter().map(|mount| NewMount {
-                value: Cow::Borrowed(mount),
-                owner,
-                is_file: false,
-                takes_mounts: Some(kinds.takes_mounts(&item(text_of(mount, "name"), mount), false)),
+            of_templates.extend(owner.injection.mounts.iter().map(|mount| {
+                let takes_mounts = kinds.takes_mounts(&item(text_of(mount, "name"), mount), false);
+                NewMount::new(Cow::Borrowed(mount), owner, false, Some(takes_mounts))
             }));
         }
         if self.sets.is_empty() && of_templates.is_empty() {
             return Ok(());
         }
-        for (is_init, container) in pod.containers_mut(ours) {
+        for ((is_init, container), planned) in pod.containers_mut(ours).zip(self.mounts()) {
             let too_early = is_init && !work.options.init_containers.stand_first();
-            let mounts = self.mounts_of(container, work)?.iter();
-            let mounts = mounts
-                .filter_map(|mount| self.new_mount(mount, too_early))
-                .collect::<Vec<_>>();
-            if let Err(error) = mount_in(container, &mounts, &kinds, &mut work.budget) {
-                work.yield_to(error)?;
-            }
+            let planned = planned.iter().filter_map(|mount| self.new_mount(mount, too_early));
+            let planned: Vec<NewMount<'_>> = planned.collect();
+            let mut groups = vec![planned.as_slice()];
             for mount in &of_templates {
-                if mount.owner.reaches(name_of(container))
-                    && let Err(error) = mount_in(container, std::slice::from_ref(mount), &kinds, &mut work.budget)
-                {
-                    work.yield_to(error)?;
+                if mount.owner.reaches(name_of(container)) {
+                    groups.push(std::slice::from_ref(mount));
                 }
             }
+            groups.retain(|group| !group.is_empty());
+            mount_in(container, &groups, &kinds, work)?;
         }
         Ok(())
     }
@@ -89,39 +95,57 @@ impl<'p> Plan<'p> {
             ("mountPath", mount.path.as_str().into()),
         ];
         let sub_path = mount.sub_path.as_deref().map(|part| ("subPath", part.into()));
-        Some(NewMount {
-            value: Cow::Owned(tree(fields.into_iter().chain(sub_path))),
-            owner: mount.owner,
-            is_file: mount.is_file,
-            takes_mounts: None,
-        })
+        let value = Cow::Owned(tree(fields.into_iter().chain(sub_path)));
+        Some(NewMount::new(value, mount.owner, mount.is_file, None))
     }
 }
 
-/// Adds those of `mounts` to a container that it has not yet.
+/// Adds those mounts to a container that it has not yet, a group after the other.
 fn mount_in(
     container: &mut Node<'_>,
-    mounts: &[NewMount<'_>],
+    groups: &[&[NewMount<'_>]],
     kinds: &Kinds,
-    budget: &mut Budget,
+    work: &mut Work<'_>,
 ) -> Result<(), PodError> {
-    if mounts.is_empty() {
+    if groups.is_empty() {
         return Ok(());
     }
     let name = name_of(container).to_owned();
     let own = container.list_mut("volumeMounts")?;
-    // Cleaning the container's paths costs more than to compare them.
-    budget.compare(mounts.len().saturating_add(2), own.len())?;
-    let existing = with_paths(own);
-    let mut added = Vec::with_capacity(mounts.len());
-    for mount in mounts {
-        budget.spend(mount.path().len().saturating_add(MOUNT_BYTES))?;
-        if is_missing(&name, &existing, mount, mounts, (kinds, &mut *budget))? {
-            added.push(mount.to_node());
+    // A template may have a mount for each of a thousand secrets: the paths are cleaned once.
+    let mut paths: Vec<String> = own.iter().map(|mount| path_of(mount).into_owned()).collect();
+    for group in groups {
+        work.budget.compare(group.len().saturating_add(2), own.len())?;
+        let existing = paths.iter().map(|path| Cow::Borrowed(path.as_str())).zip(&*own);
+        match missing(&name, &existing.collect::<Vec<_>>(), group, kinds, &mut work.budget) {
+            Err(error) => work.yield_to(error)?,
+            Ok(missing) => {
+                for mount in missing {
+                    paths.push(mount.clean_path.clone());
+                    own.push(mount.to_node());
+                }
+            }
         }
     }
-    own.append(&mut added);
     Ok(())
+}
+
+/// Returns those of `mounts` that a container has still to get.
+fn missing<'n, 'm>(
+    container: &str,
+    existing: &[PlacedMount<'_, '_>],
+    mounts: &'n [NewMount<'m>],
+    kinds: &Kinds,
+    budget: &mut Budget,
+) -> Result<Vec<&'n NewMount<'m>>, PodError> {
+    let mut missing = Vec::with_capacity(mounts.len());
+    for mount in mounts {
+        budget.spend(mount.path().len().saturating_add(MOUNT_BYTES))?;
+        if is_missing(container, existing, mount, mounts, (kinds, &mut *budget))? {
+            missing.push(mount);
+        }
+    }
+    Ok(missing)
 }
 
 /// Returns whether a container has still to get `mount`, one of those `planned` for it.
@@ -136,35 +160,35 @@ fn is_missing(
     planned: &[NewMount<'_>],
     (kinds, budget): (&Kinds, &mut Budget),
 ) -> Result<bool, PodError> {
-    let ours = path::clean(mount.path());
+    let ours = &mount.clean_path;
     let (mut is_there, mut below) = (false, None);
     let mut parent: Option<&PlacedMount<'_, '_>> = None;
     for placed in existing {
         let (path, own) = placed;
         // Most are elsewhere: one look tells.
-        let (inner, outer) = if path.len() < ours.len() {
-            (&ours, path)
+        let (inner, outer): (&str, &str) = if path.len() < ours.len() {
+            (ours, path)
         } else {
-            (path, &ours)
+            (path, ours)
         };
-        if !inner.starts_with(outer.as_ref()) {
+        if !inner.starts_with(outer) {
             continue;
         }
-        if path::is_below(&ours, path) {
+        if path::is_below(ours, path) {
             if parent.is_none_or(|(nearest, _)| nearest.len() < path.len()) {
                 parent = Some(placed);
             }
-        } else if *path == ours {
+        } else if path == ours {
             if !same_mount(&read(own, budget)?, &mount.value) {
                 let place = mount.takes_mounts.map(|_| mount.path());
                 return Err(mount_clash(container, own, place, mount.owner));
             }
             is_there = true;
-        } else if path::is_below(path, &ours) {
+        } else if path::is_below(path, ours) {
             below = Some(*own);
         }
     }
-    let parent = parent.filter(|(path, _)| !planned.iter().any(|mount| path::clean(mount.path()) == *path));
+    let parent = parent.filter(|(path, _)| !planned.iter().any(|mount| mount.clean_path == *path));
     if let Some((_, own)) = parent.filter(|(_, own)| !kinds.takes_mounts(own, mount.is_file)) {
         return Err(read_only_parent(container, own, mount.path(), mount.owner));
     }

@@ -61,6 +61,10 @@ pub(super) struct Plan<'p> {
     pub(super) volumes: Vec<Volume>,
     /// Which mounts the containers of a set get.
     pub(super) sets: Vec<(Vec<usize>, Vec<Mount<'p>>)>,
+    /// By containers of the Pod, in their order: the position of its set. A container that sees no file has none.
+    set_of: Vec<Option<usize>>,
+    /// By additions: the volume that shows its file alone.
+    pub(super) alone: Vec<Option<usize>>,
     /// The init containers, with mounts by volume.
     pub(super) containers: Vec<FetchContainer>,
     /// By additions: where an init container writes the secret.
@@ -76,6 +80,8 @@ impl<'p> Plan<'p> {
             budget: Budget::new(),
             volumes: Vec::new(),
             sets: Vec::new(),
+            set_of: Vec::new(),
+            alone: vec![None; work.additions.len()],
             containers: Vec::new(),
             targets: vec![Vec::new(); work.additions.len()],
             env_files: Vec::new(),
@@ -84,9 +90,13 @@ impl<'p> Plan<'p> {
         for (_, container) in pod.containers(ours) {
             let wanted = work.visible_files(name_of(container));
             plan.budget.compare(1, sets.len())?;
-            if !wanted.is_empty() && !sets.contains(&wanted) {
-                sets.push(wanted);
-            }
+            let known = sets.iter().position(|set| *set == wanted);
+            plan.set_of.push(known.or_else(|| {
+                (!wanted.is_empty()).then(|| {
+                    sets.push(wanted);
+                    sets.len() - 1
+                })
+            }));
         }
         for set in sets {
             let mounts = plan.plan_mounts(&set, work)?;
@@ -166,6 +176,14 @@ impl<'p> Plan<'p> {
         Ok(())
     }
 
+    /// Returns the mounts that each container gets for which the plan was made, in their order.
+    pub(super) fn mounts(&self) -> impl Iterator<Item = &[Mount<'p>]> {
+        self.set_of.iter().map(|set| {
+            let set = set.and_then(|set| self.sets.get(set));
+            set.map_or(&[][..], |(_, mounts)| mounts)
+        })
+    }
+
     /// Returns the mounts that the container gets.
     pub(super) fn mounts_of(&self, container: &Node<'_>, work: &mut Work<'_>) -> Result<&[Mount<'p>], PodError> {
         work.budget.compare(1, self.sets.len())?;
@@ -183,15 +201,19 @@ impl<'p> Plan<'p> {
     /// Returns the number of a volume: of one that is planned already, where it is the same.
     pub(super) fn volume(&mut self, name: &str, source: Value) -> Result<usize, PodError> {
         // Memory volumes of different sets hold different files.
-        let shared = |volume: &Volume| volume.wanted == name && !volume.is_memory() && volume.source == source;
-        if let Some(position) = self.volumes.iter().position(shared) {
-            return Ok(position);
+        let mut same_name = 0;
+        for (position, volume) in self.volumes.iter().enumerate() {
+            if volume.wanted == name {
+                if !volume.is_memory() && volume.source == source {
+                    return Ok(position);
+                }
+                same_name += 1;
+            }
         }
         self.budget.spend(VOLUME_BYTES)?;
         let mut unique = name.to_owned();
         // Sets mostly want the same names.
-        let same_name = self.volumes.iter().filter(|volume| volume.wanted == name);
-        let mut number = same_name.count().max(1);
+        let mut number = same_name.max(1_usize);
         while self.volumes.iter().any(|volume| volume.name == unique) {
             number = number.saturating_add(1);
             unique = format!("{name}-{number}");

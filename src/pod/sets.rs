@@ -146,9 +146,21 @@ impl<'p> Plan<'p> {
             if let Some(hidden) = others.find(|file| file.first() == *directory) {
                 return Err(path_clash(&path, hidden.owner, first.owner));
             }
-            let (name, source) =
-                directory_volume(in_directory, first).map_err(|other| path_clash(&path, first.owner, other))?;
-            let volume = self.volume(&name, source)?;
+            // Many sets want the same file.
+            let known = self.alone.get(first.index).copied().flatten();
+            let volume = match known.filter(|_| in_directory.len() == 1) {
+                Some(volume) => volume,
+                None => {
+                    let (name, source) =
+                        directory_volume(in_directory, first).map_err(|other| path_clash(&path, first.owner, other))?;
+                    self.volume(&name, source)?
+                }
+            };
+            if in_directory.len() == 1
+                && let Some(alone) = self.alone.get_mut(first.index)
+            {
+                *alone = Some(volume);
+            }
             for file in placed.iter_mut().filter(|file| file.is_in_directory(directory)) {
                 file.find_in(volume, directory);
             }

@@ -32,13 +32,19 @@ impl Plan<'_> {
         work: &mut Work<'_>,
     ) -> Result<(), PodError> {
         let written = written_by_others(pod, ours);
+        // By volume: a thousand secrets may each look for one.
+        let mut taken: Vec<String> = pod
+            .spec_items("volumes")
+            .iter()
+            .map(|volume| name_of(volume).to_owned())
+            .collect();
         let mut names: Vec<String> = Vec::with_capacity(self.volumes.len());
         for volume in &mut self.volumes {
             let volumes = pod.spec_list("volumes")?;
             let mut name = shortened(&volume.name);
             let mut number = 1_u32;
             let add = loop {
-                match look(volumes, &name, &volume.source, work)? {
+                match look(volumes, &taken, &name, &volume.source, work)? {
                     _ if names.contains(&name) => {}
                     Existing::Nothing => break true,
                     // What others write there would stand in for the secrets.
@@ -50,6 +56,7 @@ impl Plan<'_> {
             };
             if add {
                 volumes.push(item(&name, &volume.source));
+                taken.push(name.clone());
             }
             volume.name.clone_from(&name);
             names.push(name);
@@ -58,8 +65,11 @@ impl Plan<'_> {
             for volume in &addition.injection.volumes {
                 let volumes = pod.spec_list("volumes")?;
                 let name = text_of(volume, "name");
-                match look(volumes, name, volume, work)? {
-                    Existing::Nothing => volumes.push(item(name, volume)),
+                match look(volumes, &taken, name, volume, work)? {
+                    Existing::Nothing => {
+                        volumes.push(item(name, volume));
+                        taken.push(name.to_owned());
+                    }
                     Existing::Same => {}
                     Existing::Other => return Err(template_clash(addition, "the volume", name)),
                 }
@@ -69,9 +79,17 @@ impl Plan<'_> {
     }
 }
 
-fn look(volumes: &[Node<'_>], name: &str, source: &Value, work: &mut Work<'_>) -> Result<Existing, PodError> {
+/// Looks for the volume `name` among `volumes`, whose names are `taken`.
+fn look(
+    volumes: &[Node<'_>],
+    taken: &[String],
+    name: &str,
+    source: &Value,
+    work: &mut Work<'_>,
+) -> Result<Existing, PodError> {
     work.budget.compare(1, volumes.len())?;
-    let Some(existing) = volumes.iter().find(|volume| volume.text("name") == Some(name)) else {
+    let position = taken.iter().position(|taken| taken == name);
+    let Some(existing) = position.and_then(|position| volumes.get(position)) else {
         return Ok(Existing::Nothing);
     };
     let is_same = has_source(&read(existing, &mut work.budget)?, source);
