@@ -44,9 +44,6 @@ struct Case {
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Expect {
     pod: Option<Value>,
-    /// Whether variables have to stand in this order where none refers to another.
-    #[serde(default)]
-    env_in_order: bool,
     #[serde(default)]
     part: Vec<Part>,
     #[serde(default)]
@@ -73,21 +70,6 @@ struct Rejected {
     message: Vec<String>,
     #[serde(default)]
     without: Vec<String>,
-}
-
-/// Returns `pod` with each container's variables in the order of their names, where no value refers to another variable.
-fn sorted_env(pod: &Value) -> Value {
-    let mut pod = pod.clone();
-    for list in ["initContainers", "containers"] {
-        for container in pod["spec"][list].as_array_mut().into_iter().flatten() {
-            if let Some(env) = container.get_mut("env").and_then(Value::as_array_mut)
-                && !env.iter().any(|variable| variable["value"].to_string().contains("$("))
-            {
-                env.sort_by_key(|variable| variable["name"].as_str().unwrap_or_default().to_owned());
-            }
-        }
-    }
-    pod
 }
 
 #[test]
@@ -240,15 +222,8 @@ fn check(policy: &PolicyModule, case: &Case) -> Result<(), String> {
     } else {
         case.expect.pod.as_ref()
     };
-    let compared = |pod: &Value| {
-        if case.expect.env_in_order {
-            pod.clone()
-        } else {
-            sorted_env(pod)
-        }
-    };
     if let Some(expected) = expected
-        && compared(&out) != compared(expected)
+        && out != *expected
     {
         return Err(format!(
             "expected\n{}\ngot\n{}",
