@@ -1,4 +1,5 @@
-//! AWS Secrets Manager: init containers that fetch the Pod's secrets, with the image that Flyte uses or with the AWS CLI.
+//! AWS Secrets Manager: init containers that fetch the Pod's secrets, with the image that Flyte uses or with the AWS CLI, which
+//! fetches parameters of Systems Manager as well.
 //!
 //! Volume, path, variables and image are those of Flyte's
 //! [AWS injector](https://github.com/flyteorg/flyte/blob/master/flyteplugins/go/tasks/pluginmachinery/secret/aws_secret_manager.go): group
@@ -8,7 +9,7 @@
 
 use crate::injection::{ContainerName, Fetch, FetchContainer, FetchTarget, Fetched, Fetcher, Injection};
 use crate::json::fields::{Fields, SettingsError};
-use crate::managers::cli::{Cli, Located};
+use crate::managers::cli::{Cli, Located, check_version};
 use crate::managers::context::Context;
 use crate::managers::fetch::{self, ContainerSettings};
 use crate::managers::manager::{Manager, NotServed, not_found};
@@ -52,10 +53,12 @@ pub(crate) fn from_fields(fields: &mut Fields<'_>) -> Result<Box<dyn Manager>, S
 /// Finds out what the AWS CLI is asked for.
 fn locate(request: &SecretRequest) -> Result<Located<'_>, NotServed> {
     let Key { key, field, versions } = key_of(request);
-    let (secret, is_arn) = secret(&request.group, key)?;
-    if !is_arn {
-        return Err(no_arn(&secret));
-    }
+    let (secret, service) = secret(&request.group, key)?;
+    let kind = match service {
+        Some(SECRETS) => "AWS secret ",
+        Some(_) => "AWS parameter ",
+        None => return Err(no_arn(&secret, PARAMETER_FORM)),
+    };
     let mut versions = versions
         .into_iter()
         .chain([&*request.group_version])
@@ -64,12 +67,15 @@ fn locate(request: &SecretRequest) -> Result<Located<'_>, NotServed> {
     if versions.any(|other| other != version) {
         return Err(not_found!("it names two versions; leave one of them out"));
     }
-    if version.contains("://") {
+    if service != Some(SECRETS) {
+        // It stands behind the parameter's name.
+        check_version(version)?;
+    } else if version.contains("://") {
         // The CLI reads a value such as file:///etc/passwd from that file
         // (https://docs.aws.amazon.com/cli/latest/userguide/cli-usage-parameters-file.html).
         return Err(not_found!("no version is called {version:?}"));
     }
-    let mut source = format!("AWS secret {secret}");
+    let mut source = [kind, &secret].concat();
     let mut texts = vec![request.group.as_str()];
     if !version.is_empty() {
         texts.push(version);
@@ -115,7 +121,7 @@ impl Manager for Sidecar {
     }
 
     fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection<'_>, NotServed> {
-        let (secret, is_arn) = secret(&request.group, &request.key)?;
+        let (secret, service) = secret(&request.group, &request.key)?;
         if request.mount == MountRequirement::EnvVar {
             return Err(not_found!(
                 "with the setting client: sidecar it gives files only; client: cli with the policy's setting envFiles: \
@@ -131,7 +137,7 @@ impl Manager for Sidecar {
         let source = format!("AWS secret {secret}");
         let fetched = Fetched::new(self, vec![secret.clone()]);
         let mut injection = fetch::injection(request, context, &path, fetched, source)?;
-        if !is_arn {
+        if service != Some(SECRETS) {
             injection.warnings.push(format!(
                 "{} asks for {secret:?}, which is not the ARN of a secret, so that the image of client: sidecar will not \
                  find it and the Pod will not start; {ARN_FORM}",
@@ -164,31 +170,34 @@ impl Fetcher for Sidecar {
     }
 }
 
-/// Returns what the client is asked for, and whether it is the ARN of a secret.
+/// Returns what the client is asked for, and the service whose secret that is, if it is an ARN.
 ///
 /// # Errors
 /// When the request lacks a part, or makes a text that looks like an ARN and is none: it could fit a rule for another secret.
-fn secret(group: &str, key: &str) -> Result<(String, bool), NotServed> {
+fn secret(group: &str, key: &str) -> Result<(String, Option<&'static str>), NotServed> {
     if group.is_empty() || key.is_empty() {
         return Err(not_found!(
             "it needs a group and a key, which are the secret's ARN together"
         ));
     }
     let secret = secret_id(group, key);
-    let is_arn = is_arn(&secret);
-    if !is_arn && secret.contains(":secretsmanager:") {
-        return Err(no_arn(&secret));
+    let service = service(&secret);
+    if service.is_none() && secret.contains(":secretsmanager:") {
+        return Err(no_arn(&secret, ""));
     }
-    Ok((secret, is_arn))
+    Ok((secret, service))
 }
 
-fn no_arn(secret: &str) -> NotServed {
-    not_found!("{secret:?} is not the ARN of a secret; {ARN_FORM}")
+fn no_arn(secret: &str, other_form: &str) -> NotServed {
+    not_found!("{secret:?} is not the ARN of a secret; {ARN_FORM}{other_form}")
 }
 
-/// What the client is asked for: group and key with one colon between them, on whichever side the request writes it.
+/// What the client is asked for: group and key with one colon between them, or one slash behind the beginning of a parameter's
+/// ARN, on whichever side the request writes it.
 fn secret_id(group: &str, key: &str) -> String {
-    format!("{}:{}", group.trim_end_matches(':'), key.trim_start_matches(':'))
+    let border = if group.contains(":ssm:") { '/' } else { ':' };
+    let (group, key) = (group.trim_end_matches(border), key.trim_start_matches(border));
+    format!("{group}{border}{key}")
 }
 
 /// A request's key, taken apart.
@@ -206,7 +215,7 @@ struct Key<'r> {
 fn key_of(request: &SecretRequest) -> Key<'_> {
     let mut parts = request.key.rsplitn(4, ':');
     if let (Some(id), Some(stage), Some(field), Some(key)) = (parts.next(), parts.next(), parts.next(), parts.next())
-        && is_arn(&secret_id(&request.group, key))
+        && service(&secret_id(&request.group, key)).is_some()
     {
         let versions = [stage, id];
         return Key { key, field, versions };
@@ -221,33 +230,42 @@ fn key_of(request: &SecretRequest) -> Key<'_> {
 const ARN_FORM: &str = "group and key together have to be arn:PARTITION:secretsmanager:REGION:ACCOUNT:secret:NAME, such as \
                         the group arn:aws:secretsmanager:eu-west-1:123456789012:secret: and the key NAME-AbCdEf";
 
-/// Whether `text` is the [ARN of a
-/// secret](https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_iam-permissions.html#iam-resources). Its name
+/// What the CLI takes as well.
+const PARAMETER_FORM: &str = "; of a parameter, arn:PARTITION:ssm:REGION:ACCOUNT:parameter/NAME";
+
+/// The services, as ARNs call them.
+const SECRETS: &str = "secretsmanager";
+const PARAMETERS: &str = "ssm";
+
+/// Returns the service, if `text` is the [ARN of a
+/// secret](https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_iam-permissions.html#iam-resources) or of a
+/// [parameter](https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-paramstore-su-create.html). A name
 /// has [no colon](https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_CreateSecret.html), so that no part
-/// of it can look like an ARN of its own.
-fn is_arn(text: &str) -> bool {
+/// of it can look like an ARN of its own. A parameter below `aws/reference/` is
+/// [a secret](https://docs.aws.amazon.com/systems-manager/latest/userguide/integration-ps-secretsmanager.html) that has an ARN of
+/// its own.
+fn service(text: &str) -> Option<&'static str> {
     let plain = |part: &str| {
         !part.is_empty()
             && part
                 .bytes()
                 .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
     };
-    let is_name = |name: &str| {
-        !name.is_empty()
-            && name
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"/_+=.@!-".contains(&byte))
-    };
     let parts: Vec<&str> = text.split(':').collect();
-    matches!(
-        parts.as_slice(),
-        ["arn", partition, "secretsmanager", region, account, "secret", name]
-            if plain(partition)
-                && plain(region)
-                && !account.is_empty()
-                && account.bytes().all(|byte| byte.is_ascii_digit())
-                && is_name(name)
-    )
+    let (service, name, further): (_, &str, &[u8]) = match *parts.as_slice() {
+        ["arn", _, SECRETS, _, _, "secret", name] => (SECRETS, name, b"/_+=.@!-"),
+        ["arn", _, PARAMETERS, _, _, name] => (PARAMETERS, name.strip_prefix("parameter/")?, b"/_.-"),
+        _ => return None,
+    };
+    let is_name = !name.is_empty()
+        && !name.contains("aws/reference/")
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || further.contains(&byte));
+    let is_account = |account: &str| !account.is_empty() && account.bytes().all(|byte| byte.is_ascii_digit());
+    matches!(*parts.as_slice(), [_, partition, _, region, account, ..]
+        if is_name && plain(partition) && plain(region) && is_account(account))
+    .then_some(service)
 }
 
 /// The file names in `texts`, each of which may hold several with `/` between them, as a secret's full name does.

@@ -42,9 +42,18 @@ fn locate(request: &SecretRequest) -> Result<Located<'_>, NotServed> {
     let mut path: Vec<&str> = secret.split('/').collect();
     // To gcloud, a version with '/' is a secret's version by its full name, whatever the secret; in the API's URL, what
     // stands behind '?' or '#' is no name.
-    if !matches!(path.as_slice(), [_] | ["projects", _, "secrets", _]) || secret.contains(['?', '#']) {
+    let is_name = match *path.as_slice() {
+        [_] | ["projects", _, "secrets", _] => true,
+        // The location becomes a part of the host's name.
+        ["projects", _, "locations", location, "secrets", _] => location
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-'),
+        _ => false,
+    };
+    if !is_name || secret.contains(['?', '#']) {
         return Err(not_found!(
-            "{secret:?} is no secret's name; it is NAME or projects/PROJECT/secrets/NAME"
+            "{secret:?} is no secret's name; it is NAME, projects/PROJECT/secrets/NAME or \
+             projects/PROJECT/locations/LOCATION/secrets/NAME"
         ));
     }
     check_version(version)?;

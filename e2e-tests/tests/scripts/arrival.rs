@@ -168,6 +168,12 @@ fn names_that_no_file_or_client_can_take_are_rejected() {
         (gcp("a\nb", "1"), "cannot be a file's name"),
         (gcp("../a", "1"), "is no secret's name"),
         (gcp("projects/../secrets/a", "1"), "cannot be a file's name"),
+        (
+            gcp("projects/p/locations/evil.example.com/secrets/a", "1"),
+            "is no secret's name",
+        ),
+        (gcp("projects/p/locations/e:1/secrets/a", "1"), "is no secret's name"),
+        (gcp("projects/p/locations//secrets/a", "1"), "cannot be a file's name"),
         (gcp("a", ".."), "cannot be a version"),
         (gcp("a", "/"), "cannot be a version"),
         (gcp("a", ""), "it needs a group"),
@@ -185,6 +191,30 @@ fn names_that_no_file_or_client_can_take_are_rejected() {
         (aws("cli", "file:", "://etc/passwd"), "is not the ARN of a secret"),
         (
             aws("cli", "arn:aws:secretsmanager:eu-west-1:1:secret", "../b"),
+            "cannot be a file's name",
+        ),
+        (
+            aws("cli", "arn:aws:ssm:eu-west-1:1:parameter", "a:3"),
+            "of a parameter, arn:PARTITION:ssm:REGION:ACCOUNT:parameter/NAME",
+        ),
+        (
+            aws("cli", "arn:aws:ssm:eu-west-1:1:parameter/", "a=b"),
+            "is not the ARN of a secret",
+        ),
+        (
+            aws("cli", "arn:aws:ssm:eu-west-1:1:document", "a"),
+            "is not the ARN of a secret",
+        ),
+        (
+            aws(
+                "cli",
+                "arn:aws:ssm:eu-west-1:1:parameter/",
+                "aws/reference/secretsmanager/a",
+            ),
+            "is not the ARN of a secret",
+        ),
+        (
+            aws("cli", "arn:aws:ssm:eu-west-1:1:parameter", "/../b"),
             "cannot be a file's name",
         ),
         (aws("sidecar", "..", "../b"), "cannot be a file's name"),

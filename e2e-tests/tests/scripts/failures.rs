@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn a_missing_secret_is_named_and_the_others_arrive() {
     for manager in managers() {
-        let missing = ["mis'sing$(touch pwned)", "mis+sing=@"]
+        let missing = ["mis'sing$(touch pwned)", "mis+sing=@", "mis.sing-"]
             .into_iter()
             .find(|name| manager.takes(name))
             .expect("a name that it takes");

@@ -100,6 +100,24 @@ fn managers() -> Vec<Manager> {
             bytes: true,
         },
         Manager {
+            settings: json!({"type": "gcp"}),
+            request: |name| {
+                (
+                    format!("projects/locations/locations/europe-west1/secrets/{name}"),
+                    "3".to_owned(),
+                    String::new(),
+                )
+            },
+            known_as: |name| format!("projects/locations/locations/europe-west1/secrets/{name}/versions/3"),
+            path: |name| {
+                format!(
+                    "projects/locations/locations/europe-west1/secrets/{}/3",
+                    name.to_ascii_lowercase()
+                )
+            },
+            bytes: true,
+        },
+        Manager {
             settings: json!({"type": "azure"}),
             request: |name| {
                 (
@@ -159,6 +177,32 @@ fn managers() -> Vec<Manager> {
             },
             bytes: true,
         },
+        Manager {
+            settings: json!({"type": "aws", "client": "cli"}),
+            request: |name| {
+                (
+                    "arn:aws:ssm:eu-west-1:1:parameter".to_owned(),
+                    String::new(),
+                    format!("/app/{name}"),
+                )
+            },
+            known_as: |name| format!("arn:aws:ssm:eu-west-1:1:parameter/app/{name}"),
+            path: |name| format!("arn:aws:ssm:eu-west-1:1:parameter/app/{}", name.to_ascii_lowercase()),
+            bytes: false,
+        },
+        Manager {
+            settings: json!({"type": "aws", "client": "cli"}),
+            request: |name| {
+                (
+                    format!("arn:aws:ssm:eu-west-1:1:parameter/{name}/"),
+                    "7".to_owned(),
+                    "k".to_owned(),
+                )
+            },
+            known_as: |name| format!("arn:aws:ssm:eu-west-1:1:parameter/{name}/k:7"),
+            path: |name| format!("arn:aws:ssm:eu-west-1:1:parameter/{}/7/k", name.to_ascii_lowercase()),
+            bytes: false,
+        },
     ]
 }
 
@@ -172,8 +216,10 @@ impl Manager {
                 !(name.contains(['?', '#', ';', '@']) || is_url && name.contains('.'))
             }
             _ => {
-                let is_version = (self.request)(name).1.starts_with(name);
-                let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/_+=.@!-".contains(&byte);
+                let (group, version, _) = (self.request)(name);
+                let is_version = version.starts_with(name);
+                let further: &[u8] = if group.contains(":ssm:") { b"/_.-" } else { b"/_+=.@!-" };
+                let plain = |byte: u8| byte.is_ascii_alphanumeric() || further.contains(&byte);
                 is_version || name.bytes().all(plain)
             }
         }
@@ -475,9 +521,9 @@ fn assert_calls_name(run: &Run, manager: &Manager, secrets: &[(&str, &[u8])]) {
         let (group, version, key) = (manager.request)(name);
         let asked = calls.iter().any(|call| {
             let line = call.join("\n");
-            line.contains(group.trim_end_matches(':'))
-                && line.contains(&version)
-                && (key == "unused" || line.contains(&key))
+            // gcloud takes the location beside the name.
+            let mut parts = group.trim_end_matches([':', '/']).split("/locations/europe-west1");
+            parts.all(|part| line.contains(part)) && line.contains(&version) && (key == "unused" || line.contains(&key))
         });
         assert!(asked, "{name} in {calls:?}");
     }

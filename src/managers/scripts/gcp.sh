@@ -9,6 +9,13 @@ fetch() {
   # gcloud remembers here for ten minutes that it did not reach the metadata server.
   rm -f "$CLOUDSDK_CONFIG/gce"
   case $1 in
+    projects/*/locations/*)
+      # gcloud wants the location beside the name, and asks the global endpoint, which has no regional secrets.
+      set -- "${1#projects/*/locations/}" "$2" "$1"
+      set -- "${1%%/*}" "${3%"/locations/$1"}/${1#*/}/versions/$2"
+      CLOUDSDK_API_ENDPOINT_OVERRIDES_SECRETMANAGER=https://secretmanager.$1.rep.googleapis.com/ \
+        gcloud secrets versions access --out-file="$work/value" --location="$1" -- "$2"
+      ;;
     */*) gcloud secrets versions access --out-file="$work/value" -- "$1/versions/$2" ;;
     *) gcloud secrets versions access --out-file="$work/value" --secret="$1" -- "$2" ;;
   esac
