@@ -35,7 +35,7 @@ use std::fmt::Write as _;
 
 use crate::injection::{Addition, AgentMounts, FileOrigin, Injection};
 use crate::requests::{SecretRequest, WHOLE};
-use manager::{Manager, not_found};
+use manager::{FOR_ONE_FILE, Manager, not_found};
 
 pub(crate) use configured::ConfiguredManager;
 pub(crate) use context::{Context, Notes, User};
@@ -101,7 +101,7 @@ fn check_access(manager: &ConfiguredManager, request: &SecretRequest, context: &
     }
     let mut names = std::iter::once(manager.access_name(request)).chain(manager.other_access_name(request));
     match names.find(|name| !context.rules.allow(name)) {
-        None if request.key == WHOLE => check_access_to_whole(manager, request, context),
+        None if manager.access_key(request).1 == WHOLE => check_access_to_whole(manager, request, context),
         None => Ok(()),
         Some(secret) => Err(context.rules.refusal(request, &secret)),
     }
@@ -116,6 +116,11 @@ fn inject<'m>(
         return Err(not_found!(
             "it gives whole secrets only: leave \"field\" out of the request; fields come from aws with client: cli, gcp, azure \
              and global"
+        ));
+    }
+    if request.key == WHOLE && !manager.manager.gives_whole() {
+        return Err(not_found!(
+            "it gives one secret at a time, and the key \"*\" stands for all of a group: name a key"
         ));
     }
     let narrowed = manager.selector.narrowed(request);
@@ -138,17 +143,13 @@ fn check_file(request: &SecretRequest, injection: &Injection<'_>) -> Result<(), 
     if !is_placed && !has_mode {
         return Ok(());
     }
-    if request.key == WHOLE {
-        return Err(not_found!(
-            "path and mode are for one file: ask for one key, or leave both out"
-        ));
-    }
     if is_placed && request.is_optional() {
         return Err(not_found!(
             "without the secret, the kubelet would make a directory at the request's path: leave out optional, or the path"
         ));
     }
     match injection.file.as_ref().map(|file| &file.origin) {
+        Some(FileOrigin::Secret { .. }) if request.key == WHOLE => Err(not_found!("{FOR_ONE_FILE}")),
         None => Err(not_found!(
             "it gives no file, which the request's path and mode are about"
         )),

@@ -330,7 +330,7 @@ struct Normalisation {
     apply: fn(&Vector, flyte: &mut Value, policy: &mut Value),
 }
 
-const NORMALISATIONS: [Normalisation; 10] = [
+const NORMALISATIONS: [Normalisation; 11] = [
     Normalisation {
         id: "memory-limit",
         apply: |vector, _, policy| {
@@ -388,6 +388,24 @@ const NORMALISATIONS: [Normalisation; 10] = [
                             key.starts_with(&format!("vault.hashicorp.com/{begin}")) && value == *wanted
                         })
                 });
+            }
+        },
+    },
+    Normalisation {
+        id: "vault-fields-are-text",
+        apply: |vector, _, policy| {
+            let before = &vector.pod["metadata"]["annotations"];
+            let Some(annotations) = policy["metadata"].get_mut("annotations").and_then(Value::as_object_mut) else {
+                return;
+            };
+            for (_, value) in annotations.iter_mut().filter(|(key, _)| before[key.as_str()].is_null()) {
+                let text = value.as_str().unwrap_or_default();
+                let check = text.split_once("{{ if sprig_has (sprig_kindOf ");
+                if let Some((begin, (_, end))) =
+                    check.and_then(|(begin, rest)| Some((begin, rest.split_once("{{ end }}")?)))
+                {
+                    *value = format!("{begin}{end}").into();
+                }
             }
         },
     },

@@ -14,7 +14,7 @@ use crate::managers::context::Context;
 use crate::managers::fetch::{self, ContainerSettings};
 use crate::managers::manager::{Manager, NotServed, not_found};
 use crate::managers::naming;
-use crate::requests::{MountRequirement, SecretRequest};
+use crate::requests::{MountRequirement, SecretRequest, WHOLE};
 
 /// Flyte's image; its makers have archived it.
 const SIDECAR_IMAGE: &str = "docker.io/amazon/aws-secrets-manager-secret-sidecar:v0.1.4";
@@ -81,7 +81,9 @@ fn locate(request: &SecretRequest) -> Result<Located<'_>, NotServed> {
         texts.push(version);
     }
     naming::push_detail(&mut source, "version", version);
-    texts.push(key);
+    if key != WHOLE {
+        texts.push(key);
+    }
     Ok(Located {
         path: path_parts(&texts)?,
         arguments: [secret, version.to_owned()],
@@ -193,9 +195,12 @@ fn no_arn(secret: &str, other_form: &str) -> NotServed {
 }
 
 /// What the client is asked for: group and key with one colon between them, or one slash behind the beginning of a parameter's
-/// ARN, on whichever side the request writes it.
+/// ARN, on whichever side the request writes it. Without a key of its own, the group is the ARN.
 fn secret_id(group: &str, key: &str) -> String {
     let border = if group.contains(":ssm:") { '/' } else { ':' };
+    if key == WHOLE {
+        return group.trim_end_matches(border).to_owned();
+    }
     let (group, key) = (group.trim_end_matches(border), key.trim_start_matches(border));
     format!("{group}{border}{key}")
 }

@@ -10,10 +10,10 @@ use crate::injection::{ContainerName, Fetch, FetchContainer, FetchItem, Fetched,
 use crate::json::fields::{Fields, SettingsError};
 use crate::managers::context::Context;
 use crate::managers::fetch::{self, ContainerSettings, Layout};
-use crate::managers::manager::{Manager, NotServed, not_found};
+use crate::managers::manager::{FOR_ONE_FILE, Manager, NotServed, not_found};
 use crate::managers::naming;
 use crate::order::positions;
-use crate::requests::SecretRequest;
+use crate::requests::{MountRequirement, SecretRequest, WHOLE};
 
 /// What the scripts share that fetch one secret after the other.
 const FETCH: &str = include_str!("scripts/fetch.sh");
@@ -87,6 +87,15 @@ impl Manager for CliManager {
         true
     }
 
+    fn gives_whole(&self) -> bool {
+        true
+    }
+
+    /// The secret is one, whatever of it is wanted.
+    fn access_key<'r>(&self, request: &'r SecretRequest) -> (&'r str, &'r str) {
+        (&request.group, "")
+    }
+
     fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection<'_>, NotServed> {
         let Located {
             arguments: [secret, version],
@@ -95,7 +104,8 @@ impl Manager for CliManager {
             mut source,
             warning,
         } = (self.cli.locate)(request)?;
-        let field = match (if self.key_is_field { &request.key } else { field }, &*request.field) {
+        let key_is_field = self.key_is_field || request.key == WHOLE;
+        let field = match (if key_is_field { &request.key } else { field }, &*request.field) {
             (by_key, "") => by_key,
             ("", field) => field,
             (by_key, field) if by_key == field => field,
@@ -105,10 +115,13 @@ impl Manager for CliManager {
                 ));
             }
         };
-        if !field.is_empty() {
+        if field == WHOLE {
+            check_whole(request)?;
+            source.push_str(", all fields");
+        } else if !field.is_empty() {
             path.push(field);
+            naming::push_detail(&mut source, "field", field);
         }
-        naming::push_detail(&mut source, "field", field);
         let fetched = Fetched::new(self, vec![secret, version, field.to_owned()]);
         let mut injection = fetch::injection(request, context, &path, fetched, source)?;
         injection.warnings.extend(warning);
@@ -161,6 +174,19 @@ impl Cli {
             volumes: settings.volumes(),
         }
     }
+}
+
+/// Checks that a request for all fields of a secret is one for files: their names are not known before they are fetched.
+fn check_whole(request: &SecretRequest) -> Result<(), NotServed> {
+    if request.mount == MountRequirement::EnvVar {
+        return Err(not_found!(
+            "all fields of a secret come as files only, as nobody knows their names yet: ask for a FILE, or for each field"
+        ));
+    }
+    if request.path.is_empty() && request.mode.is_none() {
+        return Ok(());
+    }
+    Err(not_found!("{FOR_ONE_FILE}"))
 }
 
 /// Returns the arguments of the script, see [`FETCH`]. The fields of one secret stand together, so that it is fetched once.

@@ -112,6 +112,10 @@ struct FieldsRead(Cell<usize>);
 const MAX_READ: usize = 16 * 1024 * 1024;
 
 impl Manager for Global {
+    fn gives_whole(&self) -> bool {
+        true
+    }
+
     fn gives_fields(&self) -> bool {
         true
     }

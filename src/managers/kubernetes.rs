@@ -38,6 +38,10 @@ impl Kubernetes {
 }
 
 impl Manager for Kubernetes {
+    fn gives_whole(&self) -> bool {
+        true
+    }
+
     fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection<'_>, NotServed> {
         if request.key.is_empty() {
             return Err(not_found!("it needs a key"));

@@ -27,6 +27,11 @@ pub(crate) trait Manager {
         false
     }
 
+    /// Returns whether the key `*` stands for all keys of a group.
+    fn gives_whole(&self) -> bool {
+        false
+    }
+
     /// Returns the group and key that identify the secret of `request` for this manager. Parts that the manager ignores are
     /// empty, so that they cannot match a rule of the settings' `access`.
     fn access_key<'r>(&self, request: &'r SecretRequest) -> (&'r str, &'r str) {
@@ -57,6 +62,9 @@ pub(crate) trait Manager {
         None
     }
 }
+
+/// Why a whole secret that is a directory has neither path nor mode.
+pub(super) const FOR_ONE_FILE: &str = "path and mode are for one file: ask for one key, or leave both out";
 
 /// Why a request is not served.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -68,6 +68,10 @@ impl Template {
 }
 
 impl Manager for Template {
+    fn gives_whole(&self) -> bool {
+        true
+    }
+
     fn name(&self) -> Option<&str> {
         self.name.as_deref()
     }

@@ -34,7 +34,7 @@ use crate::json::fields::{Fields, SettingsError};
 use crate::managers::context::Context;
 use crate::managers::manager::{Manager, NotServed, not_found};
 use crate::managers::naming;
-use crate::requests::SecretRequest;
+use crate::requests::{SecretRequest, WHOLE};
 
 #[derive(Debug)]
 pub(crate) struct Vault {
@@ -46,6 +46,8 @@ pub(crate) struct Vault {
     annotations: Vec<(String, String)>,
     /// Whether the role and the operator's annotations replace the Pod's own.
     enforce: bool,
+    /// The extension of a file with all fields, which says how it is written.
+    format: &'static str,
 }
 
 impl Vault {
@@ -70,6 +72,11 @@ impl Vault {
             engine,
             annotations: own_annotations(fields)?,
             enforce: fields.take("enforce")?.unwrap_or(false),
+            format: fields.choice(
+                "format",
+                "json",
+                &[("json", "json"), ("dotenv", "env"), ("yaml", "yaml")],
+            )?,
         }))
     }
 
@@ -81,7 +88,13 @@ impl Vault {
         let source = Source::new(&request.group, &request.group_version, self.engine)
             .map_err(|problem| not_found!("{problem}"))?;
         let mut parts: Vec<&str> = request.group.split('/').collect();
-        parts.push(&request.key);
+        let whole = [&request.group, ".", self.format].concat();
+        if request.key == WHOLE {
+            naming::exact_path(&parts)?;
+            parts = whole.split('/').collect();
+        } else {
+            parts.push(&request.key);
+        }
         Ok((source, naming::exact_path(&parts)?))
     }
 
@@ -167,6 +180,10 @@ fn unwanted(name: &str, value: &str) -> Option<&'static str> {
 }
 
 impl Manager for Vault {
+    fn gives_whole(&self) -> bool {
+        true
+    }
+
     /// The file of a database role holds all fields, whatever the key.
     fn access_key<'r>(&self, request: &'r SecretRequest) -> (&'r str, &'r str) {
         match Engine::named(&request.group_version).unwrap_or(self.engine) {
@@ -192,9 +209,10 @@ impl Manager for Vault {
             annotations.retain(|known| known.key != needed.key);
             annotations.push(needed);
         }
-        let id = identity(&source, &request.key, variable);
+        let whole = (request.key == WHOLE).then_some(self.format);
+        let id = identity(&source, &request.key, variable, whole);
         let path = path_of(usual, &id, variable)?;
-        let file = AgentFile::new(request, source, &path, variable, &orders, context);
+        let file = AgentFile::new(request, source, &path, (variable, whole), &orders, context);
         let own = file.annotations(&id);
         check_agent(&own, &orders)?;
         check_ours(&own, &id, &orders)?;
@@ -231,7 +249,11 @@ impl Manager for Vault {
 
 /// Describes where a secret comes from, for people.
 fn describe(request: &SecretRequest, source: &Source<'_>) -> String {
-    let mut text = format!("Vault {}, key {}", request.group, request.key);
+    let key = if request.key == WHOLE { ", all fields" } else { "" };
+    let mut text = ["Vault ", &request.group, key].concat();
+    if key.is_empty() {
+        naming::push_detail(&mut text, "key", &request.key);
+    }
     naming::push_detail(&mut text, "version", source.version.unwrap_or_default());
     text
 }

@@ -9,6 +9,7 @@ mod failures;
 mod fields;
 mod flyte;
 mod flyte_store;
+mod whole;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use e2e_tests::mutated;

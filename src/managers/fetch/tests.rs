@@ -461,7 +461,7 @@ fn what_is_the_arn_of_a_secret() {
         ("arn:aws:secretsmanager::1:secret", "db", false),
         ("arn:aws:secretsmanager:eu/west:1:secret", "db", false),
         ("arn::secretsmanager:eu:1:secret", "db", false),
-        ("arn:aws:ssm:eu:1:parameter", "db", false),
+        ("arn:aws:ssm:eu:1:parameter", "db", true),
         ("ARN:aws:secretsmanager:eu:1:secret", "db", false),
         (" arn:aws:secretsmanager:eu:1:secret", "db", false),
         ("file", "//etc/passwd", false),

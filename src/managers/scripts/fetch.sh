@@ -1,7 +1,8 @@
 # fetch_all DIRECTORY [SECRET VERSION PATH NAME]...
 #
 # Fetches each SECRET and writes it to PATH, which lies in a memory volume: as it is, or, where NAME is given, as a line
-# of a file of variables. Behind NAME may stand a colon and a field, which is written in place of the whole secret. Digits
+# of a file of variables. Behind NAME may stand a colon and a field, which is written in place of the whole secret; with `:*`
+# PATH becomes a directory with a file for each field. Digits
 # before the first slash of PATH are the mode of the file; with `?` before them, the secret may be missing. DIRECTORY is the
 # first memory volume. Four functions are the manager's: `prepare`, `fetch SECRET VERSION`, which writes the value to
 # $work/value, and `is_final MESSAGES` and `is_missing MESSAGES`, which tell from the client's messages that another try gives
@@ -68,6 +69,12 @@ deliver() {
   mode=${1%%/*} value=$work/value
   set -- "${1#"$mode"}" "$2"
   case $2 in
+    ':*')
+      rm -rf "$1" && mkdir -p "$1" || return 1
+      python3 -Ic "$TAKE_FIELD" '*' "$1" < "$value" && return
+      complain "the fields of the secret $secret could not be taken; the message above says why"
+      return 1
+      ;;
     *:*)
       value=$work/field
       if ! python3 -Ic "$TAKE_FIELD" "${2#*:}" < "$work/value" > "$value"; then
@@ -88,8 +95,8 @@ deliver() {
 go_without() {
   complain "$secret is optional, so the Pod goes without it"
   set -- "/${1#*/}" "$2"
-  rm -f "$1"
-  [ -z "$2" ] || { mkdir -p "${1%/*}" && (umask 077 && cat < /dev/null > "$1"); }
+  rm -rf "$1"
+  [ -z "${2%%:*}" ] || { mkdir -p "${1%/*}" && (umask 077 && cat < /dev/null > "$1"); }
 }
 
 complain() { printf '%s\n' "$0: $1" >&2; }

@@ -17,7 +17,7 @@ use crate::managers::context::Context;
 use crate::managers::manager::{NotServed, not_found};
 use crate::managers::{fetch, naming};
 use crate::pod::WAYS_TO_READ;
-use crate::requests::{Containers, MountRequirement, SecretRequest};
+use crate::requests::{Containers, MountRequirement, SecretRequest, WHOLE};
 
 /// The volume of the agent's Pod-wide directory.
 const VOLUME: &str = "vault-secrets";
@@ -29,21 +29,21 @@ const ENV_FILE_MODE: u16 = 0o600;
 pub(super) struct AgentFile<'r> {
     source: Source<'r>,
     key: &'r str,
+    /// What makes the file; absent for the agent's own.
+    template: Option<String>,
     path: &'r RelativePath,
     directory: &'r str,
     /// The permissions that the request names.
     mode: Option<u16>,
-    /// The name of the variable, where it is a file of variables.
-    variable: Option<&'r str>,
 }
 
 impl<'r> AgentFile<'r> {
-    /// Describes the file at `path`, which is a file of variables where `variable` is given.
+    /// Describes the file at `path`, which is a file of variables where `variable` is given, and of all fields where `whole` is.
     pub(super) fn new(
         request: &'r SecretRequest,
         source: Source<'r>,
         path: &'r RelativePath,
-        variable: Option<&'r str>,
+        (variable, whole): (Option<&'r str>, Option<&'static str>),
         orders: &'r AgentOrders,
         context: &Context<'r>,
     ) -> Self {
@@ -51,6 +51,11 @@ impl<'r> AgentFile<'r> {
         Self {
             source,
             key: &request.key,
+            template: match (variable, whole) {
+                (Some(variable), _) => Some(source.env_template(&request.key, variable)),
+                (None, Some(extension)) => Some(source.whole_template(extension)),
+                (None, None) => source.template(&request.key),
+            },
             path,
             directory: if variable.is_some() {
                 orders.directory(ours)
@@ -62,7 +67,6 @@ impl<'r> AgentFile<'r> {
             } else {
                 request.mode
             },
-            variable,
         }
     }
 
@@ -74,12 +78,8 @@ impl<'r> AgentFile<'r> {
             own(AGENT_INJECT_FILE, self.path.as_str()),
             own(SECRET_VOLUME_PATH_OF, self.directory),
         ];
-        let template = match self.variable {
-            Some(variable) => Some(self.source.env_template(self.key, variable)),
-            None => self.source.template(self.key),
-        };
-        if let Some(template) = template {
-            annotations.push(own(AGENT_INJECT_TEMPLATE, &template));
+        if let Some(template) = &self.template {
+            annotations.push(own(AGENT_INJECT_TEMPLATE, template));
             annotations.push(own(ERROR_ON_MISSING_KEY, "true"));
         }
         if let Some(mode) = self.mode {
@@ -99,7 +99,8 @@ impl<'r> AgentFile<'r> {
         for (begin, secret) in orders.files_at(&path, id) {
             let of = |name: &str| orders.get(&format!("{name}{secret}"));
             let same = of(AGENT_INJECT_SECRET) == Some(self.source.path)
-                && of(AGENT_INJECT_TEMPLATE) == self.source.template(self.key).as_deref();
+                && (of(AGENT_INJECT_TEMPLATE) == self.template.as_deref()
+                    || of(AGENT_INJECT_TEMPLATE) == Some(&*self.source.flyte_template(self.key)));
             if annotations::is_identity(secret) && of(SECRET_VOLUME_PATH_OF).is_some() {
                 for name in [AGENT_INJECT_SECRET, AGENT_INJECT_TEMPLATE] {
                     if of(name).is_some() {
@@ -118,9 +119,11 @@ impl<'r> AgentFile<'r> {
 }
 
 /// Returns the name under which the agent knows a file: the same for the same secret, so that a Pod always comes out the same.
-pub(super) fn identity(source: &Source<'_>, key: &str, variable: Option<&str>) -> String {
+pub(super) fn identity(source: &Source<'_>, key: &str, variable: Option<&str>, whole: Option<&str>) -> String {
     let mut parts = vec![source.path, source.engine.name(), key];
     parts.extend(source.version);
+    // Nor is one called as a format.
+    parts.extend(whole);
     // No version is called so.
     parts.extend(variable.map(|_| "env"));
     parts.extend(variable);
@@ -131,10 +134,15 @@ pub(super) fn identity(source: &Source<'_>, key: &str, variable: Option<&str>) -
 /// for.
 ///
 /// # Errors
-/// Where the settings do not allow files of variables, or none of the names can stand in one.
+/// Where the settings do not allow files of variables, or none of the names can stand in one; and for all fields at once.
 pub(super) fn variables(request: &SecretRequest, context: &Context<'_>) -> Result<Vec<String>, NotServed> {
     if request.mount != MountRequirement::EnvVar {
         return Ok(Vec::new());
+    }
+    if request.key == WHOLE {
+        return Err(not_found!(
+            "all fields of a secret come as one file, as nobody knows their names yet: ask for a FILE, or for each field"
+        ));
     }
     fetch::check_env_files(context.options)?;
     fetch::variable_names(request, context.options)

@@ -85,65 +85,98 @@ impl<'r> Source<'r> {
     /// [Consul Template](https://github.com/hashicorp/consul-template/blob/main/docs/templating-language.md#secret), which
     /// is that of Go's `text/template`; `None` for the agent's own.
     pub(super) fn template(&self, key: &str) -> Option<String> {
-        let data = match self.engine {
-            Engine::Kv1 => ".Data",
-            Engine::Kv2 => ".Data.data",
-            Engine::Database => return None,
-        };
-        let (path, escaped_key) = (escaped(self.path), escaped(key));
-        let field = if is_field(key) {
-            format!("{{{{ {data}.{key} }}}}")
-        } else {
-            // The agent's error_on_missing_key is about fields after a dot alone: index gives "<no value>" in spite of it.
-            format!(
-                "{{{{ if sprig_hasKey {data} \"{escaped_key}\" }}}}{{{{ index {data} \"{escaped_key}\" }}}}\
-                 {{{{ else }}}}{{{{ sprig_fail \"{path}: no field {escaped_key}\" }}}}{{{{ end }}}}"
-            )
-        };
-        // A further argument of secret would make the agent write to the path.
-        let version = self
-            .version
-            .map(|version| format!("?version={version}"))
-            .unwrap_or_default();
-        Some(format!(
-            "{{{{- with secret \"{path}{version}\" -}}}}{field}{{{{- end -}}}}"
-        ))
+        if self.engine == Engine::Database {
+            return None;
+        }
+        let field = self.field(key);
+        Some(self.with_secret(&[&self.check(key, &field), "{{ ", &field, " }}"]))
     }
-}
 
-impl Source<'_> {
+    /// Returns Flyte's template for the field `key`, which may be in the Pod already.
+    pub(super) fn flyte_template(&self, key: &str) -> String {
+        self.with_secret(&["{{ ", &self.field(key), " }}"])
+    }
+
     /// Returns the template that writes a file of variables: the field `key` under `name`, between single quotes.
     ///
     /// It fails where the kubelet would not read the value back (KEP-3721), and names the reason, never the value.
     pub(super) fn env_template(&self, key: &str, name: &str) -> String {
-        let data = if self.engine == Engine::Kv2 {
-            ".Data.data"
-        } else {
-            ".Data"
-        };
-        let (path, escaped_key) = (escaped(self.path), escaped(key));
-        let (check, field) = if is_field(key) {
-            (String::new(), format!("{data}.{key}"))
-        } else {
-            let check = format!(
-                "{{{{ if not (sprig_hasKey {data} \"{escaped_key}\") }}}}{{{{ sprig_fail \"{path}: no field {escaped_key}\" }}}}\
-                 {{{{ end }}}}"
-            );
-            (check, format!("(index {data} \"{escaped_key}\")"))
-        };
-        let version = self
-            .version
-            .map(|version| format!("?version={version}"))
-            .unwrap_or_default();
-        format!(
-            "{{{{- with secret \"{path}{version}\" -}}}}{check}{{{{ $v := print {field} }}}}\
+        let field = self.field(key);
+        let line = format!(
+            "{{{{ $v := print {field} }}}}\
              {{{{ if or (eq $v \"\") (gt (len $v) 32768) (sprig_contains \"'\" $v) (sprig_contains \"\\U0000000d\\U0000000a\" $v) \
              (sprig_contains \"\\U00000000\" $v) }}}}{{{{ sprig_fail \"{name}: its value is empty, longer than 32768 bytes, or has \
              a single quote, CR LF or NUL, which an env file cannot hold: ask for a file\" }}}}{{{{ end }}}}\
-             {name}='{{{{ $v }}}}'{{{{ \"\\U0000000a\" }}}}{{{{- end -}}}}"
+             {name}='{{{{ $v }}}}'{{{{ \"\\U0000000a\" }}}}"
+        );
+        self.with_secret(&[&self.check(key, &field), &line])
+    }
+
+    /// Returns the template that writes all fields into a file with this extension.
+    pub(super) fn whole_template(&self, extension: &str) -> String {
+        let data = self.data();
+        let check = self.fail_if(data, r#""invalid""#, "it has no fields");
+        match extension {
+            "env" => self.with_secret(&[&check, "{{ range $k, $v := ", data, " }}", DOTENV_LINE, "{{ end }}"]),
+            "yaml" => self.with_secret(&[&check, "{{ toYAML ", data, " }}"]),
+            _ => self.with_secret(&[&check, "{{ toJSON ", data, " }}"]),
+        }
+    }
+
+    /// Returns where the agent has the fields.
+    fn data(&self) -> &'static str {
+        if self.engine == Engine::Kv2 {
+            ".Data.data"
+        } else {
+            ".Data"
+        }
+    }
+
+    /// Returns the template's expression for the field `key`.
+    fn field(&self, key: &str) -> String {
+        let data = self.data();
+        if is_field(key) {
+            [data, ".", key].concat()
+        } else {
+            ["(index ", data, " \"", &escaped(key), "\")"].concat()
+        }
+    }
+
+    /// Returns what fails where the field `key`, which is `expression`, is no text. Null is `invalid` among
+    /// [Go's kinds](https://pkg.go.dev/reflect#Kind), and Go writes it as `<no value>` or `<nil>`. So is a field that `index` does
+    /// not find: the agent's error_on_missing_key is about fields after a dot alone.
+    fn check(&self, key: &str, expression: &str) -> String {
+        let problem = ["the field ", &escaped(key), " is missing, null, an object or a list"].concat();
+        self.fail_if(expression, r#""invalid" "map" "slice""#, &problem)
+    }
+
+    fn fail_if(&self, expression: &str, kinds: &str, problem: &str) -> String {
+        let path = escaped(self.path);
+        format!(
+            "{{{{ if sprig_has (sprig_kindOf {expression}) (sprig_list {kinds}) }}}}\
+             {{{{ sprig_fail \"{path}: {problem}\" }}}}{{{{ end }}}}"
         )
     }
+
+    /// Returns the template that writes `parts`, in which the secret is the dot.
+    fn with_secret(&self, parts: &[&str]) -> String {
+        let (query, version) = self.version.map_or(("", ""), |version| ("?version=", version));
+        // A further argument of secret would make the agent write to the path.
+        let begin = ["{{- with secret \"", &escaped(self.path), query, version, "\" -}}"].concat();
+        [&begin, &parts.concat(), "{{- end -}}"].concat()
+    }
 }
+
+/// One variable of a file that a shell and the libraries for `.env` files read in the same way: they differ in what a backslash and
+/// a line end of Windows are between single quotes.
+const DOTENV_LINE: &str = concat!(
+    r#"{{ if or (not (regexMatch "^[A-Za-z_][A-Za-z0-9_]*$" $k)) "#,
+    r#"(sprig_has (sprig_kindOf $v) (sprig_list "invalid" "map" "slice")) "#,
+    r#"(regexMatch "['\U0000005c\U0000005c\U0000000d\U00000000]" (print $v)) }}"#,
+    r#"{{ sprig_fail (print "the field " $k " cannot be in a dotenv file: its name is not letters, digits and _, or its value is "#,
+    r#"null, an object or a list, or has a single quote, a backslash, CR or NUL") }}{{ end }}"#,
+    r#"{{ $k }}='{{ $v }}'{{ "\U0000000a" }}"#,
+);
 
 /// Returns whether `text` is the number of a version of a KV 2 secret; 0 is the newest, whichever that is.
 fn is_version(text: &str) -> bool {
@@ -235,73 +268,50 @@ mod tests {
 
     #[test]
     fn templates_name_the_field_where_the_engine_keeps_it() {
-        for (engine, group, key, expected) in [
-            (
-                Engine::Kv1,
-                "kv/app",
-                "password",
-                r#"{{- with secret "kv/app" -}}{{ .Data.password }}{{- end -}}"#,
-            ),
+        let template = |engine, path, version, key| Source { engine, path, version }.template(key);
+        for (engine, group, key, field, escaped_key) in [
+            (Engine::Kv1, "kv/app", "password", ".Data.password", "password"),
             (
                 Engine::Kv2,
                 "größe/x_y-z.1",
                 "schlüssel_1",
-                r#"{{- with secret "größe/x_y-z.1" -}}{{ .Data.data.schlüssel_1 }}{{- end -}}"#,
+                ".Data.data.schlüssel_1",
+                "schlüssel_1",
             ),
             (
                 Engine::Kv1,
                 "a",
                 "db-password",
-                concat!(
-                    r#"{{- with secret "a" -}}{{ if sprig_hasKey .Data "db-password" }}{{ index .Data "db-password" }}"#,
-                    r#"{{ else }}{{ sprig_fail "a: no field db-password" }}{{ end }}{{- end -}}"#,
-                ),
+                r#"(index .Data "db-password")"#,
+                "db-password",
             ),
-            (
-                Engine::Kv2,
-                "a",
-                "1a",
-                concat!(
-                    r#"{{- with secret "a" -}}{{ if sprig_hasKey .Data.data "1a" }}{{ index .Data.data "1a" }}"#,
-                    r#"{{ else }}{{ sprig_fail "a: no field 1a" }}{{ end }}{{- end -}}"#,
-                ),
-            ),
-            (
-                Engine::Kv2,
-                "a",
-                "a.b",
-                concat!(
-                    r#"{{- with secret "a" -}}{{ if sprig_hasKey .Data.data "a.b" }}{{ index .Data.data "a.b" }}"#,
-                    r#"{{ else }}{{ sprig_fail "a: no field a.b" }}{{ end }}{{- end -}}"#,
-                ),
-            ),
+            (Engine::Kv2, "a", "1a", r#"(index .Data.data "1a")"#, "1a"),
+            (Engine::Kv2, "a", "a.b", r#"(index .Data.data "a.b")"#, "a.b"),
             (
                 Engine::Kv2,
                 "a",
                 "密码",
-                concat!(
-                    r#"{{- with secret "a" -}}{{ if sprig_hasKey .Data.data "\U00005bc6\U00007801" }}"#,
-                    r#"{{ index .Data.data "\U00005bc6\U00007801" }}{{ else }}"#,
-                    r#"{{ sprig_fail "a: no field \U00005bc6\U00007801" }}{{ end }}{{- end -}}"#,
-                ),
+                r#"(index .Data.data "\U00005bc6\U00007801")"#,
+                r"\U00005bc6\U00007801",
             ),
         ] {
-            let source = Source {
-                engine,
-                path: group,
-                version: None,
-            };
-            assert_eq!(source.template(key).as_deref(), Some(expected));
+            let expected = [
+                r#"{{- with secret "GROUP" -}}{{ if sprig_has (sprig_kindOf FIELD) (sprig_list "invalid" "map" "slice") }}"#,
+                r#"{{ sprig_fail "GROUP: the field KEY is missing, null, an object or a list" }}{{ end }}{{ FIELD }}"#,
+                "{{- end -}}",
+            ];
+            let expected = expected
+                .concat()
+                .replace("GROUP", group)
+                .replace("FIELD", field)
+                .replace("KEY", escaped_key);
+            assert_eq!(template(engine, group, None, key), Some(expected));
         }
-        let source = |engine, version| Source {
-            engine,
-            path: "a",
-            version,
-        };
-        assert_eq!(source(Engine::Database, None).template("k"), None);
+        assert_eq!(template(Engine::Database, "a", None, "k"), None);
+        let newest = template(Engine::Kv2, "a", None, "k").unwrap_or_default();
         assert_eq!(
-            source(Engine::Kv2, Some("5")).template("k").as_deref(),
-            Some(r#"{{- with secret "a?version=5" -}}{{ .Data.data.k }}{{- end -}}"#)
+            template(Engine::Kv2, "a", Some("5"), "k"),
+            Some(newest.replacen(r#""a""#, r#""a?version=5""#, 1))
         );
     }
 
