@@ -94,6 +94,12 @@ fn request(mut fields: Fields<'_>, containers: &Containers) -> Result<SecretRequ
     if request.containers == Containers::All {
         request.containers = containers.clone();
     }
+    if required && request.is_optional() {
+        return Err(fields.invalid(
+            "optional",
+            "lets the Pod start without the secret, and required does not: leave one of them out",
+        ));
+    }
     if request.group.is_empty() && request.key.is_empty() {
         return Err(fields.invalid("key", "is missing: say with group and key which secret the Pods get"));
     }

@@ -8,6 +8,8 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
 use super::document::{Pod, name_of};
 use super::error::PodError;
 use super::files::Files;
@@ -57,6 +59,7 @@ pub(super) fn add(pod: &mut Pod<'_>, files: &Files, work: &mut Work<'_>) -> Resu
         };
         if !variables.ordered.is_empty() {
             work.budget.spend(variables.bytes)?;
+            warn_of_sources(container, &name, variables, work)?;
             merge(container, &name, variables, work)?;
         }
         for (source, is_default) in &variables.sources {
@@ -197,6 +200,41 @@ fn warn_of_own(container: &str, added: &Variable<'_>, stays: bool, work: &mut Wo
         )
     };
     work.warnings.push(warning);
+    Ok(())
+}
+
+/// Warns where a container takes variables from sources that nobody looks into, in which one may be called as a default's: the
+/// default's counts then.
+fn warn_of_sources(
+    container: &Node<'_>,
+    container_name: &str,
+    variables: &Variables<'_>,
+    work: &mut Work<'_>,
+) -> Result<(), PodError> {
+    let is_default = |added: &&Variable<'_>| added.owner.request.is_default() && !added.stays();
+    if !variables.ordered.iter().any(|added| is_default(&added)) {
+        return Ok(());
+    }
+    let own = container.get("envFrom").map(Node::to_value).unwrap_or_default();
+    let own = own.as_array().into_iter().flatten();
+    let asked_for = variables.sources.iter().filter(|(_, is_default)| !is_default);
+    let prefixes: Vec<&str> = own
+        .map(|source| source.get("prefix").and_then(Value::as_str).unwrap_or_default())
+        .chain(asked_for.map(|(source, _)| source.prefix.as_str()))
+        .collect();
+    let env = container.items("env");
+    work.budget
+        .compare(variables.ordered.len(), prefixes.len().saturating_add(env.len()))?;
+    for added in variables.ordered.iter().filter(is_default) {
+        let name = added.variable.name.as_str();
+        let may_be_there = prefixes.iter().any(|prefix| name.starts_with(prefix));
+        if may_be_there && !env.iter().any(|own| own.text("name") == Some(name)) {
+            work.warnings.push(format!(
+                "the container {container_name:?} takes variables from envFrom: where one of them is called {name:?}, the secret that \
+                 the policy gives by default counts in its place; set it in env, to which the default yields"
+            ));
+        }
+    }
     Ok(())
 }
 
