@@ -25,6 +25,7 @@ pub(crate) mod naming;
 mod network;
 mod owners;
 mod placeholders;
+mod scripts;
 mod selector;
 mod template;
 mod variables;
