@@ -146,6 +146,34 @@ check() {
   check env-files
 }
 
+@test "secrets for a Pod that asks for none" {
+  check defaults
+}
+
+@test "flyte: a secret in a cloud, of the closest scope" {
+  check flyte-store
+}
+
+@test "gcp: fields of JSON secrets" {
+  check json-fields
+}
+
+@test "aws: parameters of Systems Manager" {
+  check parameters
+}
+
+@test "kubernetes: a file at a path of its own" {
+  check ssh-key
+}
+
+@test "vault: variables, and all fields in one file" {
+  check vault-variables
+}
+
+@test "kubernetes: all keys of a Secret" {
+  check whole-secret
+}
+
 @test "a request that cannot be decoded is a rejection" {
   check undecodable
 }
