@@ -197,7 +197,7 @@ fn manager(source: &mut Unstructured<'_>) -> Result<Value> {
         json!({"type": "global"}),
         json!({"type": "global", "authorize": "none"}),
         json!({"type": "vault", "annotations": {"vault.hashicorp.com/agent-cache-enable": "true"}}),
-        json!({"type": "vault", "kvVersion": 1, "role": "own"}),
+        json!({"type": "vault", "kvVersion": 1, "role": "own", "format": "dotenv"}),
         json!({"type": "aws"}),
         json!({"type": "aws", "client": "cli", "resources": {}, "securityContext": {}}),
         json!({"type": "gcp"}),

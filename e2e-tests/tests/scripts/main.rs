@@ -5,6 +5,7 @@
 //! each file of variables has to give the kubelet the very value; nothing else may be left, and no name may run as code.
 
 mod arrival;
+mod confidant;
 mod failures;
 mod fields;
 mod flyte;
