@@ -296,12 +296,12 @@ pub(crate) fn unexpanded(value: &str) -> std::borrow::Cow<'_, str> {
         return value.into();
     }
     let mut escaped = String::with_capacity(value.len() + 8);
-    let mut characters = value.chars().peekable();
-    while let Some(character) = characters.next() {
-        escaped.push(character);
-        if character == '$' && matches!(characters.peek(), Some('$' | '(')) {
-            escaped.push('$');
-        }
+    let mut rest = value;
+    while let Some((text, after)) = rest.split_once('$') {
+        escaped.push_str(text);
+        escaped.push_str(if after.starts_with(['$', '(']) { "$$" } else { "$" });
+        rest = after;
     }
+    escaped.push_str(rest);
     escaped.into()
 }

@@ -25,6 +25,7 @@ pub(crate) mod naming;
 mod network;
 mod owners;
 mod placeholders;
+mod script;
 mod selector;
 mod template;
 mod variables;

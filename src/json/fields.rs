@@ -30,6 +30,7 @@ pub(crate) struct Fields<'a> {
     place: String,
     fields: Vec<(String, &'a RawValue)>,
     known: Vec<&'static str>,
+    is_checked: bool,
 }
 
 impl<'a> Fields<'a> {
@@ -74,7 +75,26 @@ impl<'a> Fields<'a> {
             place: place.to_owned(),
             fields,
             known: Vec::new(),
+            is_checked: false,
         })
+    }
+
+    /// Marks the fields, and those below, as the ones of settings that the host has had checked when it loaded the policy.
+    pub(crate) fn checked(mut self) -> Self {
+        self.is_checked = true;
+        self
+    }
+
+    /// Returns whether what only looks for an operator's mistakes can be left out.
+    pub(crate) fn is_checked(&self) -> bool {
+        self.is_checked
+    }
+
+    /// Reads an object of these fields.
+    fn below(&self, text: &'a str, place: &str) -> Result<Self, SettingsError> {
+        let mut fields = Self::parse(text, place)?;
+        fields.is_checked = self.is_checked;
+        Ok(fields)
     }
 
     /// Removes the fields that are `null`, and renames those that have the first name of a pair in `aliases` to the second.
@@ -204,7 +224,7 @@ impl<'a> Fields<'a> {
     /// When it is not an object.
     pub(crate) fn nested(&mut self, name: &'static str) -> Result<Option<Fields<'a>>, SettingsError> {
         match self.take_raw(name)? {
-            Some(raw) => Fields::parse(raw.get(), &join(&self.place, name)).map(Some),
+            Some(raw) => self.below(raw.get(), &join(&self.place, name)).map(Some),
             None => Ok(None),
         }
     }
@@ -224,7 +244,7 @@ impl<'a> Fields<'a> {
         items
             .iter()
             .enumerate()
-            .map(|(index, item)| Fields::parse(item.get(), &format!("{place}[{index}]")))
+            .map(|(index, item)| self.below(item.get(), &format!("{place}[{index}]")))
             .collect::<Result<_, _>>()
             .map(Some)
     }

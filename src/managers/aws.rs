@@ -13,6 +13,7 @@ use crate::managers::context::Context;
 use crate::managers::fetch::{self, ContainerSettings};
 use crate::managers::manager::{Manager, NotServed, not_found};
 use crate::managers::naming;
+use crate::managers::script::script;
 use crate::requests::{MountRequirement, SecretRequest};
 
 /// Flyte's image; its makers have archived it.
@@ -28,7 +29,7 @@ const VOLUME: &str = "aws-secret-vol";
 /// The AWS CLI: one container for all secrets.
 pub(super) static CLI: Cli = Cli {
     label: "aws",
-    script: include_str!("scripts/aws.sh"),
+    script: script!("scripts/aws.sh", Shell),
     image: "docker.io/amazon/aws-cli:2.37.5",
     container: CONTAINER,
     key_may_be_field: false,

@@ -12,15 +12,16 @@ use crate::managers::context::Context;
 use crate::managers::fetch::{self, ContainerSettings, Layout};
 use crate::managers::manager::{Manager, NotServed, not_found};
 use crate::managers::naming;
+use crate::managers::script::script;
 use crate::order::positions;
 use crate::requests::SecretRequest;
 
 /// What the scripts share that fetch one secret after the other.
-const FETCH: &str = include_str!("scripts/fetch.sh");
+const FETCH: &str = script!("scripts/fetch.sh", Shell);
 /// What they need for a file of variables.
-const WRITE_ENV: &str = include_str!("scripts/write_env.sh");
+const WRITE_ENV: &str = script!("scripts/write_env.sh", Shell);
 /// A variable of the init container: what takes one field out of a JSON object. The clients' images have Python.
-pub(crate) const TAKE_FIELD: (&str, &str) = ("TAKE_FIELD", include_str!("scripts/take_field.py"));
+pub(crate) const TAKE_FIELD: (&str, &str) = ("TAKE_FIELD", script!("scripts/take_field.py", Python));
 
 /// A secret manager whose client is a command.
 pub(crate) struct Cli {

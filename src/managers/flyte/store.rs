@@ -13,6 +13,7 @@ use crate::managers::cli::{Cli, TAKE_FIELD};
 use crate::managers::context::Context;
 use crate::managers::fetch::{self, ContainerSettings};
 use crate::managers::manager::{Manager, NotServed, not_found};
+use crate::managers::script::script;
 use crate::managers::{aws, azure, gcp, naming};
 use crate::requests::{MountRequirement, SecretRequest, base32};
 
@@ -21,7 +22,7 @@ use super::labels::{Labels, PodLabels};
 use super::wanted::{VOLUME, Wanted};
 
 /// Tries the secrets of all scopes in turn.
-const SCRIPT: &str = include_str!("../scripts/flyte_store.sh");
+const SCRIPT: &str = script!("../scripts/flyte_store.sh", Shell);
 
 /// A cloud's secret manager.
 #[derive(Clone, Copy, PartialEq, Eq)]

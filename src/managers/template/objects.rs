@@ -44,10 +44,12 @@ pub(super) fn texts(
         let Value::String(value) = value else {
             return Err(wrong("has to be a string: quote it"));
         };
-        let expanded_key = expand(&key, sample).map_err(|problem| wrong(&problem))?;
-        let expanded_value = expand(&value, sample).map_err(|problem| wrong(&problem))?;
-        if let Some(what) = problem(&expanded_key, &expanded_value) {
-            return Err(wrong(&format!("has no valid {what}")));
+        if !fields.is_checked() {
+            let expanded_key = expand(&key, sample).map_err(|problem| wrong(&problem))?;
+            let expanded_value = expand(&value, sample).map_err(|problem| wrong(&problem))?;
+            if let Some(what) = problem(&expanded_key, &expanded_value) {
+                return Err(wrong(&format!("has no valid {what}")));
+            }
         }
         texts.push((key, value));
     }
@@ -62,6 +64,7 @@ pub(super) fn objects(
 ) -> Result<Vec<Value>, SettingsError> {
     let items = match fields.take::<Value>(name)? {
         None => return Ok(Vec::new()),
+        Some(Value::Array(items)) if fields.is_checked() => return Ok(items),
         Some(Value::Array(items)) => items,
         Some(_) => return Err(fields.invalid(name, "is not a list")),
     };
