@@ -310,6 +310,3 @@ impl Layout {
         self.places
     }
 }
-
-#[cfg(test)]
-mod tests;
