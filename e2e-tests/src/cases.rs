@@ -8,7 +8,8 @@ use std::fs;
 use secret_injector_policy::requests::JSON_ANNOTATION;
 use serde_json::{Value, json};
 
-use crate::{modules, yaml};
+use crate::modules;
+use crate::yaml::{self, YamlError};
 
 /// Returns the cases of all files, each with its file's name.
 pub fn read() -> Vec<(String, Value)> {
@@ -22,14 +23,21 @@ pub fn read() -> Vec<(String, Value)> {
     for file in &files {
         let name = file.file_name().unwrap_or_default().display().to_string();
         let text = fs::read_to_string(file).expect("a file of cases");
-        let documents = yaml::documents(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
-        for document in documents {
-            let case = yaml::to_json(&document).unwrap_or_else(|error| panic!("{name}: {error}"));
-            cases.extend(rows(case).into_iter().map(|case| (name.clone(), case)));
-        }
+        let of_file = parse(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
+        cases.extend(of_file.into_iter().map(|case| (name.clone(), case)));
     }
     assert!(!cases.is_empty());
     cases
+}
+
+/// Returns the cases in the text of a file.
+///
+/// # Errors
+/// When it is not YAML.
+pub fn parse(text: &str) -> Result<Vec<Value>, YamlError> {
+    let documents = yaml::documents(text)?;
+    let cases: Vec<Value> = documents.iter().map(yaml::to_json).collect::<Result<_, _>>()?;
+    Ok(cases.into_iter().flat_map(rows).collect())
 }
 
 /// Returns the cases as [`read`] does, but of each table the first row alone.
