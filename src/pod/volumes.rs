@@ -61,22 +61,27 @@ impl Plan<'_> {
             volume.name.clone_from(&name);
             names.push(name);
         }
-        for addition in work.additions {
-            for volume in &addition.injection.volumes {
-                let volumes = pod.spec_list("volumes")?;
-                let name = text_of(volume, "name");
-                match look(volumes, &taken, name, volume, work)? {
-                    Existing::Nothing => {
-                        volumes.push(item(name, volume));
-                        taken.push(name.to_owned());
-                    }
-                    Existing::Same => {}
-                    Existing::Other => return Err(template_clash(addition, "the volume", name)),
+        add_given_volumes(pod, &mut taken, work)
+    }
+}
+
+/// Adds the volumes that the injections give as they are.
+fn add_given_volumes(pod: &mut Pod<'_>, taken: &mut Vec<String>, work: &mut Work<'_>) -> Result<(), PodError> {
+    for addition in work.additions {
+        for volume in &addition.injection.volumes {
+            let volumes = pod.spec_list("volumes")?;
+            let name = text_of(volume, "name");
+            match look(volumes, taken, name, volume, work)? {
+                Existing::Nothing => {
+                    volumes.push(item(name, volume));
+                    taken.push(name.to_owned());
                 }
+                Existing::Same => {}
+                Existing::Other => return Err(template_clash(addition, "the volume", name)),
             }
         }
-        Ok(())
     }
+    Ok(())
 }
 
 /// Looks for the volume `name` among `volumes`, whose names are `taken`.

@@ -170,7 +170,7 @@ impl AgentOrders {
             asks |= !is_identity(secret) || own_directory.is_none();
             let name = match self.get(&format!("{AGENT_INJECT_FILE}{secret}")) {
                 Some(file) if !file.is_empty() => file.to_owned(),
-                _ => secret.to_lowercase(),
+                _ => secret.to_ascii_lowercase(),
             };
             files.push(OwnFile {
                 path: cleaned(&format!("{}/{name}", own_directory.unwrap_or(directory))),
