@@ -9,6 +9,7 @@
 //! - [`resolver`] says what a container of the admitted Pod finds: its variables, its command and its files;
 //! - [`bench`] makes tables of what Criterion measured;
 //! - [`cases`] reads the cases of the policy;
+//! - [`process`] runs other programs;
 //! - [`worst`] notes what the worst inputs of a test cost;
 //! - [`modules`] says where the modules under test are, and builds the baselines.
 //!
@@ -34,6 +35,7 @@ mod console;
 pub mod host;
 pub mod modules;
 pub mod mutated;
+pub mod process;
 pub mod resolver;
 pub mod worst;
 

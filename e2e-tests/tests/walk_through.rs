@@ -6,13 +6,12 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use e2e_tests::host::validate_payload;
 use e2e_tests::review::Review;
-use e2e_tests::{cases, modules};
+use e2e_tests::{cases, modules, process};
 use serde_json::Value;
 
 const PAGE: &str = "docs/contributing/add-a-manager.md";
@@ -153,21 +152,15 @@ fn synchronize(from: &Path, to: &Path) {
 
 /// Returns the output of a command of cargo in the copy.
 fn cargo(tree: &Path, arguments: &[&str], input: &str) -> String {
-    let mut child = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command
         .args(arguments)
         .current_dir(tree)
         .env("CARGO_TARGET_DIR", tree.with_file_name("target"))
-        .env("CARGO_TERM_COLOR", "never")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
-    let messages = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && !messages.contains("warning:"), "{messages}");
-    String::from_utf8(output.stdout).unwrap()
+        .env("CARGO_TERM_COLOR", "never");
+    let run = process::run(&mut command, input).unwrap();
+    assert!(run.success && !run.err.contains("warning:"), "{}{}", run.out, run.err);
+    run.out
 }
 
 /// Returns the files below `folder`, and what is in them.
