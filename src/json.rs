@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+mod error;
 pub(crate) mod fields;
 mod node;
 mod reader;

@@ -82,7 +82,7 @@ fn env_prefix(fields: &mut Fields<'_>) -> Result<String, SettingsError> {
     if !names::is_variable(&prefix) {
         return Err(fields.invalid(
             "envPrefix",
-            "cannot begin a variable's name: use letters, digits, '_', '-' and '.', and no digit at the front",
+            "cannot begin an environment variable name: use letters, digits, '_', '-' and '.', and no digit at the front",
         ));
     }
     Ok(prefix.to_ascii_uppercase())

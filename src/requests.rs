@@ -18,7 +18,7 @@ pub use model::{
 };
 
 use crate::names::excerpt;
-use crate::order::{positions, sort_by};
+use crate::sort::{positions, sort_by};
 
 /// Everything that a Pod's annotations ask for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -124,7 +124,7 @@ fn every_setting_is_documented() {
         .message;
     let all = message
         .unwrap_or_default()
-        .split("choose one of ")
+        .split("use one of ")
         .nth(1)
         .map_or(0, |names| names.split(", ").count());
     assert_eq!(all, types, "a manager has no section");

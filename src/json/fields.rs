@@ -3,20 +3,13 @@
 #![forbid(unsafe_code)]
 
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::node::{Node, Shape, without_position};
 use crate::names::excerpt;
 
-/// What an operator has to change in the settings.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{place} {problem}")]
-pub(crate) struct SettingsError {
-    /// The setting, such as `managers[1] (vault).role`.
-    pub place: String,
-    /// What is wrong with it, and what to do.
-    pub problem: String,
-}
+pub(crate) use super::error::SettingsError;
 
 /// What is wrong with `null`, which a line with nothing behind its colon is. It is not taken for the default: a setting
 /// that closes a gate would be lost with a value that was commented out.
@@ -189,6 +182,26 @@ impl<'a> Fields<'a> {
             Err(_) if raw.get().starts_with('"') => Err(self.invalid(name, NOT_UNICODE)),
             Err(_) => Err(self.invalid(name, &format!("must be a string, not {}", kind(raw.get())))),
         }
+    }
+
+    /// Takes the object of strings in the field `name`; an empty one where the field is absent.
+    ///
+    /// # Errors
+    /// When it is something else.
+    pub(crate) fn strings(&mut self, name: &'static str) -> Result<Vec<(String, String)>, SettingsError> {
+        let given = match self.take::<Value>(name)? {
+            None => return Ok(Vec::new()),
+            Some(Value::Object(given)) => given,
+            Some(_) => return Err(self.invalid(name, "is not an object (a YAML mapping) of strings")),
+        };
+        let mut strings = Vec::with_capacity(given.len());
+        for (key, value) in given {
+            match value {
+                Value::String(value) => strings.push((key, value)),
+                _ => return Err(self.invalid(&format!("{name}[{key:?}]"), "has to be a string: quote it")),
+            }
+        }
+        Ok(strings)
     }
 
     /// One of `choices` by the text in the field `name`; `default` where it is absent.

@@ -13,8 +13,8 @@ use crate::managers::fetch::{self, ContainerSettings, Layout};
 use crate::managers::manager::{Manager, NotServed, not_found};
 use crate::managers::naming;
 use crate::managers::script::script;
-use crate::order::positions;
 use crate::requests::SecretRequest;
+use crate::sort::positions;
 
 /// What the scripts share that fetch one secret after the other.
 const FETCH: &str = script!("scripts/fetch.sh", Shell);

@@ -282,6 +282,3 @@ fn text(fields: &mut Fields<'_>, name: &'static str) -> Result<Option<String>, S
     }
     Ok(text)
 }
-
-#[cfg(test)]
-mod tests;

@@ -40,9 +40,11 @@ impl ConfiguredManager {
     pub(crate) fn from_fields(mut fields: Fields<'_>) -> Result<Self, SettingsError> {
         let kind = fields.take::<String>("type")?;
         let Some((name, read)) = TYPES.iter().find(|(name, _)| Some(*name) == kind.as_deref()) else {
-            let problem = kind.map_or("is missing".to_owned(), |kind| format!("knows no manager {kind:?}"));
+            let problem = kind.map_or("is missing".to_owned(), |kind| {
+                format!("is the unknown manager type {kind:?}")
+            });
             let names: Vec<&str> = TYPES.iter().map(|(name, _)| *name).collect();
-            return Err(fields.invalid("type", &format!("{problem}: choose one of {}", names.join(", "))));
+            return Err(fields.invalid("type", &format!("{problem}; use one of {}", names.join(", "))));
         };
         fields.rename(name);
         let selector = Selector::from_fields(fields.nested("match")?)?;

@@ -127,7 +127,7 @@ impl ContainerSettings {
 fn object(fields: &mut Fields<'_>, name: &'static str, kind: &str) -> Result<Option<Value>, SettingsError> {
     let given = fields.take::<Value>(name)?;
     match given.as_ref().map(|value| schema::check(value, kind)) {
-        Some(Err(mistake)) => Err(mistake.below(name).in_settings(fields)),
+        Some(Err(error)) => Err(error.below(name).below(fields.place())),
         _ => Ok(given),
     }
 }
@@ -258,8 +258,8 @@ pub(crate) fn variable_names(request: &SecretRequest, options: &Options) -> Resu
     }
     if found.is_empty() {
         return Err(not_found!(
-            "{looked_for:?} cannot be a variable's name (letters, digits, '_', '-' and '.', no digit first); name one \
-             with env_var, or ask for a file"
+            "{looked_for:?} is not a valid environment variable name (letters, digits, '_', '-' and '.', no digit first); name \
+             one with env_var, or ask for a file"
         ));
     }
     Ok(found)
@@ -310,6 +310,3 @@ impl Layout {
         self.places
     }
 }
-
-#[cfg(test)]
-mod tests;

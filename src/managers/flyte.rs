@@ -273,6 +273,3 @@ impl ScopedSecret<'_> {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

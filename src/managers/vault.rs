@@ -121,27 +121,18 @@ impl Vault {
 
 /// Reads the setting `annotations`.
 fn own_annotations(fields: &mut Fields<'_>) -> Result<Vec<(String, String)>, SettingsError> {
-    let given = match fields.take::<Value>("annotations")? {
-        None => return Ok(Vec::new()),
-        Some(Value::Object(given)) => given,
-        Some(_) => return Err(fields.invalid("annotations", "is not an object (a YAML mapping) of strings")),
-    };
-    let mut annotations = Vec::with_capacity(given.len());
-    for (key, value) in given {
-        let Value::String(value) = value else {
-            return Err(fields.invalid("annotations", &format!("has no string in {key:?}: quote it")));
-        };
-        if !naming::is_annotation(&key) {
+    let annotations = fields.strings("annotations")?;
+    for (key, value) in &annotations {
+        if !naming::is_annotation(key) {
             return Err(fields.invalid(
                 "annotations",
                 &format!("has {key:?}, which is no annotation's key, or this policy's own or Flyte's"),
             ));
         }
-        let problem = key.strip_prefix(PREFIX).and_then(|name| unwanted(name, &value));
+        let problem = key.strip_prefix(PREFIX).and_then(|name| unwanted(name, value));
         if let Some(problem) = problem {
             return Err(fields.invalid("annotations", &format!("has {key}: {value:?}, {problem}")));
         }
-        annotations.push((key, value));
     }
     Ok(annotations)
 }

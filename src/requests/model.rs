@@ -5,7 +5,7 @@
 use std::fmt;
 
 use crate::names::excerpt;
-use crate::order::sort_and_dedup;
+use crate::sort::sort_and_dedup;
 
 /// What the keys of Flyte's annotations start with; a decimal number follows.
 ///

@@ -56,7 +56,7 @@ pub fn documented(kind: &str) -> Vec<Setting> {
 /// The types of managers that the module knows.
 pub fn kinds() -> Vec<String> {
     let problem = problem(&json!({"managers": [{}]})).unwrap();
-    let (_, names) = problem.split_once("choose one of ").expect(&problem);
+    let (_, names) = problem.split_once("use one of ").expect(&problem);
     names.split(", ").map(str::to_owned).collect()
 }
 

@@ -93,3 +93,34 @@ impl<'l> Labels<'l> {
 pub(super) fn secret_name(id: &str) -> String {
     digest::md5(id.as_bytes())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+
+    /// The names that Flyte's own code makes.
+    #[test]
+    fn names_are_flytes() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/e2e-tests/golden/secret_names.json");
+        let vectors: Vec<Value> = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+        let mut checked = 0;
+        for vector in &vectors {
+            let [input, output] = [&vector["in"], &vector["out"]];
+            let (Some(id), Some(organization)) = (output["secret_id"].as_str(), input["org"].as_str()) else {
+                continue;
+            };
+            let labels = Labels {
+                organization,
+                domain: input["domain"].as_str().unwrap(),
+                project: input["project"].as_str().unwrap(),
+            };
+            let key = input["name"].as_str().unwrap();
+            assert_eq!(labels.secret_id(key), id, "{vector}");
+            assert_eq!(secret_name(id), output["k8s_secret_name"].as_str().unwrap());
+            assert_eq!(labels.pull_secret(key), output["image_pull_name"].as_str().unwrap());
+            checked += 1;
+        }
+        assert_eq!(checked, 9, "of {}", vectors.len());
+    }
+}
