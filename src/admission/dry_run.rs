@@ -4,7 +4,7 @@
 
 use super::rejection::Rejection;
 use super::response::{Response, shortened};
-use super::summary::{secret_name, visible_file, visible_variables};
+use super::summary::{visible_file, visible_variables};
 use crate::injection::Addition;
 use crate::json::Writer;
 use crate::options::Options;
@@ -42,7 +42,7 @@ pub(super) fn plan(additions: &[Addition<'_>], pulled: &[&str], options: &Option
     for addition in additions {
         let mut sentence = format!(
             "dryRun: the secret {:?} would be injected by {}",
-            secret_name(addition.request),
+            addition.request.secret_name(),
             addition.manager
         );
         let mut names = visible_variables(&addition.injection, options);

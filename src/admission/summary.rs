@@ -10,23 +10,6 @@ use crate::managers::naming;
 use crate::options::Options;
 use crate::requests::SecretRequest;
 
-/// `group@version/key/field`, without what is empty.
-pub(super) fn secret_name(request: &SecretRequest) -> String {
-    let mut name = request.group.clone();
-    if !request.group_version.is_empty() {
-        let _ = write!(name, "@{}", request.group_version);
-    }
-    for part in [&request.key, &request.field] {
-        if !part.is_empty() {
-            if !name.is_empty() {
-                name.push('/');
-            }
-            name.push_str(part);
-        }
-    }
-    name
-}
-
 /// The longest audit annotation, in bytes: with `--audit-log-truncate-enabled` the API server cuts an event short that is
 /// longer than [100 KiB](https://kubernetes.io/docs/reference/command-line-tools-reference/kube-apiserver/), the Pod included.
 const MAX_AUDIT: usize = 16 * 1024;
@@ -77,14 +60,7 @@ pub(super) fn summary(additions: &[Addition<'_>], pulled: &[&str], options: &Opt
             writer.field("request");
             writer.text(&addition.request.origin.place());
         }
-        writer.field("secret");
-        writer.text(&secret_name(addition.request));
-        if addition.request.is_default() {
-            writer.field("origin");
-            writer.text("default");
-        }
-        writer.field("manager");
-        writer.text(addition.manager);
+        write_names(&mut writer, addition);
         write_variables(&mut writer, injection, options);
         write_file(&mut writer, addition, options);
         if addition.request.is_optional() {
@@ -106,6 +82,22 @@ pub(super) fn summary(additions: &[Addition<'_>], pulled: &[&str], options: &Opt
     }
     writer.raw("]");
     writer.into_string()
+}
+
+/// Writes which secret went in, who asked for it, and by which manager.
+fn write_names(writer: &mut Writer, addition: &Addition<'_>) {
+    writer.field("secret");
+    writer.text(&addition.request.secret_name());
+    if let Some(name) = &addition.injection.found_as {
+        writer.field("foundAs");
+        writer.text(name);
+    }
+    if addition.request.is_default() {
+        writer.field("origin");
+        writer.text("default");
+    }
+    writer.field("manager");
+    writer.text(addition.manager);
 }
 
 /// Writes the names of variables.
