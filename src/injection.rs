@@ -56,6 +56,8 @@ pub(crate) struct Injection<'m> {
     pub env_from: Vec<EnvFrom>,
     /// The file that holds the secret.
     pub file: Option<SecretFile<'m>>,
+    /// The name by which the secret was found, where it is not the one that was asked for.
+    pub found_as: Option<String>,
     /// The file of variables that holds the secret.
     pub env_file: Option<EnvFile<'m>>,
     /// Annotations of the Pod.

@@ -17,6 +17,8 @@ pub(crate) struct Options {
     pub env_files: bool,
     /// `statusAnnotation`: whether the Pod says what was injected into it.
     pub status_annotation: bool,
+    /// `dryRun`: whether every Pod is admitted as it is, and told what would be injected.
+    pub dry_run: bool,
 }
 
 /// Where the init containers we add stand among the Pod's own.
@@ -62,6 +64,7 @@ impl Options {
             init_containers,
             env_files,
             status_annotation: fields.take("statusAnnotation")?.unwrap_or(true),
+            dry_run: fields.take("dryRun")?.unwrap_or(false),
         })
     }
 }

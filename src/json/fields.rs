@@ -19,6 +19,7 @@ const NOTHING: &str = "has nothing under it: give it a value, or leave the line 
 pub(crate) const NOT_UNICODE: &str = "has a \\u escape that is no character";
 
 /// An object of the settings of which every field has to be asked for.
+#[derive(Default)]
 pub(crate) struct Fields<'a> {
     place: String,
     fields: Vec<(String, &'a RawValue)>,
@@ -152,6 +153,11 @@ impl<'a> Fields<'a> {
             Some((name, _)) => Err(self.invalid(name, NOTHING)),
             None => Ok(()),
         }
+    }
+
+    /// Returns whether the field `name` is given.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.fields.iter().any(|(field, _)| field == name)
     }
 
     /// Takes the field `name`.

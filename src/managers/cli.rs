@@ -88,6 +88,10 @@ impl Manager for CliManager {
         true
     }
 
+    fn finds_by(&self, part: &str) -> bool {
+        part != "key" || self.key_is_field || !self.cli.key_may_be_field
+    }
+
     fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection<'_>, NotServed> {
         let Located {
             arguments: [secret, version],
@@ -96,6 +100,10 @@ impl Manager for CliManager {
             mut source,
             warning,
         } = (self.cli.locate)(request)?;
+        if let Some(asked) = &request.asked {
+            let asked = &asked.request;
+            path = path_parts(&[&asked.group, &asked.group_version, &asked.key])?;
+        }
         let field = match (if self.key_is_field { &request.key } else { field }, &*request.field) {
             (by_key, "") => by_key,
             ("", field) => field,
@@ -210,4 +218,21 @@ pub(crate) fn check_version(version: &str) -> Result<(), NotServed> {
     Err(not_found!(
         "{version:?} cannot be a version: it has at most 63 letters, digits, '-' and '_'"
     ))
+}
+
+/// The file names in `texts`, each of which may hold several with `/` between them, as a secret's full name does. An empty text
+/// is passed over.
+///
+/// # Errors
+/// [`NotServed`] when one of `texts` holds none.
+pub(super) fn path_parts<'t>(texts: &[&'t str]) -> Result<Vec<&'t str>, NotServed> {
+    let mut parts = Vec::new();
+    for text in texts.iter().filter(|text| !text.is_empty()) {
+        let before = parts.len();
+        parts.extend(text.split('/').filter(|part| !matches!(*part, "" | ".")));
+        if parts.len() == before {
+            return Err(not_found!("{text:?} has nothing that can be a file's name"));
+        }
+    }
+    Ok(parts)
 }

@@ -141,10 +141,11 @@ impl Manager for Confidant {
             request.group, request.key
         );
         let arguments = vec![request.group.clone(), request.key.clone(), service];
+        let asked = request.asked();
         fetch::injection(
             request,
             context,
-            &[&request.group, &request.key],
+            &[&asked.group, &asked.key],
             Fetched::new(self, arguments),
             source,
         )

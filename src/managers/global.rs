@@ -129,11 +129,12 @@ impl Manager for Global {
         if !names::is_secret_key(&request.key) {
             return Err(not_found!("no Secret can have the key {:?}", request.key));
         }
-        let key = match request.field.as_str() {
-            "" => Cow::Borrowed(&*request.key),
-            field => Cow::Owned([&request.key, field].join("_")),
+        let asked = request.asked();
+        let key = match asked.field.as_str() {
+            "" => Cow::Borrowed(&*asked.key),
+            field => Cow::Owned([&asked.key, field].join("_")),
         };
-        let name = naming::variable_name(context.options, &request.group, &key)?;
+        let name = naming::variable_name(context.options, &asked.group, &key)?;
         let further = naming::extra_env_var(request)?;
         let data = self.read(request, context)?;
         let mut text = data.get(&request.key).and_then(|value| std::str::from_utf8(value).ok());

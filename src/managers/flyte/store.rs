@@ -144,6 +144,10 @@ impl Manager for Store {
         ("", &request.key)
     }
 
+    fn finds_by(&self, part: &str) -> bool {
+        part == "key"
+    }
+
     fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection<'_>, NotServed> {
         let labels = context.of_pod(PodLabels::read);
         let labels = Labels::of(&labels)?;
@@ -151,12 +155,12 @@ impl Manager for Store {
         if request.key.is_empty() {
             return Err(not_found!("it needs a key"));
         }
-        let mut request = request.clone();
+        let [project, domain, organization] = labels.scopes().map(|(_, scope)| self.name(&scope, &request.key));
+        let names = [project?, domain?, organization?];
+        let mut request = request.asked().clone();
         if request.mount == MountRequirement::Any && !context.options.env_files {
             request.mount = MountRequirement::File;
         }
-        let [project, domain, organization] = labels.scopes().map(|(_, scope)| self.name(&scope, &request.key));
-        let names = [project?, domain?, organization?];
         let version = if self.kind == Kind::Gcp { "latest" } else { "" };
         let fetched = Fetched {
             optional: request.is_optional(),

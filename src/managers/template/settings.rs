@@ -33,7 +33,7 @@ pub(crate) struct Template {
     pub(super) selects: [bool; 2],
     /// Whether a request has to have a group, and a key.
     pub(super) needs: [bool; 2],
-    /// What group, version and key may hold beyond letters, digits and a few more.
+    /// What group, version and key may hold beyond letters, digits and a few more: `/`, and what the settings add.
     pub(super) allowed: String,
 }
 
@@ -59,7 +59,7 @@ impl Template {
     pub(crate) fn from_fields(fields: &mut Fields<'_>) -> Result<Box<dyn Manager>, SettingsError> {
         let name = name(fields)?;
         let path = fields.take::<String>("path")?;
-        let allowed = fields.take::<String>("allowedCharacters")?.unwrap_or_default();
+        let mut allowed = fields.take::<String>("allowedCharacters")?.unwrap_or_default();
         // The kubelet replaces $(NAME) in variables and commands.
         if let Some(character) = allowed
             .chars()
@@ -67,6 +67,7 @@ impl Template {
         {
             return Err(fields.invalid("allowedCharacters", &format!("must not hold {character:?}")));
         }
+        allowed.push('/');
         let mut sample = placeholders::sample();
         sample.push(("mountPath", "/etc/flyte/secrets".to_owned()));
         match path.as_deref().map(|path| expand(path, &sample)) {
