@@ -34,11 +34,11 @@ pub(super) fn texts(
     problem: impl Fn(&str, &str) -> Option<&'static str>,
 ) -> Result<Vec<(String, String)>, SettingsError> {
     let texts = fields.strings(name)?;
+    if fields.is_checked() {
+        return Ok(texts);
+    }
     for (key, value) in &texts {
         let wrong = |problem: &str| fields.invalid(&format!("{name}[{key:?}]"), problem);
-        if fields.is_checked() {
-            continue;
-        }
         let expanded_key = expand(key, sample).map_err(|problem| wrong(&problem))?;
         let expanded_value = expand(value, sample).map_err(|problem| wrong(&problem))?;
         if let Some(what) = problem(&expanded_key, &expanded_value) {
