@@ -357,6 +357,19 @@ fn every_policys_settings_are_valid() {
     }
 }
 
+/// The policy server reads a policy that has `module`, and fails on the whole file where one has not.
+#[test]
+fn the_load_tests_policies_are_what_the_policy_server_reads() {
+    let policies = document("e2e-tests/load/policies.yml");
+    for (name, served) in policies.as_object().unwrap() {
+        let fields: Vec<&String> = served.as_object().unwrap().keys().collect();
+        assert_eq!(fields, ["module", "allowedToMutate", "settings"], "{name}");
+        assert_eq!(problem(policy(), &served["settings"]), None, "{name}");
+        let address = format!("/validate/{name} ");
+        assert!(read("e2e-tests/load/README.md").contains(&address), "{address}");
+    }
+}
+
 /// The first few things that a deployment is for.
 #[test]
 fn every_deployment_serves_its_pods() {
