@@ -14,6 +14,14 @@ pub enum YamlError {
     /// It is not YAML.
     #[error("not YAML: {0}")]
     Yaml(#[from] serde_norway::Error),
+    /// It is not YAML, in a line that this program has found.
+    #[error("not YAML: {message} at line {line}")]
+    YamlAt {
+        /// The line, counted from 1: that of the error, or the first one of its document.
+        line: usize,
+        /// What is wrong.
+        message: String,
+    },
 }
 
 /// A document, and where it is in its text.
@@ -80,11 +88,53 @@ fn json_documents(text: &str) -> Result<Vec<(Yaml, usize)>, serde_json::Error> {
 fn yaml_documents(text: &str) -> Result<Vec<Yaml>, YamlError> {
     let mut documents = Vec::new();
     for document in serde_norway::Deserializer::from_str(text) {
-        let mut value = Yaml::deserialize(document)?;
-        value.apply_merge()?;
-        documents.push(value);
+        let read = Yaml::deserialize(document).and_then(|mut value| value.apply_merge().map(|()| value));
+        documents.push(read.map_err(|error| with_line(text, documents.len(), error))?);
     }
     Ok(documents)
+}
+
+/// Adds the line to an error that has none, or that of the object which has a field twice.
+fn with_line(text: &str, document: usize, error: serde_norway::Error) -> YamlError {
+    let message = error.to_string();
+    // Some errors have the position alone.
+    let start = error.location().map(|location| location.line());
+    let start = start.filter(|_| message.contains(" at line "));
+    let twice = message
+        .split('"')
+        .nth(1)
+        .filter(|_| message.starts_with("duplicate entry"));
+    if start.is_some() && twice.is_none() {
+        return error.into();
+    }
+    let start = start.or_else(|| first_lines(text).get(document).copied()).unwrap_or(1);
+    let lines = || text.lines().enumerate().skip(start - 1);
+    let line = match twice {
+        Some(field) => second(lines(), field),
+        None => lines().find(|(_, line)| line.contains(|character: char| character.is_control() && character != '\t')),
+    };
+    YamlError::YamlAt {
+        line: line.map_or(start, |(index, _)| index + 1),
+        message: message.split(" at ").next().unwrap_or_default().to_owned(),
+    }
+}
+
+/// The line in which a field begins for the second time, with the indentation of the first.
+fn second<'t>(lines: impl Iterator<Item = (usize, &'t str)>, field: &str) -> Option<(usize, &'t str)> {
+    let mut first = None;
+    for (index, line) in lines {
+        let inner = line.trim_start_matches([' ', '-']);
+        let rest = inner.trim_start_matches(['"', '\'']).strip_prefix(field);
+        if !rest.is_some_and(|rest| rest.trim_start_matches(['"', '\'']).trim_start().starts_with(':')) {
+            continue;
+        }
+        let indent = line.len() - inner.len();
+        if first.is_some_and(|first| first == indent) {
+            return Some((index, line));
+        }
+        first.get_or_insert(indent);
+    }
+    None
 }
 
 /// Returns the error of the notation that the author more likely meant: keys in quotes, or nothing behind the brace, are JSON.
