@@ -224,7 +224,61 @@ pub fn ordered_like(value: &Value, model: Option<&Yaml>) -> Yaml {
 
 /// `value` as YAML text, its fields ordered like those of `model`.
 pub fn to_text(value: &Value, model: Option<&Yaml>) -> Result<String, YamlError> {
-    Ok(serde_norway::to_string(&ordered_like(value, model))?)
+    let ordered = ordered_like(value, model);
+    let mut words = Vec::new();
+    ambiguous(&ordered, &mut words);
+    if words.is_empty() {
+        return Ok(serde_norway::to_string(&ordered)?);
+    }
+    // The writer quotes what YAML 1.2 reads as no text. Behind a mark that is nowhere else, the other words are found in its text.
+    let taken = value.to_string();
+    let mut mark = "quote-".to_owned();
+    while taken.contains(&mark) {
+        mark += "quote-";
+    }
+    let mut text = serde_norway::to_string(&marked(ordered, &mark))?;
+    words.sort_by_key(|word| std::cmp::Reverse(word.len()));
+    words.dedup();
+    for word in words {
+        text = text.replace(&format!("{mark}{word}"), &format!("'{word}'"));
+    }
+    Ok(text)
+}
+
+/// Returns whether kubectl and Helm, whose YAML is that of version 1.1, read such a word without quotes as a truth value or a number.
+fn is_ambiguous(word: &str) -> bool {
+    let word = word.to_ascii_lowercase();
+    if matches!(word.as_str(), "y" | "yes" | "n" | "no" | "on" | "off") {
+        return true;
+    }
+    let is_number = |character: char| character.is_ascii_hexdigit() || "xob_+-.".contains(character);
+    word.contains('_') && word.starts_with(|first: char| "0123456789+-.".contains(first)) && word.chars().all(is_number)
+}
+
+fn ambiguous(value: &Yaml, words: &mut Vec<String>) {
+    match value {
+        Yaml::String(text) if is_ambiguous(text) => words.push(text.clone()),
+        Yaml::Sequence(items) => items.iter().for_each(|item| ambiguous(item, words)),
+        Yaml::Mapping(fields) => fields.iter().for_each(|(key, value)| {
+            ambiguous(key, words);
+            ambiguous(value, words);
+        }),
+        _ => {}
+    }
+}
+
+/// Puts the mark in front of the ambiguous words.
+fn marked(value: Yaml, mark: &str) -> Yaml {
+    match value {
+        Yaml::String(text) if is_ambiguous(&text) => Yaml::String(format!("{mark}{text}")),
+        Yaml::Sequence(items) => items.into_iter().map(|item| marked(item, mark)).collect(),
+        Yaml::Mapping(fields) => fields
+            .into_iter()
+            .map(|(key, value)| (marked(key, mark), marked(value, mark)))
+            .collect::<serde_norway::Mapping>()
+            .into(),
+        other => other,
+    }
 }
 
 fn position(key: &str, model: Option<&Yaml>) -> usize {
@@ -263,6 +317,17 @@ mod tests {
         assert_eq!(
             to_text(&value, model.first()).unwrap(),
             "spec:\n  b: 1\n  a: 2\n  list:\n  - name: one\n    value: v\n  - x: 1\n    name: two\nkind: Pod\nnew: true\n"
+        );
+    }
+
+    #[test]
+    fn words_that_kubectl_reads_as_something_else_are_quoted() {
+        let value = json!({
+            "no": "yes", "quote-": ["Off", "y", "1_000", "0x_1F", "-1_0.5", "1_000 m", "node_1", "quote-on", "yes it is", "true", "007"],
+        });
+        assert_eq!(
+            to_text(&value, None).unwrap(),
+            "'no': 'yes'\nquote-:\n- 'Off'\n- 'y'\n- '1_000'\n- '0x_1F'\n- '-1_0.5'\n- 1_000 m\n- node_1\n- quote-on\n- yes it is\n- 'true'\n- '007'\n"
         );
     }
 

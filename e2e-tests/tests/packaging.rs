@@ -456,11 +456,11 @@ fn pods_that_ask_for_nothing_reach_the_defaults() {
         assert!(expression.contains(part), "{part} is not in {expression}");
     }
     let selector = &policy["spec"]["namespaceSelector"];
-    assert_eq!(selector["matchLabels"], json!({"secret-injector/defaults": "enabled"}));
-    assert_eq!(
-        selector["matchExpressions"],
-        base["spec"]["namespaceSelector"]["matchExpressions"]
-    );
+    let mut expected = base["spec"]["namespaceSelector"]["matchExpressions"].clone();
+    let opted_in = json!({"key": "secret-injector/defaults", "operator": "In", "values": ["enabled"]});
+    expected.as_array_mut().unwrap().push(opted_in);
+    // Kubewarden leaves matchLabels out.
+    assert_eq!(*selector, json!({"matchExpressions": expected}));
 
     let mut pod = parse(GENERIC_POD);
     pod["metadata"].as_object_mut().unwrap().remove("annotations");

@@ -127,20 +127,18 @@ fn changes(conversion: &Conversion, base: &Value) -> Map<String, Value> {
     changes
 }
 
-/// Adds Flyte's selector, if there is one, to that of the base, which leaves out the control plane and Kubewarden.
+/// Adds Flyte's selector, if there is one, to that of the base, which leaves out the control plane and Kubewarden. Its labels become
+/// expressions: Kubewarden does not hand `matchLabels` on to the API server.
 fn select_namespaces(base: &Value, flytes: &Value) -> Option<Value> {
-    let labels = flytes["matchLabels"].as_object().filter(|labels| !labels.is_empty());
-    let expressions = flytes["matchExpressions"].as_array().filter(|more| !more.is_empty());
-    if labels.is_none() && expressions.is_none() {
+    let labels = flytes["matchLabels"].as_object().into_iter().flatten();
+    let labels = labels.map(|(key, value)| json!({"key": key, "operator": "In", "values": [value]}));
+    let expressions = flytes["matchExpressions"].as_array().into_iter().flatten().cloned();
+    let more: Vec<Value> = labels.chain(expressions).collect();
+    if more.is_empty() {
         return None;
     }
     let mut selector = base.clone();
-    if let Some(labels) = labels {
-        selector["matchLabels"] = json!(labels);
-    }
-    if let (Some(ours), Some(more)) = (selector["matchExpressions"].as_array_mut(), expressions) {
-        ours.extend(more.iter().cloned());
-    }
+    selector["matchExpressions"].as_array_mut()?.extend(more);
     Some(selector)
 }
 

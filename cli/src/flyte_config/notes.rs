@@ -114,8 +114,8 @@ pub(super) fn host(field: &str, value: &Value) -> Option<Note> {
     let text = match field.strip_prefix("webhook.")? {
         "webhookTimeout" => format!("set spec.timeoutSeconds: {value} of the ClusterAdmissionPolicy."),
         "namespaceSelector" if !value.is_null() => format!(
-            "add it to spec.namespaceSelector of the ClusterAdmissionPolicy, beside the expression that leaves out kube-system and \
-             kubewarden: {value}."
+            "add it to the expressions of spec.namespaceSelector of the ClusterAdmissionPolicy, beside the one that leaves out kube-system \
+             and kubewarden, as --overlay does (Kubewarden leaves matchLabels out): {value}."
         ),
         "imageBuilderConfig" if value["enabled"] == true => {
             "rewriting the images of Pods is not a matter of secrets, and this policy does not do it. Keep Flyte's \

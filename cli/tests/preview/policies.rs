@@ -83,6 +83,14 @@ fn a_policy_brings_its_settings_its_grants_and_its_conditions() {
         "      - key: kubernetes.io/metadata.name\n        operator: NotIn\n        values: [kube-system, kubewarden]",
         "      - {key: team, operator: Exists}",
     );
+    let lost = base.replace(
+        "    matchExpressions:\n",
+        "    matchLabels: {team: a}\n    matchExpressions:\n",
+    );
+    let kept = lost.replace(
+        "  settings:",
+        "  allowInsideAdmissionControllerNamespace: true\n  settings:",
+    );
     let namespaced = base
         .replace("kind: ClusterAdmissionPolicy", "kind: AdmissionPolicy")
         .replace("  name: 00-secret-injector\n", "  name: own\n  namespace: team-b\n");
@@ -125,6 +133,22 @@ fn a_policy_brings_its_settings_its_grants_and_its_conditions() {
             pod("p"),
             0,
             "note: the policy's namespaceSelector asks for the label team; add the",
+        ),
+        (
+            "labels of the selector, which Kubewarden leaves out",
+            &lost,
+            namespace("team: b"),
+            pod("p"),
+            0,
+            "note: spec.namespaceSelector.matchLabels of the policy are left out by Kubewarden 1.36",
+        ),
+        (
+            "labels of the selector, which Kubewarden keeps",
+            &kept,
+            namespace("team: b"),
+            pod("p"),
+            0,
+            "its namespaceSelector asks for the label team: \"a\"",
         ),
         (
             "namespace without label",
@@ -281,6 +305,19 @@ fn check_warns_of_what_is_legal_and_unwise() {
                 "  objectSelector: {matchLabels: {inject-flyte-secrets: \"true\"}}\n  settings:\n    access: []\n",
             ),
             vec!["spec.objectSelector asks for Flyte's label"],
+        ),
+        (
+            base.replace("    matchExpressions:\n", "    matchLabels: {team: a}\n    matchExpressions:\n")
+                .replace("  settings:\n", "  settings:\n    access: []\n"),
+            vec!["spec.namespaceSelector.matchLabels are left out by Kubewarden 1.36, so that Pods of all namespaces reach the policy"],
+        ),
+        (
+            base.replace(
+                "    matchExpressions:\n",
+                "    matchLabels: {kubernetes.io/metadata.name: a}\n    matchExpressions:\n",
+            )
+            .replace("  settings:\n", "  allowInsideAdmissionControllerNamespace: true\n  settings:\n    access: []\n"),
+            vec![],
         ),
     ] {
         let run = run(&["check", "-"], &settings);
