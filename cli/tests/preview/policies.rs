@@ -30,7 +30,18 @@ fn the_policy_server_needs_rights_of_its_own() {
             "unknown",
             SHARED.to_owned(),
             0,
-            "note: whether the policy server may read these Secrets was not checked",
+            "note: whether the policy server may read these Secrets was not checked: no RoleBinding of the service account",
+        ),
+        (
+            "the role is elsewhere",
+            format!(
+                "{SHARED}\n{}",
+                binding
+                    .replace("NS", "shared")
+                    .replace("name: r}, rules", "name: s}, rules")
+            ),
+            0,
+            "note: whether the policy server may read these Secrets was not checked: the ClusterRole r, which a binding of it names, is not",
         ),
         (
             "granted",
@@ -62,7 +73,11 @@ fn the_policy_server_needs_rights_of_its_own() {
         );
         assert_eq!(run.status, status, "{name}: {run:?}");
         assert!(run.out.contains(message), "{name}: {run:?}");
-        assert_eq!(run.out.contains("note: "), name == "unknown", "{run:?}");
+        assert_eq!(
+            run.out.contains("note: "),
+            ["unknown", "the role is elsewhere"].contains(&name),
+            "{run:?}"
+        );
     }
 }
 
