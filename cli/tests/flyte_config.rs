@@ -67,8 +67,13 @@ fn converted(case: &Case) -> Result<Conversion, FlyteConfigError> {
         1 => FlyteVersion::V1,
         _ => FlyteVersion::V2,
     });
+    let is_values = found.is_values();
     let (config, version) = found.finish(version)?;
-    Ok(flyte_config::convert(&Value::Object(config.clone()), version)?.lean(&config, case.global))
+    let conversion = flyte_config::convert(&Value::Object(config.clone()), version)?.lean(&config, case.global);
+    Ok(match is_values {
+        true => conversion.of_values(),
+        false => conversion,
+    })
 }
 
 #[test]

@@ -76,9 +76,13 @@ impl FromFlyte {
             Version::Two => FlyteVersion::V2,
         });
         let at = |error| failure(&sources, &error);
+        let is_values = found.is_values();
         let (config, version) = found.finish(version).map_err(at)?;
         let conversion = flyte_config::convert(&Value::Object(config.clone()), version).map_err(at)?;
-        let conversion = conversion.lean(&config, self.global_secrets);
+        let mut conversion = conversion.lean(&config, self.global_secrets);
+        if is_values {
+            conversion = conversion.of_values();
+        }
         // Flyte takes some values with which no secret arrives.
         secret_injector_policy::check_settings(&conversion.settings.to_string()).map_err(|error| {
             Failure::new(format!(

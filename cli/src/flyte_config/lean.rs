@@ -47,6 +47,17 @@ impl Conversion {
         self.settings["managers"] = Value::Array(managers);
         self
     }
+
+    /// Adds what the values of a chart do not tell: Flyte 2 keeps its secrets in the namespace of its release.
+    pub fn of_values(mut self) -> Self {
+        let managers = self.settings["managers"].as_array().into_iter().flatten();
+        let mut flytes = managers.filter(|manager| manager["type"] == "flyte" && manager["store"].is_null());
+        if let Some(manager) = flytes.next() {
+            let namespace = manager["namespace"].as_str().unwrap_or(FLYTE_NAMESPACE);
+            self.notes.push(notes::release_namespace(namespace));
+        }
+        self
+    }
 }
 
 /// Removes the image and the resources that nobody chose: the policy has its own, of pinned versions.

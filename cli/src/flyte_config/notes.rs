@@ -98,6 +98,17 @@ pub(super) fn literal(secrets: &str, pods: &str) -> Note {
     )
 }
 
+/// The namespace of a release, which the values of its chart do not name.
+pub(super) fn release_namespace(assumed: &str) -> Note {
+    note(
+        "webhook.embeddedSecretManagerConfig.k8sConfig.namespace",
+        format!(
+            "is the namespace of Flyte's release, which the values of its chart do not tell; {assumed} is assumed. Where Flyte is in \
+             another one, give its ConfigMap instead: kubectl -n NAMESPACE get configmap NAME-config -o yaml."
+        ),
+    )
+}
+
 /// One namespace for the Pods of all projects.
 pub(super) fn one_namespace(pods: &str) -> Note {
     note(
