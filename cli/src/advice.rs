@@ -94,6 +94,12 @@ fn on_manager(index: usize, manager: &Value, count: usize, advice: &mut Advices)
              a manager that refers to a Secret in the Pod's namespace does not",
         );
     }
+    if kind == "vault" && manager["role"].is_null() {
+        advice.add(
+            setting("role"),
+            "is absent: the agent logs in to Vault with the role flyte, as with Flyte; write the role of your Pods",
+        );
+    }
     if kind == "flyte" {
         if manager["organization"] == "any" {
             advice.add(

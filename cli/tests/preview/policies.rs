@@ -278,6 +278,7 @@ fn check_warns_of_what_is_legal_and_unwise() {
                 "onUnserved is warn",
                 "managers[0] (global).authorize is none",
                 "managers[0] (global) puts values into the Pod",
+                "managers[1] (vault).role is absent: the agent logs in to Vault with the role flyte",
                 "managers[1] (vault) has no match, and does not look",
                 "managers[2] (flyte).literal puts values into the Pod",
                 "managers[2] (flyte).organization is any",
