@@ -168,7 +168,14 @@ fn inject<'m>(
     let request = request.asked();
     variables::check(request, &injection, context.options)?;
     check_file(request, &injection)?;
-    injection.warnings.extend(naming::client_variable_warning(request));
+    if context.options.client_variables {
+        injection.warnings.extend(naming::client_variable_warning(request));
+    } else {
+        let options = context.options;
+        injection
+            .env
+            .retain(|variable| !naming::is_for_clients(variable, options));
+    }
     if request.is_optional() && !manager.manager.takes_optional() {
         injection.warnings.push(format!(
             "{} says optional: true, which the manager {} cannot pass on: without the secret the Pod may not start",
