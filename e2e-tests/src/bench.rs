@@ -565,14 +565,13 @@ mod tests {
     }
 
     #[test]
-    fn growth_is_what_the_secrets_cost_over_echo() {
-        let rounds =
-            |policy: f64, echo: f64| Rounds(vec![[(POLICY.to_owned(), policy), ("echo".to_owned(), echo)].into()]);
+    fn two_cases_are_compared_within_a_round() {
+        let rounds = |times: [f64; 3]| Rounds(times.map(|time| [(POLICY.to_owned(), time)].into()).into());
         let whole = [
-            ("flyte-10".to_owned(), rounds(30.0, 20.0)),
-            ("flyte-50".to_owned(), rounds(100.0, 40.0)),
+            ("template".to_owned(), rounds([30.0, 240.0, 45.0])),
+            ("flyte-1".to_owned(), rounds([20.0, 200.0, 30.0])),
         ];
-        assert_eq!(growth(&whole.into()), Some(6.0));
+        assert_eq!(between(&whole.into(), "template", "flyte-1"), Some(1.5));
     }
 
     #[test]

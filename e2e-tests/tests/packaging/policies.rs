@@ -6,7 +6,7 @@ use secret_injector_policy::requests::{FLYTE_PREFIX, JSON_ANNOTATION};
 use serde_json::{Value, json};
 
 use crate::kustomize::Resources;
-use crate::{DEPLOYMENTS, FLYTE_TASK, GENERIC_POD, admit, image, metadata, parse, policy, problem, read};
+use crate::{DEPLOYMENTS, FLYTE_TASK, GENERIC_POD, admit, document, image, metadata, parse, policy, problem, read};
 
 #[test]
 fn every_policy_is_what_the_metadata_says() {

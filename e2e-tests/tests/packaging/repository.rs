@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use e2e_tests::modules;
 use serde_json::{Value, json};
 
-use crate::{annotation_of, document, image, metadata, parse};
+use crate::{annotation_of, document, image, metadata, parse, read};
 
 /// Wherever the policy's address stands, it is the one of the metadata, at the version of the metadata. Mirrors are other
 /// registries with that version.
