@@ -11,7 +11,8 @@ use std::cell::Cell;
 
 use crate::cluster::SecretData;
 use crate::injection::{EnvValue, EnvVar, Injection};
-use crate::json::fields::{self, Fields, SettingsError};
+use crate::json;
+use crate::json::fields::{Fields, SettingsError};
 use crate::managers::authorize::Authorize;
 use crate::managers::context::Context;
 use crate::managers::lookup::{self, Lookup};
@@ -72,7 +73,7 @@ impl Global {
         let problem = if read.0.get() > MAX_READ {
             "cannot be read for so many fields of one Pod: make several Pods, or ask for fewer fields"
         } else {
-            match fields::field(text, &request.field) {
+            match json::field(text, &request.field) {
                 Some(Some(value)) => return Ok(value),
                 Some(None) => "has no such field",
                 None => "is not a JSON object",
