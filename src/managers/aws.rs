@@ -9,12 +9,12 @@
 
 use crate::injection::{ContainerName, Fetch, FetchContainer, FetchTarget, Fetched, Fetcher, Injection};
 use crate::json::fields::{Fields, SettingsError};
-use crate::managers::cli::{Cli, Located, check_version};
+use crate::managers::cli::{Cli, Located, check_version, path_parts};
 use crate::managers::context::Context;
 use crate::managers::fetch::{self, ContainerSettings};
 use crate::managers::manager::{Manager, NotServed, not_found};
 use crate::managers::naming;
-use crate::managers::scripts::script;
+use crate::managers::script::script;
 use crate::requests::{MountRequirement, SecretRequest, WHOLE};
 
 /// Flyte's image; its makers have archived it.
@@ -30,7 +30,7 @@ const VOLUME: &str = "aws-secret-vol";
 /// The AWS CLI: one container for all secrets.
 pub(super) static CLI: Cli = Cli {
     label: "aws",
-    script: script!("scripts/aws.sh"),
+    script: script!("scripts/aws.sh", Shell),
     image: "docker.io/amazon/aws-cli:2.37.5",
     container: CONTAINER,
     key_may_be_field: false,
@@ -77,16 +77,10 @@ fn locate(request: &SecretRequest) -> Result<Located<'_>, NotServed> {
         return Err(not_found!("no version is called {version:?}"));
     }
     let mut source = [kind, &secret].concat();
-    let mut texts = vec![request.group.as_str()];
-    if !version.is_empty() {
-        texts.push(version);
-    }
     naming::push_detail(&mut source, "version", version);
-    if key != WHOLE {
-        texts.push(key);
-    }
+    let key = if key == WHOLE { "" } else { key };
     Ok(Located {
-        path: path_parts(&texts)?,
+        path: path_parts(&[&request.group, version, key])?,
         arguments: [secret, version.to_owned()],
         field,
         source,
@@ -136,7 +130,8 @@ impl Manager for Sidecar {
                 "with the setting client: sidecar no file has a mode of its own; client: cli knows the request's mode"
             ));
         }
-        let path = path_parts(&[&request.group, &request.key])?;
+        let asked = request.asked();
+        let path = path_parts(&[&asked.group, &asked.key])?;
         let source = format!("AWS secret {secret}");
         let fetched = Fetched::new(self, vec![secret.clone()]);
         let mut injection = fetch::injection(request, context, &path, fetched, source)?;
@@ -272,20 +267,4 @@ fn service(text: &str) -> Option<&'static str> {
     matches!(*parts.as_slice(), [_, partition, _, region, account, ..]
         if is_name && plain(partition) && plain(region) && is_account(account))
     .then_some(service)
-}
-
-/// The file names in `texts`, each of which may hold several with `/` between them, as a secret's full name does.
-///
-/// # Errors
-/// [`NotServed`] when one of `texts` holds none.
-fn path_parts<'t>(texts: &[&'t str]) -> Result<Vec<&'t str>, NotServed> {
-    let mut parts = Vec::new();
-    for text in texts {
-        let before = parts.len();
-        parts.extend(text.split('/').filter(|part| !matches!(*part, "" | ".")));
-        if parts.len() == before {
-            return Err(not_found!("{text:?} has nothing that can be a file's name"));
-        }
-    }
-    Ok(parts)
 }

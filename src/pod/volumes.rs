@@ -10,8 +10,8 @@ use super::work::Work;
 use crate::injection::{Addition, FileOrigin};
 use crate::json::{Node, tree};
 use crate::names::{DNS_LABEL_LENGTH, short_hash};
-use crate::order::{has, sorted_set};
 use crate::requests::WHOLE;
+use crate::sort::{has, sorted_set};
 use serde_json::Value;
 
 /// What the Pod has under the name that is wanted for a volume.
