@@ -15,8 +15,12 @@ pub(crate) struct Options {
     pub init_containers: InitContainers,
     /// `envFiles`: whether variables may come from files that our init containers write.
     pub env_files: bool,
+    /// `clientVariables`: whether containers get the variables that tell Flyte's clients where secrets are.
+    pub client_variables: bool,
     /// `statusAnnotation`: whether the Pod says what was injected into it.
     pub status_annotation: bool,
+    /// `dryRun`: whether every Pod is admitted as it is, and told what would be injected.
+    pub dry_run: bool,
 }
 
 /// Where the init containers we add stand among the Pod's own.
@@ -61,7 +65,9 @@ impl Options {
             mount_path,
             init_containers,
             env_files,
+            client_variables: fields.choice("clientVariables", true, &[("flyte", true), ("none", false)])?,
             status_annotation: fields.take("statusAnnotation")?.unwrap_or(true),
+            dry_run: fields.take("dryRun")?.unwrap_or(false),
         })
     }
 }

@@ -13,7 +13,7 @@ mod model;
 mod text_format;
 
 pub use model::{
-    Containers, FLYTE_PREFIX, JSON_ANNOTATION, MAX_CONTAINERS, MAX_FIELD_LENGTH, MountRequirement, Origin,
+    Asked, Containers, FLYTE_PREFIX, JSON_ANNOTATION, MAX_CONTAINERS, MAX_FIELD_LENGTH, MountRequirement, Origin,
     PRIMARY_ANNOTATION, PRIMARY_CONTAINER, SecretRequest, WHOLE,
 };
 

@@ -18,6 +18,10 @@ use crate::{
     yaml,
 };
 
+/// What becomes of labels in the namespaceSelector of a ClusterAdmissionPolicy.
+const LOST_LABELS: &str = "are left out by Kubewarden 1.36, so that Pods of all namespaces reach the policy: write them as matchExpressions, \
+                           such as {key: LABEL, operator: In, values: [VALUE]}";
+
 /// A policy as it is deployed.
 #[derive(Debug, Clone)]
 pub struct AdmissionPolicy {
@@ -48,6 +52,7 @@ struct Spec {
     match_conditions: Option<Vec<MatchCondition>>,
     object_selector: Option<LabelSelector>,
     namespace_selector: Option<LabelSelector>,
+    allow_inside_admission_controller_namespace: bool,
     context_aware_resources: Option<Value>,
 }
 
@@ -197,9 +202,20 @@ impl AdmissionPolicy {
     pub fn namespace_label(&self) -> Option<&str> {
         let selector = self.spec.namespace_selector.as_ref()?;
         let labels = selector.match_labels.iter().flatten().map(|(key, _)| key);
+        let labels = labels.filter(|_| !self.loses_labels());
         let expressions = selector.match_expressions.iter().flatten().map(|one| &one.key);
         let mut keys = labels.chain(expressions).map(String::as_str);
         keys.find(|key| *key != "kubernetes.io/metadata.name")
+    }
+
+    /// Returns true if Kubewarden leaves labels that the namespaceSelector asks for out of the webhook's configuration: it makes a selector
+    /// of its own for a ClusterAdmissionPolicy, into which it copies the expressions alone.
+    fn loses_labels(&self) -> bool {
+        let selector = self.spec.namespace_selector.as_ref();
+        let labels = selector.and_then(|selector| selector.match_labels.as_ref());
+        labels.is_some_and(|labels| !labels.is_empty())
+            && self.namespace.is_none()
+            && !self.spec.allow_inside_admission_controller_namespace
     }
 
     /// Returns true if the policy may read Secrets.
@@ -231,6 +247,9 @@ impl AdmissionPolicy {
                 "spec.failurePolicy",
                 "is Ignore: while no policy server answers, Pods start without their secrets; set Fail",
             ));
+        }
+        if self.loses_labels() {
+            found.push(("spec.namespaceSelector.matchLabels", LOST_LABELS));
         }
         found.extend(self.left_behind());
         let asks = self.spec.match_conditions.as_ref().is_some_and(|all| !all.is_empty())
@@ -330,7 +349,13 @@ impl AdmissionPolicy {
                 "it is an AdmissionPolicy of the namespace {own:?}, and the Pod is in {namespace:?}"
             ));
         }
-        let selector = self.spec.namespace_selector.as_ref()?;
+        let mut selector = self.spec.namespace_selector.clone()?;
+        if self.loses_labels() {
+            notes.push(format!(
+                "spec.namespaceSelector.matchLabels of the policy {LOST_LABELS}"
+            ));
+            selector.match_labels = None;
+        }
         let mut labels = known.cloned().unwrap_or_default();
         labels.insert("kubernetes.io/metadata.name".to_owned(), namespace.clone());
         let mismatch = selector.mismatch(&labels)?;

@@ -38,6 +38,12 @@ pub fn on(settings: &Value, policy: Option<&AdmissionPolicy>) -> Vec<Advice> {
             "is warn: a Pod whose secret is not found starts without it; set reject when the roll-out is over",
         );
     }
+    if settings["dryRun"] == true {
+        advice.add(
+            "dryRun",
+            "is true: no Pod gets a secret, and none is rejected; take it out when the dry run is over",
+        );
+    }
     for (index, manager) in managers.iter().enumerate() {
         on_manager(index, manager, managers.len(), &mut advice);
     }
@@ -94,6 +100,12 @@ fn on_manager(index: usize, manager: &Value, count: usize, advice: &mut Advices)
              a manager that refers to a Secret in the Pod's namespace does not",
         );
     }
+    if kind == "vault" && manager["role"].is_null() {
+        advice.add(
+            setting("role"),
+            "is absent: the agent logs in to Vault with the role flyte, as with Flyte; write the role of your Pods",
+        );
+    }
     if kind == "flyte" {
         if manager["organization"] == "any" {
             advice.add(
@@ -109,8 +121,7 @@ fn on_manager(index: usize, manager: &Value, count: usize, advice: &mut Advices)
         }
         on_pod_namespace(manager, &setting("podNamespace"), advice);
     }
-    let looks = reads_secrets(manager);
-    if !looks && manager["match"].is_null() && index + 1 < count {
+    if !leaves_the_rest(manager) && manager["match"].is_null() && index + 1 < count {
         advice.add(
             setting(""),
             "has no match, and does not look whether a secret exists: the managers behind it get only the requests whose form it \
@@ -144,6 +155,13 @@ fn on_pod_namespace(manager: &Value, setting: &str, advice: &mut Advices) {
              template such as {project}-{domain}",
         );
     }
+}
+
+/// Returns whether a manager leaves the requests of others to them: it looks whether the secret is there, or its secrets have a form
+/// that no others have.
+fn leaves_the_rest(manager: &Value) -> bool {
+    let names_are_its_own = manager["type"] == "azure" || manager["type"] == "aws" && manager["client"] == "cli";
+    reads_secrets(manager) || names_are_its_own
 }
 
 /// Returns whether a manager looks at Secrets at admission. Where Flyte's own secrets are in a cloud's store, an init container

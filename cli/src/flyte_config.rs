@@ -18,7 +18,7 @@ use std::{fmt, fmt::Write};
 
 use serde_json::{Map, Value, json};
 
-pub use deploy::policy;
+pub use deploy::{overlay, policy};
 use fields::{Fields, mapping, take};
 pub use input::Found;
 use managers::{FlyteManager, manager_types};
@@ -122,6 +122,8 @@ pub struct Conversion {
     pub settings: Value,
     /// What the settings do not say.
     pub notes: Vec<Note>,
+    /// True if Flyte's configuration names its global secrets.
+    names_global: bool,
     /// The namespaces whose Pods Flyte's webhook sees; null for all.
     pub namespace_selector: Value,
     /// How many seconds the API server waits for Flyte's webhook, if that is said.
@@ -203,11 +205,11 @@ pub fn convert(config: &Value, version: FlyteVersion) -> Result<Conversion, Flyt
     settings.insert("envPrefix".to_owned(), json!(prefix));
     let mut list = vec![json!({"type": "global", "namespace": GLOBAL_NAMESPACE})];
     notes.push(notes::global(&secrets));
-    for (manager, field) in &managers {
-        list.extend(manager.settings(&webhook, field, &mut notes)?);
+    for (manager, _) in &managers {
+        list.extend(manager.settings(&webhook, &mut notes)?);
     }
+    notes.extend(managers::part(list.get_mut(1..).unwrap_or_default(), &managers));
     settings.insert("managers".to_owned(), Value::Array(list));
-    notes.extend(notes::unused_sections(&fields.given, &managers));
     notes.extend(
         fields
             .given
@@ -222,6 +224,7 @@ pub fn convert(config: &Value, version: FlyteVersion) -> Result<Conversion, Flyt
         version,
         settings: Value::Object(settings),
         notes,
+        names_global: managers.iter().any(|(manager, _)| *manager == FlyteManager::Global),
         namespace_selector: webhook.get("namespaceSelector").cloned().unwrap_or_default(),
         timeout: given_value(&fields.given, "webhook.webhookTimeout"),
     })

@@ -208,7 +208,8 @@ fn describe(document: &Yaml, reading: &Reading<'_>) -> String {
         metadata.and_then(|metadata| metadata.get(name)).and_then(Yaml::as_str)
     };
     let kind = match kind(document) {
-        "" => "object without a kind",
+        "" if field("name").is_none() => return "an object without kind and name".to_owned(),
+        "" => "object without kind",
         kind => kind,
     };
     let default = match reading.namespace {

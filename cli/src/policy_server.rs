@@ -4,7 +4,7 @@ use crate::{
     capabilities::{Answer, HostRequest},
     cluster::Cluster,
     protocol::{ResourceAttributes, SubjectAccessReview},
-    rbac::{service_account_groups, service_account_user},
+    rbac::{Bound, service_account_groups, service_account_user},
 };
 
 /// Where Kubewarden runs its policy servers.
@@ -26,21 +26,27 @@ impl PolicyServer {
         }
     }
 
-    /// Returns what to tell where the cluster's files say nothing of the policy server.
+    /// Returns what to tell where the cluster's files do not say what the policy server may read.
     pub fn unchecked(&self) -> Option<String> {
-        let known = self.cluster.rbac().binds(NAMESPACE, &self.service_account);
-        (!known).then(|| {
-            format!(
-                "whether the policy server may read these Secrets was not checked: no RoleBinding of the service account \
-                 {NAMESPACE}/{} is in the files of --cluster",
+        let missing = match self.cluster.rbac().bound(NAMESPACE, &self.service_account) {
+            Bound::Known => return None,
+            Bound::Nowhere => format!(
+                "no RoleBinding of the service account {NAMESPACE}/{} is",
                 self.service_account
-            )
-        })
+            ),
+            Bound::To(role) => format!("the {} {}, which a binding of it names, is not", role.kind, role.name),
+        };
+        Some(format!(
+            "whether the policy server may read these Secrets was not checked: {missing} in the files of --cluster"
+        ))
     }
 
     /// Returns the API server's refusal to read a Secret, if it would refuse.
     fn refusal(&self, namespace: &str, name: &str) -> Option<String> {
-        if !self.cluster.rbac().binds(NAMESPACE, &self.service_account) {
+        if !matches!(
+            self.cluster.rbac().bound(NAMESPACE, &self.service_account),
+            Bound::Known
+        ) {
             return None;
         }
         let user = service_account_user(NAMESPACE, &self.service_account);

@@ -10,6 +10,17 @@ use crate::protocol::{ResourceAttributes, SubjectAccessReview};
 
 pub use objects::{Binding, PolicyRule, Role, RoleRef, Subject};
 
+/// What bindings give to a service account.
+#[derive(Debug)]
+pub(crate) enum Bound<'r> {
+    /// No binding names it.
+    Nowhere,
+    /// Roles that are known.
+    Known,
+    /// A role that is not known, among others.
+    To(&'r RoleRef),
+}
+
 /// Everything that RBAC decides by.
 #[derive(Debug, Default)]
 pub struct Rbac {
@@ -46,14 +57,38 @@ impl Rbac {
             .or_else(|| self.by_role_binding(&user, wanted))
     }
 
-    /// Returns true if a binding names the service account.
-    pub(crate) fn binds(&self, namespace: &str, name: &str) -> bool {
+    /// Returns whether bindings give roles to the service account, and whether these roles are known.
+    pub(crate) fn bound(&self, namespace: &str, name: &str) -> Bound<'_> {
         let is = |binding: &Binding, subject: &Subject| {
             let own = subject.namespace.as_deref().or(binding.metadata.namespace.as_deref());
             subject.kind == "ServiceAccount" && subject.name == name && own == Some(namespace)
         };
-        let mut bindings = self.role_bindings.iter().chain(&self.cluster_role_bindings);
-        bindings.any(|binding| binding.subjects.iter().flatten().any(|subject| is(binding, subject)))
+        let bindings = self.role_bindings.iter().chain(&self.cluster_role_bindings);
+        let own: Vec<&Binding> = bindings
+            .filter(|binding| binding.subjects.iter().flatten().any(|subject| is(binding, subject)))
+            .collect();
+        let unknown = own.iter().find(|binding| {
+            self.role(&binding.role_ref, binding.metadata.namespace.as_deref())
+                .is_none()
+        });
+        match (own.is_empty(), unknown) {
+            (true, _) => Bound::Nowhere,
+            (_, Some(binding)) => Bound::To(&binding.role_ref),
+            (_, None) => Bound::Known,
+        }
+    }
+
+    /// Returns the role that a binding refers to. A Role is looked for in the binding's own namespace only.
+    fn role(&self, role: &RoleRef, namespace: Option<&str>) -> Option<&Role> {
+        let of_kind: &[Role] = match role.kind.as_str() {
+            "ClusterRole" => &self.cluster_roles,
+            "Role" => &self.roles,
+            _ => &[],
+        };
+        of_kind.iter().find(|candidate| {
+            candidate.metadata.name == role.name
+                && (role.kind == "ClusterRole" || candidate.metadata.namespace.as_deref() == namespace)
+        })
     }
 
     fn by_cluster_role_binding(&self, user: &User, wanted: &ResourceAttributes) -> Option<Reason> {
@@ -78,17 +113,9 @@ impl Rbac {
         Some(reason("RoleBinding", &name, &binding.role_ref, user))
     }
 
-    /// The rules of the role that a binding refers to. A Role is looked for in the binding's own namespace only.
+    /// The rules of the role that a binding refers to.
     fn rules<'a>(&'a self, role: &'a RoleRef, namespace: Option<&'a str>) -> impl Iterator<Item = &'a PolicyRule> {
-        let of_kind: &[Role] = match role.kind.as_str() {
-            "ClusterRole" => &self.cluster_roles,
-            "Role" => &self.roles,
-            _ => &[],
-        };
-        let found = of_kind.iter().find(move |candidate| {
-            candidate.metadata.name == role.name
-                && (role.kind == "ClusterRole" || candidate.metadata.namespace.as_deref() == namespace)
-        });
+        let found = self.role(role, namespace);
         let mut roles = Vec::new();
         found
             .into_iter()

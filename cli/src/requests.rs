@@ -22,6 +22,9 @@ pub enum RequestError {
     /// They are not a list of requests.
     #[error("the requests: {0}")]
     Form(#[from] serde_json::Error),
+    /// One of them is no mapping.
+    #[error("the requests: item {0} is no request, which is a mapping such as {{group: db, key: password}}")]
+    NoRequest(usize),
     /// A value is none that Flyte makes.
     #[error("{name}: {message}")]
     Decode {
@@ -128,10 +131,18 @@ pub fn from_text(text: &str) -> Result<Vec<Request>, RequestError> {
 /// # Errors
 /// A document that is neither.
 pub fn from_document(document: &Yaml) -> Result<Vec<Request>, RequestError> {
-    Ok(match yaml::to_json(document)? {
-        list @ Value::Array(_) => Vec::deserialize(list)?,
-        request => vec![Request::deserialize(request)?],
-    })
+    let items = match yaml::to_json(document)? {
+        Value::Array(items) => items,
+        request => vec![request],
+    };
+    let requests = items
+        .into_iter()
+        .enumerate()
+        .map(|(index, item)| match item.is_object() {
+            true => Ok(Request::deserialize(item)?),
+            false => Err(RequestError::NoRequest(index + 1)),
+        });
+    requests.collect()
 }
 
 /// The labels and annotations that ask for `requests`, as the part of a Pod's manifest that holds them.

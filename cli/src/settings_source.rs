@@ -58,6 +58,10 @@ impl SettingsSource {
     pub fn read(path: &Path) -> Result<Self, Failure> {
         let source = Source::read(path)?;
         let documents = source.documents()?;
+        if documents.is_empty() {
+            let message = "found no settings: nothing is in it; write {} for settings that are all defaults";
+            return Err(Failure::at(&source.name, message));
+        }
         for document in &documents {
             if settings::is_policy(&yaml::to_json(&document.value)?) {
                 let policy = AdmissionPolicy::read(&source)?;

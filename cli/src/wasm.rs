@@ -33,6 +33,14 @@ pub enum WasmError {
     /// It is not a module that this host can run.
     #[error("not a WebAssembly module of a policy: {0}")]
     Module(String),
+    /// The same of a file.
+    #[error("{} is not a WebAssembly module of a policy: {message}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        message: String,
+    },
     /// The guest trapped, or returned an error.
     #[error("Guest call failure: {0}")]
     Guest(String),
@@ -65,7 +73,13 @@ impl PolicyModule {
             path: path.to_owned(),
             source,
         })?;
-        Self::new(&bytes)
+        Self::new(&bytes).map_err(|error| match error {
+            WasmError::Module(message) => WasmError::File {
+                path: path.to_owned(),
+                message,
+            },
+            other => other,
+        })
     }
 
     /// Reads a module.
@@ -73,7 +87,9 @@ impl PolicyModule {
     /// # Errors
     /// [`WasmError::Module`]
     pub fn new(wasm: &[u8]) -> Result<Self, WasmError> {
-        let invalid = |error: &dyn fmt::Display| WasmError::Module(error.to_string());
+        // The interpreter's messages have several lines.
+        let words = |text: String| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let invalid = |error: &dyn fmt::Display| WasmError::Module(words(error.to_string()));
         let mut config = Config::default();
         // One evaluation calls a small part of a policy's functions.
         config.compilation_mode(CompilationMode::LazyTranslation);

@@ -14,6 +14,14 @@ pub enum YamlError {
     /// It is not YAML.
     #[error("not YAML: {0}")]
     Yaml(#[from] serde_norway::Error),
+    /// It is not YAML, in a line that this program has found.
+    #[error("not YAML: {message} at line {line}")]
+    YamlAt {
+        /// The line, counted from 1: that of the error, or the first one of its document.
+        line: usize,
+        /// What is wrong.
+        message: String,
+    },
 }
 
 /// A document, and where it is in its text.
@@ -80,11 +88,53 @@ fn json_documents(text: &str) -> Result<Vec<(Yaml, usize)>, serde_json::Error> {
 fn yaml_documents(text: &str) -> Result<Vec<Yaml>, YamlError> {
     let mut documents = Vec::new();
     for document in serde_norway::Deserializer::from_str(text) {
-        let mut value = Yaml::deserialize(document)?;
-        value.apply_merge()?;
-        documents.push(value);
+        let read = Yaml::deserialize(document).and_then(|mut value| value.apply_merge().map(|()| value));
+        documents.push(read.map_err(|error| with_line(text, documents.len(), error))?);
     }
     Ok(documents)
+}
+
+/// Adds the line to an error that has none, or that of the object which has a field twice.
+fn with_line(text: &str, document: usize, error: serde_norway::Error) -> YamlError {
+    let message = error.to_string();
+    // Some errors have the position alone.
+    let start = error.location().map(|location| location.line());
+    let start = start.filter(|_| message.contains(" at line "));
+    let twice = message
+        .split('"')
+        .nth(1)
+        .filter(|_| message.starts_with("duplicate entry"));
+    if start.is_some() && twice.is_none() {
+        return error.into();
+    }
+    let start = start.or_else(|| first_lines(text).get(document).copied()).unwrap_or(1);
+    let lines = || text.lines().enumerate().skip(start - 1);
+    let line = match twice {
+        Some(field) => second(lines(), field),
+        None => lines().find(|(_, line)| line.contains(|character: char| character.is_control() && character != '\t')),
+    };
+    YamlError::YamlAt {
+        line: line.map_or(start, |(index, _)| index + 1),
+        message: message.split(" at ").next().unwrap_or_default().to_owned(),
+    }
+}
+
+/// The line in which a field begins for the second time, with the indentation of the first.
+fn second<'t>(lines: impl Iterator<Item = (usize, &'t str)>, field: &str) -> Option<(usize, &'t str)> {
+    let mut first = None;
+    for (index, line) in lines {
+        let inner = line.trim_start_matches([' ', '-']);
+        let rest = inner.trim_start_matches(['"', '\'']).strip_prefix(field);
+        if !rest.is_some_and(|rest| rest.trim_start_matches(['"', '\'']).trim_start().starts_with(':')) {
+            continue;
+        }
+        let indent = line.len() - inner.len();
+        if first.is_some_and(|first| first == indent) {
+            return Some((index, line));
+        }
+        first.get_or_insert(indent);
+    }
+    None
 }
 
 /// Returns the error of the notation that the author more likely meant: keys in quotes, or nothing behind the brace, are JSON.
@@ -174,7 +224,61 @@ pub fn ordered_like(value: &Value, model: Option<&Yaml>) -> Yaml {
 
 /// `value` as YAML text, its fields ordered like those of `model`.
 pub fn to_text(value: &Value, model: Option<&Yaml>) -> Result<String, YamlError> {
-    Ok(serde_norway::to_string(&ordered_like(value, model))?)
+    let ordered = ordered_like(value, model);
+    let mut words = Vec::new();
+    ambiguous(&ordered, &mut words);
+    if words.is_empty() {
+        return Ok(serde_norway::to_string(&ordered)?);
+    }
+    // The writer quotes what YAML 1.2 reads as no text. Behind a mark that is nowhere else, the other words are found in its text.
+    let taken = value.to_string();
+    let mut mark = "quote-".to_owned();
+    while taken.contains(&mark) {
+        mark += "quote-";
+    }
+    let mut text = serde_norway::to_string(&marked(ordered, &mark))?;
+    words.sort_by_key(|word| std::cmp::Reverse(word.len()));
+    words.dedup();
+    for word in words {
+        text = text.replace(&format!("{mark}{word}"), &format!("'{word}'"));
+    }
+    Ok(text)
+}
+
+/// Returns whether kubectl and Helm, whose YAML is that of version 1.1, read such a word without quotes as a truth value or a number.
+fn is_ambiguous(word: &str) -> bool {
+    let word = word.to_ascii_lowercase();
+    if matches!(word.as_str(), "y" | "yes" | "n" | "no" | "on" | "off") {
+        return true;
+    }
+    let is_number = |character: char| character.is_ascii_hexdigit() || "xob_+-.".contains(character);
+    word.contains('_') && word.starts_with(|first: char| "0123456789+-.".contains(first)) && word.chars().all(is_number)
+}
+
+fn ambiguous(value: &Yaml, words: &mut Vec<String>) {
+    match value {
+        Yaml::String(text) if is_ambiguous(text) => words.push(text.clone()),
+        Yaml::Sequence(items) => items.iter().for_each(|item| ambiguous(item, words)),
+        Yaml::Mapping(fields) => fields.iter().for_each(|(key, value)| {
+            ambiguous(key, words);
+            ambiguous(value, words);
+        }),
+        _ => {}
+    }
+}
+
+/// Puts the mark in front of the ambiguous words.
+fn marked(value: Yaml, mark: &str) -> Yaml {
+    match value {
+        Yaml::String(text) if is_ambiguous(&text) => Yaml::String(format!("{mark}{text}")),
+        Yaml::Sequence(items) => items.into_iter().map(|item| marked(item, mark)).collect(),
+        Yaml::Mapping(fields) => fields
+            .into_iter()
+            .map(|(key, value)| (marked(key, mark), marked(value, mark)))
+            .collect::<serde_norway::Mapping>()
+            .into(),
+        other => other,
+    }
 }
 
 fn position(key: &str, model: Option<&Yaml>) -> usize {
@@ -213,6 +317,17 @@ mod tests {
         assert_eq!(
             to_text(&value, model.first()).unwrap(),
             "spec:\n  b: 1\n  a: 2\n  list:\n  - name: one\n    value: v\n  - x: 1\n    name: two\nkind: Pod\nnew: true\n"
+        );
+    }
+
+    #[test]
+    fn words_that_kubectl_reads_as_something_else_are_quoted() {
+        let value = json!({
+            "no": "yes", "quote-": ["Off", "y", "1_000", "0x_1F", "-1_0.5", "1_000 m", "node_1", "quote-on", "yes it is", "true", "007"],
+        });
+        assert_eq!(
+            to_text(&value, None).unwrap(),
+            "'no': 'yes'\nquote-:\n- 'Off'\n- 'y'\n- '1_000'\n- '0x_1F'\n- '-1_0.5'\n- 1_000 m\n- node_1\n- quote-on\n- yes it is\n- 'true'\n- '007'\n"
         );
     }
 

@@ -8,7 +8,8 @@
 //! - `files`: the files, each a YAML value, or `file`, one in the repository;
 //! - `settings`: the policy's settings that come out, or `error`, a part of the message;
 //! - `notes`: parts of the notes, in the form `field: text`, of which there must be as many as given;
-//! - `policy`: parts of what `-o policy` prints.
+//! - `policy`: parts of what `-o policy` prints;
+//! - `overlay`: parts of the files that `--overlay` writes.
 
 use std::fs;
 use std::path::Path;
@@ -35,6 +36,8 @@ struct Case {
     notes: Vec<String>,
     #[serde(default)]
     policy: Vec<String>,
+    #[serde(default)]
+    overlay: Vec<String>,
 }
 
 fn directory() -> &'static Path {
@@ -64,8 +67,13 @@ fn converted(case: &Case) -> Result<Conversion, FlyteConfigError> {
         1 => FlyteVersion::V1,
         _ => FlyteVersion::V2,
     });
+    let is_values = found.is_values();
     let (config, version) = found.finish(version)?;
-    Ok(flyte_config::convert(&Value::Object(config.clone()), version)?.lean(&config, case.global))
+    let conversion = flyte_config::convert(&Value::Object(config.clone()), version)?.lean(&config, case.global);
+    Ok(match is_values {
+        true => conversion.of_values(),
+        false => conversion,
+    })
 }
 
 #[test]
@@ -102,6 +110,16 @@ fn configurations_become_settings_that_the_policy_takes() {
             assert!(deployed.contains(part.as_str()), "{name}: no {part:?} in\n{deployed}");
         }
         assert_eq!(settings::from_text(&deployed).unwrap(), conversion.settings, "{name}");
+        let overlay = flyte_config::overlay(&conversion).unwrap();
+        let written: String = overlay
+            .iter()
+            .map(|(file, text)| format!("=== {file}\n{text}"))
+            .collect();
+        for part in &case.overlay {
+            assert!(written.contains(part.as_str()), "{name}: no {part:?} in\n{written}");
+        }
+        let (_, patch) = overlay.iter().find(|(file, _)| *file == "policy.yaml").unwrap();
+        assert_eq!(settings::from_text(patch).unwrap(), conversion.settings, "{name}");
         let validity = policy
             .validate_settings(&Host::isolated(), &conversion.settings)
             .unwrap();

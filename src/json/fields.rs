@@ -19,10 +19,12 @@ const NOTHING: &str = "has nothing under it: give it a value, or leave the line 
 pub(crate) const NOT_UNICODE: &str = "has a \\u escape that is no character";
 
 /// An object of the settings of which every field has to be asked for.
+#[derive(Default)]
 pub(crate) struct Fields<'a> {
     place: String,
     fields: Vec<(String, &'a RawValue)>,
     known: Vec<&'static str>,
+    is_checked: bool,
 }
 
 impl<'a> Fields<'a> {
@@ -61,7 +63,26 @@ impl<'a> Fields<'a> {
             place: place.to_owned(),
             fields,
             known: Vec::new(),
+            is_checked: false,
         })
+    }
+
+    /// Marks the fields, and those below, as the ones of settings that the host has had checked when it loaded the policy.
+    pub(crate) fn checked(mut self) -> Self {
+        self.is_checked = true;
+        self
+    }
+
+    /// Returns whether what only looks for an operator's mistakes can be left out.
+    pub(crate) fn is_checked(&self) -> bool {
+        self.is_checked
+    }
+
+    /// Reads an object of these fields.
+    fn below(&self, text: &'a str, place: &str) -> Result<Self, SettingsError> {
+        let mut fields = Self::parse(text, place)?;
+        fields.is_checked = self.is_checked;
+        Ok(fields)
     }
 
     /// Removes the fields that are `null`, and renames those that have the first name of a pair in `aliases` to the second.
@@ -126,6 +147,11 @@ impl<'a> Fields<'a> {
             Some((name, _)) => Err(self.invalid(name, NOTHING)),
             None => Ok(()),
         }
+    }
+
+    /// Returns whether the field `name` is given.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.fields.iter().any(|(field, _)| field == name)
     }
 
     /// Takes the field `name`.
@@ -211,7 +237,7 @@ impl<'a> Fields<'a> {
     /// When it is not an object.
     pub(crate) fn nested(&mut self, name: &'static str) -> Result<Option<Fields<'a>>, SettingsError> {
         match self.take_raw(name)? {
-            Some(raw) => Fields::parse(raw.get(), &join(&self.place, name)).map(Some),
+            Some(raw) => self.below(raw.get(), &join(&self.place, name)).map(Some),
             None => Ok(None),
         }
     }
@@ -231,7 +257,7 @@ impl<'a> Fields<'a> {
         items
             .iter()
             .enumerate()
-            .map(|(index, item)| Fields::parse(item.get(), &format!("{place}[{index}]")))
+            .map(|(index, item)| self.below(item.get(), &format!("{place}[{index}]")))
             .collect::<Result<_, _>>()
             .map(Some)
     }
@@ -264,33 +290,6 @@ impl<'a> Fields<'a> {
             }
         }
     }
-}
-
-/// Returns the value of the field `name` of the JSON object `text`: a string as it is, other values as JSON without white
-/// space, `Some(None)` where there is no such field, `None` where `text` is no object.
-pub(crate) fn field(text: &str, name: &str) -> Option<Option<String>> {
-    let Ok(Node::Object(fields)) = Node::parse(text, Shape::MapOf(&Shape::Closed)) else {
-        return None;
-    };
-    let value = fields.into_iter().rev().find_map(|(known, value)| match value {
-        Node::Closed(raw) if known == name => Some(raw.get()),
-        _ => None,
-    });
-    match value {
-        Some(text) if text.starts_with('"') => serde_json::from_str(text).ok().map(Some),
-        value => Some(value.map(compact)),
-    }
-}
-
-/// Returns the JSON `text` without the white space outside of its strings.
-fn compact(text: &str) -> String {
-    let (mut is_inside, mut is_escaped) = (false, false);
-    let is_kept = |character: &char| {
-        is_inside ^= *character == '"' && !is_escaped;
-        is_escaped = *character == '\\' && !is_escaped;
-        is_inside || !matches!(character, ' ' | '\t' | '\n' | '\r')
-    };
-    text.chars().filter(is_kept).collect()
 }
 
 /// Returns the type of the JSON that `text` starts with.

@@ -236,6 +236,7 @@ pub(crate) fn in_env_file<'m>(
 /// [prefix, group, version and key](https://github.com/flyteorg/flytekit/blob/master/flytekit/core/context_manager.py),
 /// those that are given. A field stands behind them.
 pub(crate) fn variable_names(request: &SecretRequest, options: &Options) -> Result<Vec<String>, NotServed> {
+    let request = request.asked();
     let can_be = |name: &str| names::is_variable(name) && !name.starts_with(['-', '.']);
     let given: Vec<&str> = [&request.group, &request.group_version, &request.key, &request.field]
         .into_iter()

@@ -80,16 +80,17 @@ impl Vault {
         }
         let source = Source::new(&request.group, &request.group_version, self.engine)
             .map_err(|problem| not_found!("{problem}"))?;
-        let mut parts: Vec<&str> = request.group.split('/').collect();
-        parts.push(&request.key);
+        let asked = request.asked();
+        let mut parts: Vec<&str> = asked.group.split('/').collect();
+        parts.push(&asked.key);
         Ok((source, naming::exact_path(&parts)?))
     }
 
     /// Returns the annotations that are the same for every secret: ours, overridden and extended by the settings.
-    fn common_annotations(&self, orders: &AgentOrders, context: &Context<'_>) -> Vec<Annotation> {
+    fn common_annotations(&self, role: &str, orders: &AgentOrders, context: &Context<'_>) -> Vec<Annotation> {
         let mut all = vec![
             annotation(AGENT_INJECT, "true", true),
-            annotation(ROLE, &self.role, self.enforce),
+            annotation(ROLE, role, self.enforce),
         ];
         if !orders.asks {
             // For the whole Pod, and so for what it asks of the agent itself.
@@ -158,6 +159,10 @@ fn unwanted(name: &str, value: &str) -> Option<&'static str> {
 }
 
 impl Manager for Vault {
+    fn role(&self) -> Option<&str> {
+        Some(&self.role)
+    }
+
     /// The file of a database role holds all fields, whatever the key.
     fn access_key<'r>(&self, request: &'r SecretRequest) -> (&'r str, &'r str) {
         match Engine::named(&request.group_version).unwrap_or(self.engine) {
@@ -175,7 +180,9 @@ impl Manager for Vault {
         let variable = names.first().map(String::as_str);
         let (source, usual) = self.locate(request)?;
         let orders = context.of_pod(AgentOrders::read);
-        let mut annotations = self.common_annotations(&orders, context);
+        let made = request.asked.as_ref().map(|asked| &*asked.role);
+        let role = made.filter(|role| !role.is_empty()).unwrap_or(&self.role);
+        let mut annotations = self.common_annotations(role, &orders, context);
         if self.enforce {
             check_deciding(&annotations, &orders)?;
         }
@@ -183,7 +190,7 @@ impl Manager for Vault {
             annotations.retain(|known| known.key != needed.key);
             annotations.push(needed);
         }
-        let id = identity(&source, &request.key, variable);
+        let id = identity(&source, request, &usual, variable);
         let path = path_of(usual, &id, variable)?;
         let file = AgentFile::new(request, source, &path, variable, &orders, context);
         let own = file.annotations(&id);

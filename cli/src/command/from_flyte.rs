@@ -1,6 +1,10 @@
 //! `from-flyte`: what takes the place of the configuration of Flyte's webhook.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::{Args, ValueEnum};
 use serde_json::Value;
@@ -31,6 +35,9 @@ pub(super) struct FromFlyte {
     /// What to print
     #[arg(short, long, value_enum, default_value_t = Output::Settings)]
     output: Output,
+    /// Write an overlay into this directory, for `kubectl apply -k`, and print the names of its files
+    #[arg(long, value_name = "DIRECTORY", conflicts_with = "output")]
+    overlay: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -47,7 +54,7 @@ enum Version {
 enum Output {
     /// The policy's settings
     Settings,
-    /// The ClusterAdmissionPolicy with the settings, and the RoleBindings that they need, to be applied after the overlay
+    /// The ClusterAdmissionPolicy with the settings, and the roles with the bindings that they need, to be applied after the base
     Policy,
 }
 
@@ -69,21 +76,47 @@ impl FromFlyte {
             Version::Two => FlyteVersion::V2,
         });
         let at = |error| failure(&sources, &error);
+        let is_values = found.is_values();
         let (config, version) = found.finish(version).map_err(at)?;
         let conversion = flyte_config::convert(&Value::Object(config.clone()), version).map_err(at)?;
-        let conversion = conversion.lean(&config, self.global_secrets);
+        let mut conversion = conversion.lean(&config, self.global_secrets);
+        if is_values {
+            conversion = conversion.of_values();
+        }
         // Flyte takes some values with which no secret arrives.
         secret_injector_policy::check_settings(&conversion.settings.to_string()).map_err(|error| {
             Failure::new(format!(
                 "the policy does not accept what Flyte's configuration says: {error}; change it there, and try again"
             ))
         })?;
-        console.print(&match self.output {
-            Output::Settings => conversion.to_yaml()?,
-            Output::Policy => flyte_config::policy(&conversion)?,
+        console.print(&match (&self.overlay, self.output) {
+            (Some(directory), _) => write_new(directory, &flyte_config::overlay(&conversion)?)?,
+            (None, Output::Settings) => conversion.to_yaml()?,
+            (None, Output::Policy) => flyte_config::policy(&conversion)?,
         })?;
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Writes files that are not there yet: all of them or none. Returns their names, a line each.
+fn write_new(directory: &Path, files: &[(&str, String)]) -> Result<String, Failure> {
+    let paths: Vec<PathBuf> = files.iter().map(|(name, _)| directory.join(name)).collect();
+    if let Some(path) = paths.iter().find(|path| path.exists()) {
+        let message = "is there already, and nothing was written: name another directory, or remove the file";
+        return Err(Failure::at(path.display(), message));
+    }
+    fs::create_dir_all(directory).map_err(|error| Failure::at(directory.display(), error))?;
+    for (path, (_, text)) in paths.iter().zip(files) {
+        if let Err(error) = fs::write(path, text) {
+            for path in &paths {
+                // What was not written cannot be removed.
+                _ = fs::remove_file(path);
+            }
+            return Err(Failure::at(path.display(), error));
+        }
+    }
+    let lines = paths.iter().map(|path| format!("{}\n", path.display()));
+    Ok(lines.collect())
 }
 
 /// Names the place of the field that is wrong: files that come later count. What is missing is in none of the files.

@@ -54,7 +54,11 @@ impl Decode {
         let (mut decoded, mut without) = (Vec::new(), Vec::new());
         for input in &self.inputs {
             if input != "-" && !Path::new(input).exists() {
-                decoded.push(requests::decode(input, input)?);
+                decoded.push(requests::decode(input, input).map_err(|error| {
+                    Failure::new(format!(
+                        "{error}; there is no file of this name, and so it was read as the value of an annotation"
+                    ))
+                })?);
                 continue;
             }
             for subject in Input::read(&[PathBuf::from(input)], &Reading::default())?.subjects {

@@ -50,6 +50,11 @@ impl Found {
         Ok(())
     }
 
+    /// Returns true if what was read are the values of a chart, which do not tell the namespace of the release.
+    pub fn is_values(&self) -> bool {
+        self.values
+    }
+
     /// Ends the reading, and returns the configuration with the version of Flyte.
     ///
     /// # Errors

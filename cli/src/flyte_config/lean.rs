@@ -2,32 +2,12 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Conversion, FlyteVersion, Note};
+use super::{Conversion, Note, notes};
 
 /// What open-source Flyte 2 calls the organization of everything.
 const ORGANIZATION: &str = "flyte";
 /// The namespace of the policy's manager flyte, and of Flyte 2's Pods, where nobody says anything.
 const FLYTE_NAMESPACE: &str = "flyte";
-/// Flyte's fields on which nobody has to decide anything: Kubewarden does their work, or they have the same effect.
-const DECIDED: [&str; 16] = [
-    "awsSecretManager",
-    "azureSecretManager",
-    "cacheInvalidationPort",
-    "certDir",
-    "disableCreateMutatingWebhookConfig",
-    "embeddedSecretManagerConfig",
-    "gcpSecretManager",
-    "kubeClientConfig",
-    "listenPort",
-    "localCert",
-    "metrics-prefix",
-    "secretManagerType",
-    "secretName",
-    "serviceName",
-    "servicePort",
-    "vaultSecretManager",
-];
-
 impl Conversion {
     /// Returns the settings to deploy.
     ///
@@ -38,9 +18,8 @@ impl Conversion {
         let only_global = self.settings["managers"]
             .as_array()
             .is_none_or(|managers| managers.len() < 2);
-        let named = self.notes.iter().any(|note| note.text.starts_with("names Global"));
-        let global = global_secrets || only_global || named;
-        self.notes.retain(|note| keep(note, global));
+        let global = global_secrets || only_global || self.names_global;
+        self.notes.retain(|note| global || note.field != "secrets");
         if self.settings["envPrefix"] == "_UNION_"
             && let Some(settings) = self.settings.as_object_mut()
         {
@@ -68,15 +47,17 @@ impl Conversion {
         self.settings["managers"] = Value::Array(managers);
         self
     }
-}
 
-fn keep(note: &Note, global: bool) -> bool {
-    if note.field == "secrets" {
-        return global;
+    /// Adds what the values of a chart do not tell: Flyte 2 keeps its secrets in the namespace of its release.
+    pub fn of_values(mut self) -> Self {
+        let managers = self.settings["managers"].as_array().into_iter().flatten();
+        let mut flytes = managers.filter(|manager| manager["type"] == "flyte" && manager["store"].is_null());
+        if let Some(manager) = flytes.next() {
+            let namespace = manager["namespace"].as_str().unwrap_or(FLYTE_NAMESPACE);
+            self.notes.push(notes::release_namespace(namespace));
+        }
+        self
     }
-    let field = note.field.strip_prefix("webhook.").unwrap_or_default();
-    let off = field == "imageBuilderConfig" && note.text.starts_with("is off");
-    !off && !field.starts_with("secretManagerTypes") && !DECIDED.contains(&field)
 }
 
 /// Removes the image and the resources that nobody chose: the policy has its own, of pinned versions.
@@ -125,32 +106,10 @@ fn bound(manager: &mut Map<String, Value>, pods: &str) -> Vec<Note> {
     if secrets == pods {
         manager.remove("literal");
     } else if !manager.contains_key("store") {
-        notes.push(Note {
-            field: "webhook.embeddedSecretManagerConfig.k8sConfig.namespace".to_owned(),
-            text: format!(
-                "is {secrets}, and the Pods are in {pods}: literal: true puts the values into the Pods, where everybody can read them \
-                 who may read the Pods. With the Secrets in the Pods' namespace (secret.kubernetes.namespace, too), leave literal out."
-            ),
-        });
+        notes.push(notes::literal(&secrets, pods));
     }
     if !pods.contains('{') {
-        notes.push(Note {
-            field: "actions.kubernetes.namespace".to_owned(),
-            text: format!(
-                "Flyte runs the Pods of all projects in {pods}, where a Pod's labels alone say whose secrets it gets: let nobody but \
-                 Flyte create Pods there."
-            ),
-        });
+        notes.push(notes::one_namespace(pods));
     }
     notes
-}
-
-impl FlyteVersion {
-    /// Returns the overlay in `deploy/overlays` for it.
-    pub fn overlay(self) -> &'static str {
-        match self {
-            Self::V1 => "flyte1",
-            Self::V2 => "flyte2",
-        }
-    }
 }

@@ -20,7 +20,7 @@ pub(super) enum FlyteManager {
 }
 
 impl FlyteManager {
-    pub(super) const ALL: [(&'static str, Self); 7] = [
+    const ALL: [(&'static str, Self); 7] = [
         ("Global", Self::Global),
         ("K8s", Self::K8s),
         ("AWS", Self::Aws),
@@ -47,8 +47,14 @@ impl FlyteManager {
             })
     }
 
+    /// What Flyte calls it.
+    fn name(self) -> &'static str {
+        let known = Self::ALL.iter().find(|(_, manager)| *manager == self);
+        known.map_or("", |(name, _)| name)
+    }
+
     /// The field of `webhook` that sets the manager up.
-    pub(super) fn section(self) -> Option<&'static str> {
+    fn section(self) -> Option<&'static str> {
         match self {
             Self::Global | Self::K8s => None,
             Self::Aws => Some("awsSecretManager"),
@@ -63,19 +69,13 @@ impl FlyteManager {
     pub(super) fn settings(
         self,
         webhook: &Map<String, Value>,
-        field: &str,
         notes: &mut Vec<Note>,
     ) -> Result<Option<Value>, FlyteConfigError> {
         let section = self.section().map_or(&Value::Null, |section| &webhook[section]);
         let sidecar = |kind: &str| container(json!({"type": kind}), section, "sidecarImage");
         let manager = match self {
-            Self::Global => {
-                notes.push(Note {
-                    field: field.to_owned(),
-                    text: "names Global, which stands in front of all others anyway.".to_owned(),
-                });
-                return Ok(None);
-            }
+            // It stands in front of all others anyway.
+            Self::Global => return Ok(None),
             Self::K8s => json!({"type": "kubernetes"}),
             Self::Aws => sidecar("aws"),
             Self::Gcp => sidecar("gcp"),
@@ -83,9 +83,6 @@ impl FlyteManager {
             Self::Vault => vault(section, notes)?,
             Self::Embedded => return embedded(section, notes),
         };
-        if matches!(self, Self::Aws | Self::Gcp | Self::Azure) {
-            notes.extend(notes::sidecar(self.section().unwrap_or_default()));
-        }
         Ok(Some(manager))
     }
 }
@@ -168,11 +165,7 @@ fn embedded(section: &Value, notes: &mut Vec<Note>) -> Result<Option<Value>, Fly
     }
     let pull_secrets = section["imagePullSecrets"]["enabled"] == true;
     let namespace = &section["k8sConfig"]["namespace"];
-    notes.extend(notes::embedded(
-        namespace.as_str().unwrap_or_default(),
-        container,
-        pull_secrets,
-    ));
+    notes.extend(notes::embedded(container, pull_secrets));
     // Open-source Flyte 2 has one organization, whose name is a constant.
     let manager = json!({"type": "flyte", "namespace": namespace, "literal": true, "organization": "flyte"});
     let mut manager = self::container(manager, container, "image");
@@ -180,6 +173,27 @@ fn embedded(section: &Value, notes: &mut Vec<Note>) -> Result<Option<Value>, Fly
         manager["imagePullSecrets"] = json!(true);
     }
     Ok(Some(manager))
+}
+
+/// Keeps managers from taking the requests of those behind them, where that loses nothing, and else says so: `items` are the settings
+/// of `managers`, without the global secrets.
+pub(super) fn part(items: &mut [Value], managers: &[(FlyteManager, String)]) -> Vec<Note> {
+    let listed: Vec<_> = managers
+        .iter()
+        .filter(|(manager, _)| *manager != FlyteManager::Global)
+        .collect();
+    let mut notes = Vec::new();
+    for ((item, (manager, field)), (next, _)) in items.iter_mut().zip(&listed).zip(listed.iter().skip(1)) {
+        match manager {
+            // Flyte's container reads nothing but ARNs.
+            FlyteManager::Aws => item["match"] = json!({"groups": ["arn:aws*"]}),
+            // It takes URLs of secrets alone, and the other looks whether the secret is there.
+            FlyteManager::Azure => {}
+            FlyteManager::Embedded if item["store"].is_null() => {}
+            _ => notes.push(notes::takes_all(field, manager.name(), next.name())),
+        }
+    }
+    notes
 }
 
 /// The managers behind the global secrets, with the field that names each.

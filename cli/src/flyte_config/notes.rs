@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{FlyteManager, GLOBAL_NAMESPACE, Note};
+use super::{GLOBAL_NAMESPACE, Note};
 
 fn note(field: &str, text: impl Into<String>) -> Note {
     Note {
@@ -31,16 +31,6 @@ pub(super) fn global(secrets: &Map<String, Value>) -> Note {
     )
 }
 
-/// How containers that fetch secrets differ.
-pub(super) fn sidecar(section: &str) -> Vec<Note> {
-    vec![note(
-        &format!("webhook.{section}"),
-        "Flyte runs its containers behind the Pod's own init containers, this policy in front of them (initContainers: \
-         last is Flyte's order), and gives them a security context and a pull policy, which Flyte does not \
-         (securityContext: {} leaves the former out).",
-    )]
-}
-
 /// A directory of Vault's files that is none of the policy's.
 pub(super) fn vault_path(directory: &Value) -> Note {
     note(
@@ -59,24 +49,14 @@ pub(super) fn embedded_store(store: &str) -> Note {
         format!(
             "is {store}: Flyte's webhook reads that store with an identity of its own. Here an init container reads it with \
              the Pod's identity: give the service accounts of tasks the right to read the secrets of their projects, see \
-             docs/how-to/use-flyte.md. Variables need envFiles: true (Kubernetes 1.35). The labels that say project and domain \
-             have to fit the Pod's namespace: set podNamespace to the namespace in which Flyte runs its Pods. organization: \
-             flyte is the one organization of open-source Flyte 2."
+             docs/how-to/use-flyte.md. Variables need envFiles: true (Kubernetes 1.35)."
         ),
     )
 }
 
 /// How Flyte 2's own secrets differ.
-pub(super) fn embedded(namespace: &str, container: &Value, pull_secrets: bool) -> Vec<Note> {
-    let mut notes = vec![note(
-        "webhook.embeddedSecretManagerConfig",
-        format!(
-            "literal: true puts values from the namespace {namespace} into Pods of other namespaces; Pods of that \
-             namespace refer to the Secret. The labels that say project and domain have to fit the Pod's namespace: set \
-             podNamespace to the namespace in which Flyte runs its Pods (configuration.actions.kubernetes.namespace of \
-             its chart, by default flyte). organization: flyte is the one organization of open-source Flyte 2."
-        ),
-    )];
+pub(super) fn embedded(container: &Value, pull_secrets: bool) -> Vec<Note> {
+    let mut notes = Vec::new();
     let name = container["containerName"].as_str().unwrap_or_default();
     if !name.is_empty() && name != "init-embedded-secret" {
         notes.push(note(
@@ -88,65 +68,71 @@ pub(super) fn embedded(namespace: &str, container: &Value, pull_secrets: bool) -
         notes.push(note(
             "webhook.embeddedSecretManagerConfig.imagePullSecrets",
             "Flyte copies a missing Secret into the Pod's namespace. A policy cannot create objects: copy it yourself, or \
-             let External Secrets do it; the Pod gets a warning with its name while it is missing.",
+             let External Secrets do it; the Pod gets a warning with its name while it is missing. The policy server looks for it in the \
+             namespaces of Pods, where it needs a RoleBinding to secret-injector-secrets.",
         ));
     }
     notes
 }
 
-/// Sections that set up managers which are not in use.
-pub(super) fn unused_sections(given: &[(String, Value)], managers: &[(FlyteManager, String)]) -> Vec<Note> {
-    let several = managers.iter().any(|(_, field)| field.contains("secretManagerTypes"));
-    let mut notes = Vec::new();
-    for (field, _) in given {
-        if field == "webhook.secretManagerType" && several {
-            notes.push(note(
-                field,
-                "is ignored by Flyte where secretManagerTypes is set, and was here.",
-            ));
-        }
-        let unused = FlyteManager::ALL.iter().find(|(_, manager)| {
-            manager.section().is_some_and(|section| field.ends_with(section))
-                && !managers.iter().any(|(used, _)| used == manager)
-        });
-        if let Some((name, _)) = unused {
-            notes.push(note(field, format!("is not used: {name} is not among the managers.")));
-        }
-    }
-    notes
+/// A manager that takes requests which were meant for those behind it.
+pub(super) fn takes_all(field: &str, manager: &str, next: &str) -> Note {
+    note(
+        field,
+        format!(
+            "{manager} stands before {next}, and takes every request whose form it can serve, as in Flyte: {next} gets the others \
+             alone. Where that is not meant, write a match for the groups that are {manager}'s."
+        ),
+    )
 }
 
-/// Fields that are the business of Kubewarden, or of nobody.
+/// Where the Secrets are in another namespace than the Pods.
+pub(super) fn literal(secrets: &str, pods: &str) -> Note {
+    note(
+        "webhook.embeddedSecretManagerConfig.k8sConfig.namespace",
+        format!(
+            "is {secrets}, and the Pods are in {pods}: literal: true puts the values into the Pods, where everybody can read them \
+             who may read the Pods. With the Secrets in the Pods' namespace (flyte-core-components.secret.kubernetes.namespace in the \
+             chart's values), leave literal out."
+        ),
+    )
+}
+
+/// The namespace of a release, which the values of its chart do not name.
+pub(super) fn release_namespace(assumed: &str) -> Note {
+    note(
+        "webhook.embeddedSecretManagerConfig.k8sConfig.namespace",
+        format!(
+            "is the namespace of Flyte's release, which the values of its chart do not tell; {assumed} is assumed. Where Flyte is in \
+             another one, give its ConfigMap instead: kubectl -n NAMESPACE get configmap NAME-config -o yaml."
+        ),
+    )
+}
+
+/// One namespace for the Pods of all projects.
+pub(super) fn one_namespace(pods: &str) -> Note {
+    note(
+        "actions.kubernetes.namespace",
+        format!(
+            "Flyte runs the Pods of all projects in {pods} (flyte-core-components.actions.kubernetes.namespace in the chart's values), \
+             where a Pod's labels alone say whose secrets it gets: let nobody but Flyte create Pods there."
+        ),
+    )
+}
+
+/// What does not go without saying, of the fields that have no setting.
 pub(super) fn host(field: &str, value: &Value) -> Option<Note> {
-    let name = field.strip_prefix("webhook.")?;
-    let text = match name {
-        "certDir" | "localCert" | "secretName" => {
-            "the policy server makes, keeps and renews its certificates. Flyte's init-certs Job and the Secret of its certificates can go."
-                .to_owned()
-        }
-        "listenPort" => "the policy server listens; its port is no setting of a policy.".to_owned(),
-        "serviceName" | "servicePort" => {
-            "the Kubewarden controller makes a Service for each policy server. Flyte's Service can go.".to_owned()
-        }
-        "cacheInvalidationPort" => "there is no cache to invalidate: the policy keeps no secret.".to_owned(),
-        "metrics-prefix" => {
-            "the policy server exports metrics of its own, whose names start with kubewarden_.".to_owned()
-        }
+    let text = match field.strip_prefix("webhook.")? {
         "webhookTimeout" => format!("set spec.timeoutSeconds: {value} of the ClusterAdmissionPolicy."),
-        "namespaceSelector" if value.is_null() => return None,
-        "namespaceSelector" => format!("set spec.namespaceSelector of the ClusterAdmissionPolicy to {value}."),
-        "disableCreateMutatingWebhookConfig" => {
-            "the Kubewarden controller registers the webhook, and removes it with the policy.".to_owned()
-        }
-        "kubeClientConfig" => {
-            "the policy server talks to the API server, with limits and a cache of its own.".to_owned()
-        }
+        "namespaceSelector" if !value.is_null() => format!(
+            "add it to the expressions of spec.namespaceSelector of the ClusterAdmissionPolicy, beside the one that leaves out kube-system \
+             and kubewarden, as --overlay does (Kubewarden leaves matchLabels out): {value}."
+        ),
         "imageBuilderConfig" if value["enabled"] == true => {
             "rewriting the images of Pods is not a matter of secrets, and this policy does not do it. Keep Flyte's \
              webhook for it, or add a policy that does."
                 .to_owned()
         }
-        "imageBuilderConfig" => "is off in Flyte, and this policy has no such thing.".to_owned(),
         _ => return None,
     };
     Some(note(field, text))

@@ -61,3 +61,41 @@ fn kubectl_finds_it_as_a_plugin() {
     let text = String::from_utf8(output.stdout).expect("UTF-8");
     assert!(text.contains("Usage: kubectl secret-injector preview"), "{text}");
 }
+
+/// All files of an overlay are written, or none.
+#[test]
+fn an_overlay_is_written_where_there_is_none() {
+    let files = Files::new(
+        "overlay",
+        &[(
+            "values.yaml",
+            "configmap: {core: {webhook: {secretManagerType: AWS}}}\n",
+        )],
+    );
+    let (values, overlay) = (files.path("values.yaml"), files.path("deploy/flyte"));
+    let arguments = ["from-flyte", &values, "--global-secrets", "--overlay", &overlay];
+    let first = run(&arguments, "");
+    let names = ["kustomization.yaml", "policy.yaml", "secrets.yaml"];
+    let written: String = names.iter().map(|name| format!("{overlay}/{name}\n")).collect();
+    assert_eq!((first.status, first.out), (0, written));
+    let policy = fs::read_to_string(format!("{overlay}/policy.yaml")).expect("a policy");
+    assert!(
+        policy.contains("      type: global\n") || policy.contains("    - type: global\n"),
+        "{policy}"
+    );
+
+    fs::remove_file(format!("{overlay}/policy.yaml")).expect("a file");
+    let second = run(&arguments, "");
+    assert_eq!((second.status, second.out.as_str()), (2, ""));
+    let message = "kustomization.yaml: is there already, and nothing was written";
+    assert!(second.err.contains(message), "{second:?}");
+    assert!(!Path::new(&overlay).join("policy.yaml").exists());
+    let blocked = run(&["from-flyte", &values, "--overlay", &files.path("values.yaml")], "");
+    assert_eq!((blocked.status, blocked.out.as_str()), (2, ""), "{blocked:?}");
+    assert!(blocked.err.contains("values.yaml: "), "{blocked:?}");
+    let both = run(
+        &["from-flyte", &values, "--overlay", &overlay, "--output", "policy"],
+        "",
+    );
+    assert_eq!((both.status, both.out.as_str()), (2, ""), "{both:?}");
+}

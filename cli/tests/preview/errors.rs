@@ -128,10 +128,14 @@ fn input_that_is_wrong_is_told_with_its_place() {
             vec!["preview", &pod, "--cluster", "missing.yaml"],
             "cannot read missing.yaml: No such file or directory (os error 2)\n",
         ),
-        (vec!["preview", &pod, "--wasm", &pod], "not a WebAssembly module"),
+        (
+            vec!["preview", &pod, "--wasm", &pod],
+            "pod.yaml is not a WebAssembly module",
+        ),
         (vec!["preview", &pod, "--record", "x"], "--show-values"),
         (vec!["preview", "-", "-"], "can be read only once"),
-        (vec!["check", "-", "--wasm", "-"], "--wasm: "),
+        (vec!["check", &pod, "--wasm", "-"], "a Pod has no settings"),
+        (vec!["preview", &pod, "--wasm", "-"], "--wasm: "),
         (
             vec!["preview", "-"],
             "error: standard input: found no Pod: nothing is in it\n",
@@ -193,10 +197,26 @@ fn input_that_is_wrong_is_told_with_its_place() {
             "an AdmissionReview says who makes the request",
         ),
         (vec!["check", &files.path("settings.yaml")], "line 4: invalid settings"),
-        (vec!["decode", "!"], "!: "),
+        (
+            vec!["decode", "!"],
+            "; there is no file of this name, and so it was read as the value of an annotation",
+        ),
         (
             vec!["encode", &files.path("text.yaml")],
-            "text.yaml, document 1, line 1: the requests: ",
+            "text.yaml, document 1, line 1: the requests: item 1 is no request, which is a mapping such as {group: db, key: password}",
+        ),
+        (
+            vec!["preview", &files.path("several.yaml")],
+            "found no Pod and nothing with a Pod template, but an object without kind and name, an object without kind and name; for",
+        ),
+        (
+            vec![
+                "preview",
+                &files.path("service.yaml"),
+                "--template-path",
+                "spec.no.where",
+            ],
+            "service.yaml, document 1, line 1: the Service default/x has no Pod template at spec.no.where (--template-path): neither",
         ),
         (vec!["nonsense"], "unrecognized subcommand"),
     ] {
@@ -206,6 +226,92 @@ fn input_that_is_wrong_is_told_with_its_place() {
         let cause = "No such file or directory";
         assert!(run.err.matches(cause).count() <= 1, "{}", run.err);
     }
+}
+
+/// Whatever the command, and whatever it was given in place of the file that it reads.
+#[test]
+fn files_of_another_kind_are_told_by_every_command() {
+    let files = Files::new(
+        "kinds",
+        &[
+            ("pod.yaml", &pod("p")),
+            ("empty.yaml", ""),
+            ("comments.yaml", "---\n# nothing\n---\n"),
+            ("tab.yaml", "kind: Pod\n\tmetadata: {}\n"),
+            ("twice.yaml", "# about\nkind: Pod\nspec: {}\nkind: Job\n"),
+            ("second.yaml", "a: 1\n---\n'b': 1\nb: 2\n"),
+            ("nul.yaml", "kind: Pod\nspec: {}\u{0}\n"),
+            ("brace.json", "{\"kind\": \"Pod\","),
+            ("number.yaml", "42\n"),
+            ("text.yaml", "no object\n"),
+        ],
+    );
+    fs::create_dir_all(files.path("directory")).expect("a directory");
+    fs::write(files.path("binary"), [0x7f, b'E', b'L', b'F', 0, 0xff]).expect("a file");
+    let pod = files.path("pod.yaml");
+    let commands: [(&[&str], &str); 8] = [
+        (&["preview"], "found no Pod: nothing is in it"),
+        (&["preview", &pod, "--settings"], "found no settings: nothing is in it"),
+        (&["preview", &pod, "--policy"], "found no ClusterAdmissionPolicy"),
+        (&["preview", &pod, "--cluster"], ""),
+        (&["decode"], "found no Pod: nothing is in it"),
+        (&["encode"], "found no request"),
+        (&["from-flyte"], "found no section webhook in Flyte's configuration"),
+        (&["check"], "found no settings: nothing is in it"),
+    ];
+    for (command, nothing) in commands {
+        for (file, message) in [
+            ("directory", "cannot read FILE: Is a directory"),
+            ("binary", "cannot read FILE: it is not UTF-8"),
+            ("empty.yaml", nothing),
+            ("comments.yaml", nothing),
+            (
+                "tab.yaml",
+                "FILE: not YAML: found a tab character that violates indentation at line 2",
+            ),
+            (
+                "twice.yaml",
+                "FILE: not YAML: duplicate entry with key \"kind\" at line 4",
+            ),
+            (
+                "second.yaml",
+                "FILE: not YAML: duplicate entry with key \"b\" at line 4",
+            ),
+            (
+                "nul.yaml",
+                "FILE: not YAML: control characters are not allowed at line 2",
+            ),
+            ("brace.json", "FILE: not JSON: EOF while parsing a value at line 1"),
+            ("number.yaml", "FILE"),
+            ("text.yaml", "FILE"),
+        ] {
+            if message.is_empty() {
+                // A cluster may have nothing.
+                continue;
+            }
+            let path = files.path(file);
+            let arguments: Vec<&str> = command.iter().copied().chain([path.as_str()]).collect();
+            let run = run(&arguments, "");
+            assert_eq!((run.status, run.out.as_str()), (2, ""), "{arguments:?}: {run:?}");
+            let message = message.replace("FILE", &path);
+            assert!(run.err.contains(&message), "{arguments:?}: {}", run.err);
+            assert_eq!(run.err.lines().count(), 1, "{arguments:?}: {}", run.err);
+        }
+    }
+    for file in ["binary", "text.yaml", "empty.yaml"] {
+        let path = files.path(file);
+        let run = run(&["check", &pod, "--wasm", &path], "");
+        assert_eq!(
+            (run.status, run.out.as_str(), run.err.lines().count()),
+            (2, "", 1),
+            "{run:?}"
+        );
+    }
+    let no_module = run(&["preview", &pod, "--wasm", &pod], "");
+    let message = format!(
+        "error: --wasm: {pod} is not a WebAssembly module of a policy: magic header not detected: bad magic number"
+    );
+    assert!(no_module.err.starts_with(&message), "{no_module:?}");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use secret_injector_policy::requests::{FLYTE_PREFIX, JSON_ANNOTATION};
 use serde_json::{Value, json};
 
 use crate::kustomize::Resources;
-use crate::{DEPLOYMENTS, FLYTE_TASK, GENERIC_POD, admit, image, metadata, parse, policy, problem, read};
+use crate::{DEPLOYMENTS, FLYTE_TASK, GENERIC_POD, admit, document, image, metadata, parse, policy, problem, read};
 
 #[test]
 fn every_policy_is_what_the_metadata_says() {
@@ -44,6 +44,19 @@ fn every_policys_settings_are_valid() {
     for deployment in DEPLOYMENTS {
         let settings = Resources::of(deployment).one("ClusterAdmissionPolicy")["spec"]["settings"].clone();
         assert_eq!(problem(policy, &settings), None, "{deployment}");
+    }
+}
+
+/// The policy server reads a policy that has `module`, and fails on the whole file where one has not.
+#[test]
+fn the_load_tests_policies_are_what_the_policy_server_reads() {
+    let policies = document("e2e-tests/load/policies.yml");
+    for (name, served) in policies.as_object().unwrap() {
+        let fields: Vec<&String> = served.as_object().unwrap().keys().collect();
+        assert_eq!(fields, ["allowedToMutate", "module", "settings"], "{name}");
+        assert_eq!(problem(policy(), &served["settings"]), None, "{name}");
+        let address = format!("/validate/{name} ");
+        assert!(read("e2e-tests/load/README.md").contains(&address), "{address}");
     }
 }
 
@@ -131,11 +144,11 @@ fn pods_that_ask_for_nothing_reach_the_defaults() {
         assert!(expression.contains(part), "{part} is not in {expression}");
     }
     let selector = &policy["spec"]["namespaceSelector"];
-    assert_eq!(selector["matchLabels"], json!({"secret-injector/defaults": "enabled"}));
-    assert_eq!(
-        selector["matchExpressions"],
-        base["spec"]["namespaceSelector"]["matchExpressions"]
-    );
+    let mut expected = base["spec"]["namespaceSelector"]["matchExpressions"].clone();
+    let opted_in = json!({"key": "secret-injector/defaults", "operator": "In", "values": ["enabled"]});
+    expected.as_array_mut().unwrap().push(opted_in);
+    // Kubewarden leaves matchLabels out.
+    assert_eq!(*selector, json!({"matchExpressions": expected}));
 
     let mut pod = parse(GENERIC_POD);
     pod["metadata"].as_object_mut().unwrap().remove("annotations");

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use e2e_tests::modules;
 use serde_json::{Value, json};
 
-use crate::{annotation_of, document, image, metadata, parse};
+use crate::{annotation_of, document, image, metadata, parse, read};
 
 /// Wherever the policy's address stands, it is the one of the metadata, at the version of the metadata. Mirrors are other
 /// registries with that version.
@@ -138,4 +138,24 @@ fn texts() -> Vec<PathBuf> {
     }
     texts.sort();
     texts
+}
+
+/// Cargo only warns of a profile for a package that is not there: then the tests take minutes, and nothing says why.
+#[test]
+fn profiles_are_for_packages_that_there_are() {
+    let lock = read("Cargo.lock");
+    let packages: Vec<&str> = lock.split("[[package]]\n").skip(1).collect();
+    let mut seen = 0;
+    for line in read("Cargo.toml").lines().filter(|line| line.starts_with("[profile.")) {
+        let Some((_, package)) = line.trim_end_matches(']').split_once(".package.") else {
+            continue;
+        };
+        let package = package.trim_matches('"');
+        let (name, version) = package.split_once('@').unwrap_or((package, ""));
+        let start = format!("name = \"{name}\"\nversion = \"{version}");
+        let is_there = packages.iter().any(|package| package.starts_with(&start));
+        assert!(is_there || name == "*", "{line}");
+        seen += 1;
+    }
+    assert!(seen > 10, "{seen}");
 }

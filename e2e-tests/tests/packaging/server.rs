@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use e2e_tests::flyte_config::{self, FlyteVersion, Found};
 use e2e_tests::modules;
 use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, RoleBinding};
@@ -11,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::kustomize::{PolicyServer, Resources};
 use crate::markdown::{Document, files};
-use crate::{COMPONENTS, DEPLOYMENTS, annotation_of, metadata, policy, problem};
+use crate::{COMPONENTS, DEPLOYMENTS, annotation_of, documents, metadata, policy, problem, read};
 
 #[test]
 fn the_policy_server_survives_the_loss_of_a_node() {
@@ -80,19 +82,29 @@ impl Needs {
             let text = |field: &str, default: &str| manager[field].as_str().unwrap_or(default).to_owned();
             let namespace = match (manager["type"].as_str().unwrap(), manager["literal"] == true) {
                 ("global", _) => Some(text("namespace", "flyte-secrets")),
+                ("flyte", _) if !manager["store"].is_null() => continue,
                 ("flyte", true) => Some(text("namespace", "flyte")),
                 // The Pods' namespaces: one that is constant is known.
-                ("flyte", false) => Some(text("podNamespace", "{project}-{domain}")).filter(|name| !name.contains('{')),
+                ("flyte", false) => Some(text("podNamespace", "{project}-{domain}")),
                 ("kubernetes", _) if manager["verify"] == true => None,
                 _ => continue,
             };
-            reads.get_or_insert_with(Vec::new).extend(namespace);
+            let reads = reads.get_or_insert_with(Vec::new);
+            reads.extend(namespace);
+            if manager["imagePullSecrets"] == true {
+                reads.push(text("podNamespace", "{project}-{domain}"));
+            }
             let default = if manager["type"] == "global" {
                 "serviceAccount"
             } else {
                 "none"
             };
             asks |= manager["type"] != "kubernetes" && text("authorize", default) != "none";
+        }
+        if let Some(reads) = &mut reads {
+            reads.retain(|name| !name.contains('{'));
+            reads.sort();
+            reads.dedup();
         }
         Self { reads, asks }
     }
@@ -206,35 +218,85 @@ fn check_grants(place: &str, resources: &Resources, needs: &Needs) {
 /// and the policy server may do what these need.
 #[test]
 fn overlays_in_the_documentation_grant_what_their_settings_need() {
+    let mut seen = 0;
+    for document in Document::all() {
+        seen += check_overlays(&document.path.display().to_string(), &files(&document.text));
+    }
+    assert!(seen >= 2, "{seen}");
+}
+
+/// The same for what the tool makes of Flyte's configurations, and for the objects that it prints to be applied after the base.
+#[test]
+fn overlays_from_flytes_configuration_grant_what_their_settings_need() {
+    let mut seen = 0;
+    for case in documents(&read("cli/tests/flyte_config.yaml")) {
+        let name = case["case"].as_str().unwrap();
+        let mut found = Found::default();
+        for file in case["files"].as_array().into_iter().flatten() {
+            // What is wrong in them is looked at elsewhere.
+            _ = found.add(&file.to_string());
+        }
+        let version = case["version"].as_u64().map(|version| match version {
+            1 => FlyteVersion::V1,
+            _ => FlyteVersion::V2,
+        });
+        let Ok((config, version)) = found.finish(version) else {
+            continue;
+        };
+        let Ok(conversion) = flyte_config::convert(&Value::Object(config.clone()), version) else {
+            continue;
+        };
+        let conversion = conversion.lean(&config, case["global"] == true);
+        let overlay = flyte_config::overlay(&conversion).unwrap();
+        let written: Vec<(&str, String)> = overlay.iter().map(|(name, text)| (*name, text.clone())).collect();
+        seen += check_overlays(name, &written);
+
+        let mut applied = Resources::of("base");
+        let objects = documents(&flyte_config::policy(&conversion).unwrap());
+        applied
+            .0
+            .retain(|resource| resource["kind"] != "ClusterAdmissionPolicy");
+        applied.0.extend(objects);
+        // An empty list grants what an absent one does, and takes away what was there.
+        for resource in &mut applied.0 {
+            if resource["spec"]["contextAwareResources"] == json!([]) {
+                resource["spec"]["contextAwareResources"].take();
+            }
+        }
+        check_grants(name, &applied, &Needs::of(&conversion.settings));
+    }
+    assert!(seen >= 12, "{seen}");
+}
+
+/// Checks the kustomizations among files, and returns how many there are.
+fn check_overlays(place: &str, files: &[(&str, String)]) -> usize {
+    static NUMBER: AtomicUsize = AtomicUsize::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let here = std::env::temp_dir().join(format!("overlay-{}-{number}", std::process::id()));
     let metadata = metadata();
     let remote = format!("{}//deploy/", annotation_of(&metadata, "io.kubewarden.policy.source"));
     let version = format!("?ref=v{}", annotation_of(&metadata, "io.kubewarden.policy.version"));
     let deploy = modules::repository().join("deploy");
-    let mut seen = 0;
-    for document in Document::all() {
-        let files = files(&document.text);
-        let here = std::env::temp_dir().join(format!("overlay-{}-{seen}", std::process::id()));
-        for (name, text) in &files {
-            let path = here.join(name);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            let text = text.replace(&remote, &format!("{}/", deploy.display()));
-            fs::write(path, text.replace(&version, "")).unwrap();
-        }
-        let place = document.path.display();
-        for (name, text) in files.iter().filter(|(name, _)| name.ends_with("kustomization.yaml")) {
-            assert!(text.contains(&remote) && text.contains(&version), "{place}: {name}");
-            let resources = Resources::read(here.join(name).parent().unwrap());
-            let settings = &resources.one("ClusterAdmissionPolicy")["spec"]["settings"];
-            assert_eq!(problem(policy(), settings), None, "{place}: {name}");
-            let needs = Needs::of(settings);
-            if needs.reads.as_ref().is_none_or(|namespaces| !namespaces.is_empty()) {
-                check_grants(&format!("{place}: {name}"), &resources, &needs);
-            }
-            seen += 1;
-        }
-        if !files.is_empty() {
-            fs::remove_dir_all(here).unwrap();
-        }
+    for (name, text) in files {
+        let path = here.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let text = text.replace(&remote, &format!("{}/", deploy.display()));
+        fs::write(path, text.replace(&version, "")).unwrap();
     }
-    assert!(seen >= 2, "{seen}");
+    let mut seen = 0;
+    for (name, text) in files.iter().filter(|(name, _)| name.ends_with("kustomization.yaml")) {
+        assert!(text.contains(&remote) && text.contains(&version), "{place}: {name}");
+        let resources = Resources::read(here.join(name).parent().unwrap());
+        let settings = &resources.one("ClusterAdmissionPolicy")["spec"]["settings"];
+        assert_eq!(problem(policy(), settings), None, "{place}: {name}");
+        let needs = Needs::of(settings);
+        if needs.reads.as_ref().is_none_or(|namespaces| !namespaces.is_empty()) {
+            check_grants(&format!("{place}: {name}"), &resources, &needs);
+        }
+        seen += 1;
+    }
+    if !files.is_empty() {
+        fs::remove_dir_all(here).unwrap();
+    }
+    seen
 }

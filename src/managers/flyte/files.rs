@@ -4,10 +4,11 @@
 
 use crate::injection::{ContainerName, Fetch, FetchContainer};
 use crate::managers::fetch::{ContainerSettings, Layout};
+use crate::managers::script::script;
 
 /// Writes the files. The arguments are a path and base64, several times; where a path follows itself, the value goes on. Digits
 /// before a path's first slash are the mode of the file.
-const SCRIPT: &str = include_str!("../scripts/flyte.sh");
+const SCRIPT: &str = script!("../scripts/flyte.sh", Shell);
 
 /// The longest part of a value in one argument, which Linux limits to
 /// [128 KiB](https://man7.org/linux/man-pages/man2/execve.2.html); a multiple of four, so that each part is base64.

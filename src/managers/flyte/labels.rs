@@ -21,6 +21,16 @@ impl PodLabels {
             label.map(|(_, value)| value.to_string()).unwrap_or_default()
         }))
     }
+
+    /// Returns the labels, of which any may be empty.
+    pub(super) fn labels(&self) -> Labels<'_> {
+        let Self([organization, domain, project]) = self;
+        Labels {
+            organization,
+            domain,
+            project,
+        }
+    }
 }
 
 /// The values of these labels: all of them, or those of a wider scope, where the rest is empty.
@@ -36,8 +46,8 @@ impl<'l> Labels<'l> {
     ///
     /// # Errors
     /// When one is missing.
-    pub(super) fn of(PodLabels([organization, domain, project]): &'l PodLabels) -> Result<Self, NotServed> {
-        for (name, value) in [(ORGANIZATION, organization), (DOMAIN, domain), (PROJECT, project)] {
+    pub(super) fn of(pod: &'l PodLabels) -> Result<Self, NotServed> {
+        for (name, value) in [ORGANIZATION, DOMAIN, PROJECT].into_iter().zip(&pod.0) {
             if value.is_empty() {
                 return Err(not_found!(
                     "the Pod has no label {name:?}; it needs the labels organization, project and domain, as Flyte 2 sets \
@@ -45,11 +55,7 @@ impl<'l> Labels<'l> {
                 ));
             }
         }
-        Ok(Self {
-            organization,
-            domain,
-            project,
-        })
+        Ok(pod.labels())
     }
 
     /// Returns `template` with the labels in place of its placeholders.

@@ -34,6 +34,9 @@ pub(super) fn texts(
     problem: impl Fn(&str, &str) -> Option<&'static str>,
 ) -> Result<Vec<(String, String)>, SettingsError> {
     let texts = fields.strings(name)?;
+    if fields.is_checked() {
+        return Ok(texts);
+    }
     for (key, value) in &texts {
         let wrong = |problem: &str| fields.invalid(&format!("{name}[{key:?}]"), problem);
         let expanded_key = expand(key, sample).map_err(|problem| wrong(&problem))?;
@@ -53,6 +56,7 @@ pub(super) fn objects(
 ) -> Result<Vec<Value>, SettingsError> {
     let items = match fields.take::<Value>(name)? {
         None => return Ok(Vec::new()),
+        Some(Value::Array(items)) if fields.is_checked() => return Ok(items),
         Some(Value::Array(items)) => items,
         Some(_) => return Err(fields.invalid(name, "is not a list")),
     };
