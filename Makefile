@@ -156,6 +156,11 @@ growth: policy.wasm ## Measure how time grows with containers and secrets, the m
 	@echo "| Worst inputs | Slowest ms | Largest answer KiB |"
 	@WORST=1 cargo test --quiet -p e2e-tests --test limits -- --nocapture 2>&1 | grep -o '| `.*' | sort -t '|' -k 3 -n -r
 
+.PHONY: soak
+soak: policy.wasm ## Evaluate 10,000 different Pods for ten minutes; fails where the memory grows (TIME=600)
+	@$(UNWIND) cargo build --quiet --profile bench -p e2e-tests --features jemalloc --bin soak
+	@$(ALLOCATOR) target/release/soak $(TIME)
+
 .PHONY: sizes
 sizes: | toolchain ## List how many bytes of policy.wasm each crate takes
 	@echo "==> Building policy.wasm with its names, in target/sizes"

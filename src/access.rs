@@ -117,22 +117,26 @@ impl<'s> PodRules<'s> {
             .is_none_or(|globs| globs.iter().any(|glob| glob.fits(secret)))
     }
 
-    /// Returns whether `requests` can be matched for so many managers in time.
-    pub(crate) fn are_few_for(&self, requests: &[SecretRequest], managers: usize) -> bool {
+    /// Returns whether `requests` can be matched for so many managers in time. The settings may make names of them that are
+    /// `longer`.
+    pub(crate) fn are_few_for(&self, requests: &[SecretRequest], managers: usize, longer: usize) -> bool {
         let patterns = self.secrets.as_ref().map_or(0, Vec::len);
         let lengths = requests
             .iter()
             .map(|request| request.group.len().saturating_add(request.key.len()));
-        let bytes = lengths.fold(0, usize::saturating_add);
+        let bytes = lengths.fold(requests.len().saturating_mul(longer), usize::saturating_add);
         bytes.saturating_mul(patterns).saturating_mul(managers) <= MAX_MATCHED
     }
 
     /// Says why a manager is not asked for a request that [`Self::allow`] does not let through, and what can be done about
     /// it. `secret` is what the manager would find, named as in rules.
     pub(crate) fn refusal(&self, request: &SecretRequest, secret: &str) -> String {
-        let asked_for = name(&request.group, &request.key);
+        let asked = request.asked();
+        let asked_for = name(&asked.group, &asked.key);
         let what = if secret == asked_for {
             format!("the secret {secret:?}")
+        } else if request.asked.is_some() {
+            format!("the secret {secret:?} (the setting names of this manager makes it of {asked_for:?})")
         } else if secret == asked_for.to_ascii_lowercase() {
             format!("the secret {secret:?} (in the settings of this manager, {{path}} is in lower case)")
         } else if secret == "/" {

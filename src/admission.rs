@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod defaults;
+mod dry_run;
 mod rejection;
 mod request;
 mod response;
@@ -44,12 +45,13 @@ pub fn validate(payload: &[u8], cluster: &dyn Cluster) -> Vec<u8> {
     // The Pod, what is added to it, and the summary twice.
     let size = payload.len() + 3 * response.injected.len();
     response.to_json(size).unwrap_or_else(|_| {
-        br#"{"accepted":false,"code":400,"message":"the Pod is not valid: a field holds something else than Kubernetes says"}"#.to_vec()
+        Response::reject(Rejection::invalid_pod())
+            .to_json(0)
+            .unwrap_or_default()
     })
 }
 
-/// Reads the Pod, decodes its requests, serves them, and injects what they came to. Returns nothing where the Pod asks for
-/// nothing.
+/// Reads the Pod and what it asks for, and answers as the settings say. Returns nothing where the Pod asks for nothing.
 fn admit<'a>(payload: &'a [u8], cluster: &dyn Cluster) -> Result<Option<Response<'a>>, Rejection> {
     let Some(admission) = AdmissionRequest::read(payload)? else {
         return Ok(None);
@@ -57,29 +59,45 @@ fn admit<'a>(payload: &'a [u8], cluster: &dyn Cluster) -> Result<Option<Response
     if admission.pod.annotations().any(|(key, _)| key == MIRROR_ANNOTATION) {
         return Ok(mirror(&admission.pod));
     }
-    let Requests {
-        mut requests,
-        mut warnings,
-    } = decode(&admission.pod)?;
-    let asks = !requests.is_empty();
+    let decoded = decode(&admission.pod);
+    let asks = !matches!(&decoded, Ok(Requests { requests, .. }) if requests.is_empty());
     if !asks
         && !admission
             .settings
             .is_some_and(|settings| may_ask(settings.get().as_bytes()))
     {
-        return Ok((!warnings.is_empty()).then(|| Response::accept(warnings)));
+        return decoded.map(|decoded| Response::warn(decoded.warnings));
     }
     let settings = Settings::from_raw(admission.settings)?;
+    let answer = decoded.and_then(|decoded| inject(admission, decoded, asks, &settings, cluster));
+    if settings.options.dry_run {
+        return Ok(dry_run::without_effect(answer));
+    }
+    answer
+}
+
+/// Serves the requests and those of the settings, and injects what they came to. Returns nothing where they came to nothing,
+/// and the Pod `asks` for nothing itself.
+fn inject<'a>(
+    admission: AdmissionRequest<'a>,
+    Requests {
+        mut requests,
+        mut warnings,
+    }: Requests,
+    asks: bool,
+    settings: &Settings,
+    cluster: &dyn Cluster,
+) -> Result<Option<Response<'a>>, Rejection> {
     let options = &settings.options;
     add_defaults(&settings.defaults, &admission, &mut requests, &mut warnings)?;
-    let mut outcome = serve(&admission, &requests, &settings, cluster)?;
+    let mut outcome = serve(&admission, &requests, settings, cluster)?;
     warnings.extend(outcome.warnings);
     let namespace = admission.namespace()?.to_owned();
     let mut pod = admission.pod;
     warnings.extend(pod.add_yielding(&mut outcome.additions, options)?);
     let pulled = add_pull_secrets(&settings.pull_secrets, &mut pod, &namespace, cluster, &mut warnings)?;
     if !asks && outcome.additions.is_empty() && pulled.is_empty() {
-        return Ok((!warnings.is_empty()).then(|| Response::accept(warnings)));
+        return Ok(Response::warn(warnings));
     }
     if !write_status(&mut pod, &outcome.additions, &pulled, options)? {
         // In front, as the last ones are cut off where there are many.
@@ -90,6 +108,9 @@ fn admit<'a>(payload: &'a [u8], cluster: &dyn Cluster) -> Result<Option<Response
                  that Kubernetes allows"
             ),
         );
+    }
+    if options.dry_run {
+        warnings.extend(dry_run::plan(&outcome.additions, &pulled, options));
     }
     Ok(Some(Response {
         accepted: true,
@@ -157,5 +178,5 @@ fn mirror<'a>(pod: &Pod<'_>) -> Option<Response<'a>> {
         "the Pod goes without the secrets that it asks for: its annotation {MIRROR_ANNOTATION} says that it is the mirror \
          of a static Pod, which the kubelet runs from a file; run it as a DaemonSet to give it secrets"
     );
-    Some(Response::accept(vec![warning]))
+    Response::warn(vec![warning])
 }

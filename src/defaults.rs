@@ -2,8 +2,6 @@
 
 #![forbid(unsafe_code)]
 
-use serde_json::Value;
-
 use crate::access::{any_fits, globs};
 use crate::json::fields::{Fields, SettingsError};
 use crate::names::{Glob, is_label_value, is_metadata_key};
@@ -64,25 +62,15 @@ impl DefaultRule {
 
 /// Reads the labels that a Pod has to have.
 fn labels(fields: &mut Fields<'_>) -> Result<Vec<(String, String)>, SettingsError> {
-    let given = match fields.take::<Value>("labels")? {
-        None => return Ok(Vec::new()),
-        Some(Value::Object(given)) => given,
-        Some(_) => return Err(fields.invalid("labels", "is not an object (a YAML mapping) of strings")),
-    };
-    let mut labels = Vec::with_capacity(given.len());
-    for (key, value) in given {
-        match value {
-            Value::String(value) if is_metadata_key(&key) && is_label_value(&value) => labels.push((key, value)),
-            Value::String(_) => {
-                return Err(fields.invalid(
-                    "labels",
-                    &format!("holds {key:?}, which no Pod can have with that value"),
-                ));
-            }
-            _ => return Err(fields.invalid(&format!("labels.{key}"), "has to be a string: quote it")),
-        }
+    let labels = fields.strings("labels")?;
+    let is_label = |(key, value): &(String, String)| is_metadata_key(key) && is_label_value(value);
+    match labels.iter().find(|label| !is_label(label)) {
+        Some((key, _)) => Err(fields.invalid(
+            "labels",
+            &format!("holds {key:?}, which no Pod can have with that value"),
+        )),
+        None => Ok(labels),
     }
-    Ok(labels)
 }
 
 /// Reads an item of `requests`. `containers` are those of the items that name none.

@@ -56,6 +56,8 @@ pub(crate) struct Injection<'m> {
     pub env_from: Vec<EnvFrom>,
     /// The file that holds the secret.
     pub file: Option<SecretFile<'m>>,
+    /// The name by which the secret was found, where it is not the one that was asked for.
+    pub found_as: Option<String>,
     /// The file of variables that holds the secret.
     pub env_file: Option<EnvFile<'m>>,
     /// Annotations of the Pod.
@@ -296,12 +298,12 @@ pub(crate) fn unexpanded(value: &str) -> std::borrow::Cow<'_, str> {
         return value.into();
     }
     let mut escaped = String::with_capacity(value.len() + 8);
-    let mut characters = value.chars().peekable();
-    while let Some(character) = characters.next() {
-        escaped.push(character);
-        if character == '$' && matches!(characters.peek(), Some('$' | '(')) {
-            escaped.push('$');
-        }
+    let mut rest = value;
+    while let Some((text, after)) = rest.split_once('$') {
+        escaped.push_str(text);
+        escaped.push_str(if after.starts_with(['$', '(']) { "$$" } else { "$" });
+        rest = after;
     }
+    escaped.push_str(rest);
     escaped.into()
 }

@@ -6,10 +6,13 @@
 
 #![forbid(unsafe_code)]
 
+mod error;
+mod field;
 pub(crate) mod fields;
 mod node;
 mod reader;
 mod writer;
 
+pub(crate) use field::field;
 pub(crate) use node::{Node, Shape, WrongType, tree, without_position};
 pub(crate) use writer::Writer;

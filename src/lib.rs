@@ -16,7 +16,6 @@ mod json;
 mod managers;
 pub mod names;
 mod options;
-mod order;
 mod patterns;
 mod pod;
 mod pull_secrets;
@@ -24,6 +23,7 @@ mod quantity;
 pub mod requests;
 mod schema;
 mod settings;
+mod sort;
 
 #[cfg(feature = "host")]
 use kubewarden_policy_sdk::{protocol_version_guest, settings::SettingsValidationResponse};

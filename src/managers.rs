@@ -21,10 +21,12 @@ mod joins;
 mod kubernetes;
 mod lookup;
 mod manager;
+mod mapping;
 pub(crate) mod naming;
 mod network;
 mod owners;
 mod placeholders;
+mod script;
 mod selector;
 mod template;
 mod variables;
@@ -40,6 +42,7 @@ use manager::{Manager, not_found};
 pub(crate) use configured::ConfiguredManager;
 pub(crate) use context::{Context, Notes, User};
 pub(crate) use manager::{NotServed, NotServedKind};
+pub(crate) use mapping::Mapping;
 
 /// Asks the managers in the settings' order; the first that serves the request wins. A manager is not asked for what the
 /// settings' `access` does not allow.
@@ -57,12 +60,8 @@ pub(crate) fn serve<'m>(
     for (position, manager) in managers.iter().enumerate() {
         let answer = if let Err(reason) = manager.selector.matches(request) {
             Err(not_found!("{reason}"))
-        } else if let Err(reason) = check_access(manager, request, context) {
-            barred = true;
-            Err(not_found!("{reason}"))
         } else {
-            asked = true;
-            inject(manager, request, context)
+            ask(manager, request, context, (&mut asked, &mut barred))
         };
         let NotServed { kind, reason } = match answer {
             Ok(injection) => {
@@ -87,6 +86,53 @@ pub(crate) fn serve<'m>(
         NotServedKind::NotFound
     };
     Err(NotServed { kind, reason: reasons })
+}
+
+/// Asks a manager for `request`, by the name that the settings make of it. The flags say whether it was asked, and whether it
+/// was not because of `access`.
+#[inline(never)] // The module is smaller with these apart.
+fn ask<'m>(
+    manager: &'m ConfiguredManager,
+    request: &SecretRequest,
+    context: &Context<'_>,
+    flags: (&mut bool, &mut bool),
+) -> Result<Injection<'m>, NotServed> {
+    let narrowed = manager.selector.narrowed(request);
+    let made = match &manager.mapping {
+        None => None,
+        Some(mapping) => Some(mapping.apply(&narrowed, context)?),
+    };
+    let found = made.as_ref().map_or(&*narrowed, |(found, _)| found);
+    let mut answer = ask_by_name(manager, found, context, flags);
+    if let Some((found, warning)) = made {
+        let name = found.secret_name();
+        let is_other = name != request.secret_name();
+        match &mut answer {
+            Ok(injection) => {
+                injection.warnings.extend(warning);
+                injection.found_as = is_other.then_some(name);
+            }
+            Err(not_served) if is_other => not_served.reason.insert_str(0, &format!("as {name:?}: ")),
+            Err(_) => {}
+        }
+    }
+    answer
+}
+
+/// Asks a manager for `request`, where `access` allows it.
+#[inline(never)]
+fn ask_by_name<'m>(
+    manager: &'m ConfiguredManager,
+    request: &SecretRequest,
+    context: &Context<'_>,
+    (asked, barred): (&mut bool, &mut bool),
+) -> Result<Injection<'m>, NotServed> {
+    if let Err(reason) = check_access(manager, request, context) {
+        *barred = true;
+        return Err(not_found!("{reason}"));
+    }
+    *asked = true;
+    inject(manager, request, context)
 }
 
 /// Checks that the settings' `access` lets the Pod ask `manager` for `request`, and that it can tell what the Pod asks for.
@@ -118,8 +164,8 @@ fn inject<'m>(
              and global"
         ));
     }
-    let narrowed = manager.selector.narrowed(request);
-    let mut injection = manager.manager.inject(&narrowed, context)?;
+    let mut injection = manager.manager.inject(request, context)?;
+    let request = request.asked();
     variables::check(request, &injection, context.options)?;
     check_file(request, &injection)?;
     if context.options.client_variables {

@@ -19,6 +19,8 @@ pub(crate) struct Options {
     pub client_variables: bool,
     /// `statusAnnotation`: whether the Pod says what was injected into it.
     pub status_annotation: bool,
+    /// `dryRun`: whether every Pod is admitted as it is, and told what would be injected.
+    pub dry_run: bool,
 }
 
 /// Where the init containers we add stand among the Pod's own.
@@ -65,6 +67,7 @@ impl Options {
             env_files,
             client_variables: fields.choice("clientVariables", true, &[("flyte", true), ("none", false)])?,
             status_annotation: fields.take("statusAnnotation")?.unwrap_or(true),
+            dry_run: fields.take("dryRun")?.unwrap_or(false),
         })
     }
 }
@@ -85,7 +88,7 @@ fn env_prefix(fields: &mut Fields<'_>) -> Result<String, SettingsError> {
     if !names::is_variable(&prefix) {
         return Err(fields.invalid(
             "envPrefix",
-            "cannot begin a variable's name: use letters, digits, '_', '-' and '.', and no digit at the front",
+            "cannot begin an environment variable name: use letters, digits, '_', '-' and '.', and no digit at the front",
         ));
     }
     Ok(prefix.to_ascii_uppercase())

@@ -32,8 +32,8 @@ pub(crate) use modes::WAYS_TO_READ;
 
 use crate::injection::Addition;
 use crate::options::Options;
-use crate::order::{has, sort_and_dedup, sorted_set};
 use crate::requests::Containers;
+use crate::sort::{has, sort_and_dedup, sorted_set};
 use document::name_of;
 use work::Work;
 

@@ -13,12 +13,12 @@ mod model;
 mod text_format;
 
 pub use model::{
-    Containers, FLYTE_PREFIX, JSON_ANNOTATION, MAX_CONTAINERS, MAX_FIELD_LENGTH, MountRequirement, Origin,
+    Asked, Containers, FLYTE_PREFIX, JSON_ANNOTATION, MAX_CONTAINERS, MAX_FIELD_LENGTH, MountRequirement, Origin,
     PRIMARY_ANNOTATION, PRIMARY_CONTAINER, SecretRequest, WHOLE,
 };
 
 use crate::names::excerpt;
-use crate::order::{positions, sort_by};
+use crate::sort::{positions, sort_by};
 
 /// Everything that a Pod's annotations ask for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -7,7 +7,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::json::fields::{Fields, SettingsError};
+use crate::json::fields::SettingsError;
 use crate::quantity::of_value as amount;
 
 /// The types, each as `Name { field:Type … }`. A `!` marks a field that has to be there; `[]` stands for a list, `{}`
@@ -15,61 +15,28 @@ use crate::quantity::of_value as amount;
 /// `A` or `B`.
 const TYPES: &str = include_str!("schema/types.txt");
 
-/// What is wrong with an object.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Mistake {
-    /// Where it is, below the object, such as `valueFrom.secretKeyRef.nmae`; empty for the object itself.
-    pub place: String,
-    pub problem: String,
-}
-
-impl Mistake {
-    fn new(problem: String) -> Self {
-        Self {
-            place: String::new(),
-            problem,
-        }
-    }
-
-    /// The same mistake, seen from where `step` leads to the object.
-    pub(crate) fn below(mut self, step: &str) -> Self {
-        let dot = if self.place.is_empty() || self.place.starts_with('[') {
-            ""
-        } else {
-            "."
-        };
-        self.place = format!("{step}{dot}{}", self.place);
-        self
-    }
-
-    /// The same for the operator who wrote the object into `fields`.
-    pub(crate) fn in_settings(&self, fields: &Fields<'_>) -> SettingsError {
-        fields.invalid(&self.place, &self.problem)
-    }
-}
-
 /// Checks `value` against the type `name` of the
 /// [Pod API](https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/).
 ///
 /// # Errors
 /// The first field that the type does not know, that has another type, or that is missing.
-pub(crate) fn check(value: &Value, name: &str) -> Result<(), Mistake> {
+pub(crate) fn check(value: &Value, name: &str) -> Result<(), SettingsError> {
     // As in the API server, null is an absent field.
     if value.is_null() {
         return Ok(());
     }
     if let Some(item) = name.strip_prefix("[]") {
         let Value::Array(items) = value else {
-            return Err(Mistake::new("has to be a list".to_owned()));
+            return Err(SettingsError::new("has to be a list".to_owned()));
         };
         for (index, value) in items.iter().enumerate() {
-            check(value, item).map_err(|mistake| mistake.below(&format!("[{index}]")))?;
+            check(value, item).map_err(|error| error.below(&format!("[{index}]")))?;
         }
         return Ok(());
     }
     if let Some(item) = name.strip_prefix("{}") {
         for (key, value) in object(value)? {
-            check(value, item).map_err(|mistake| mistake.below(key))?;
+            check(value, item).map_err(|error| error.below(key))?;
         }
         return Ok(());
     }
@@ -91,31 +58,33 @@ pub(crate) fn check(value: &Value, name: &str) -> Result<(), Mistake> {
     if fits {
         Ok(())
     } else {
-        Err(Mistake::new(format!("has to be {expected}")))
+        Err(SettingsError::new(format!("has to be {expected}")))
     }
 }
 
-fn check_object(value: &Value, name: &str) -> Result<(), Mistake> {
+fn check_object(value: &Value, name: &str) -> Result<(), SettingsError> {
     let given = object(value)?;
     for (field, value) in given {
         let Some((_, kind, _)) = fields(name).find(|(known, _, _)| known == field) else {
             let known = fields(name).map(|(known, _, _)| known).collect::<Vec<_>>().join(", ");
-            return Err(Mistake::new(format!("is not a field of Kubernetes' {name}; it has {known}")).below(field));
+            return Err(
+                SettingsError::new(format!("is not a field of Kubernetes' {name}; it has {known}")).below(field),
+            );
         };
-        check(value, kind).map_err(|mistake| mistake.below(field))?;
+        check(value, kind).map_err(|error| error.below(field))?;
     }
     let missing = fields(name).find(|(field, _, needed)| *needed && given.get(*field).is_none_or(Value::is_null));
     match missing {
-        Some((field, _, _)) => Err(Mistake::new("is missing".to_owned()).below(field)),
+        Some((field, _, _)) => Err(SettingsError::new("is missing".to_owned()).below(field)),
         None if name == "ResourceRequirements" => check_resources(given),
         None => Ok(()),
     }
 }
 
-fn object(value: &Value) -> Result<&Map<String, Value>, Mistake> {
+fn object(value: &Value) -> Result<&Map<String, Value>, SettingsError> {
     value
         .as_object()
-        .ok_or_else(|| Mistake::new("has to be an object (a YAML mapping)".to_owned()))
+        .ok_or_else(|| SettingsError::new("has to be an object (a YAML mapping)".to_owned()))
 }
 
 /// The fields of the type `name`: each with its type, and whether it has to be there.
@@ -142,10 +111,12 @@ fn fields(name: &str) -> impl Iterator<Item = (&'static str, &'static str, bool)
 }
 
 /// Checks that an amount is one, and not below zero, which Kubernetes takes nowhere in a Pod.
-fn check_amount(value: &Value) -> Result<(), Mistake> {
+fn check_amount(value: &Value) -> Result<(), SettingsError> {
     match amount(value) {
-        None => Err(Mistake::new("has to be an amount, such as 100m or 64Mi".to_owned())),
-        Some(amount) if amount < 0 => Err(Mistake::new(
+        None => Err(SettingsError::new(
+            "has to be an amount, such as 100m or 64Mi".to_owned(),
+        )),
+        Some(amount) if amount < 0 => Err(SettingsError::new(
             "is below zero: give an amount such as 100m or 64Mi".to_owned(),
         )),
         Some(_) => Ok(()),
@@ -154,7 +125,7 @@ fn check_amount(value: &Value) -> Result<(), Mistake> {
 
 /// Checks what the API server does: a container has the resources that Kubernetes knows, and asks for no more than its
 /// limits.
-fn check_resources(given: &Map<String, Value>) -> Result<(), Mistake> {
+fn check_resources(given: &Map<String, Value>) -> Result<(), SettingsError> {
     let amounts = |list: &str| given.get(list).and_then(Value::as_object);
     for list in ["limits", "requests"] {
         let known = |name: &str| {
@@ -165,7 +136,7 @@ fn check_resources(given: &Map<String, Value>) -> Result<(), Mistake> {
         if let Some(name) = amounts(list).into_iter().flat_map(Map::keys).find(|name| !known(name)) {
             let problem = "is no resource of a container: there are cpu, memory, ephemeral-storage, hugepages-SIZE and \
                            those of vendors with a '/'";
-            return Err(Mistake::new(problem.to_owned()).below(name).below(list));
+            return Err(SettingsError::new(problem.to_owned()).below(name).below(list));
         }
     }
     for (name, request) in amounts("requests").into_iter().flatten() {
@@ -174,7 +145,7 @@ fn check_resources(given: &Map<String, Value>) -> Result<(), Mistake> {
             .filter(|limit| !limit.is_null());
         let is_shared = matches!(name.as_str(), "cpu" | "memory" | "ephemeral-storage");
         if !is_shared && limit.map(amount) != Some(amount(request)) {
-            return Err(Mistake::new(format!(
+            return Err(SettingsError::new(format!(
                 "needs the same amount in limits.{name}: this resource is not shared"
             ))
             .below(name)
@@ -183,7 +154,7 @@ fn check_resources(given: &Map<String, Value>) -> Result<(), Mistake> {
         if let Some(limit) = limit
             && amount(request) > amount(limit)
         {
-            return Err(Mistake::new(format!(
+            return Err(SettingsError::new(format!(
                 "is above limits.{name}: ask for {limit} at most, or raise the limit"
             ))
             .below(name)
@@ -465,8 +436,8 @@ mod tests {
             ),
             ("VolumeMount", json!([]), " has to be an object (a YAML mapping)"),
         ] {
-            let mistake = check(&value, kind).unwrap_err();
-            assert_eq!(format!("{} {}", mistake.place, mistake.problem), expected);
+            let error = check(&value, kind).unwrap_err();
+            assert_eq!(error.to_string(), expected);
         }
     }
 
@@ -500,8 +471,8 @@ mod tests {
                 ),
             ),
         ] {
-            let mistake = check(&value, "ResourceRequirements").err();
-            let found = mistake.map(|mistake| format!("{} {}", mistake.place, mistake.problem));
+            let error = check(&value, "ResourceRequirements").err();
+            let found = error.map(|error| error.to_string());
             assert_eq!(found.as_deref(), expected, "{value}");
         }
     }

@@ -111,7 +111,10 @@ impl Settings {
     /// # Errors
     /// The first setting that an operator has to change.
     pub(crate) fn parse(text: &str) -> Result<Self, SettingsError> {
-        let mut fields = Fields::parse(text, "")?;
+        Self::from_fields(Fields::parse(text, "")?)
+    }
+
+    fn from_fields(mut fields: Fields<'_>) -> Result<Self, SettingsError> {
         let options = Options::from_fields(&mut fields)?;
         let on_unserved = fields.choice(
             "onUnserved",
@@ -145,12 +148,12 @@ impl Settings {
         })
     }
 
-    /// Reads the settings of an admission request.
+    /// Reads the settings of an admission request, which [`Self::parse`] has checked when the host loaded the policy.
     ///
     /// # Errors
-    /// As [`Self::parse`].
+    /// As [`Self::parse`], for what cannot be read.
     pub(crate) fn from_raw(raw: Option<&RawValue>) -> Result<Self, SettingsError> {
-        Self::parse(raw.map_or("null", RawValue::get))
+        Self::from_fields(Fields::parse(raw.map_or("null", RawValue::get), "")?.checked())
     }
 }
 

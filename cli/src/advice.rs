@@ -38,6 +38,12 @@ pub fn on(settings: &Value, policy: Option<&AdmissionPolicy>) -> Vec<Advice> {
             "is warn: a Pod whose secret is not found starts without it; set reject when the roll-out is over",
         );
     }
+    if settings["dryRun"] == true {
+        advice.add(
+            "dryRun",
+            "is true: no Pod gets a secret, and none is rejected; take it out when the dry run is over",
+        );
+    }
     for (index, manager) in managers.iter().enumerate() {
         on_manager(index, manager, managers.len(), &mut advice);
     }

@@ -23,9 +23,9 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
 use crate::{
-    capabilities::{Answer, HostRequest},
     failure::Failure,
     field_mask::FieldMask,
+    host_request::{Answer, HostRequest},
     protocol::SubjectAccessReview,
     rbac::{AccessReviewStatus, Rbac},
     secret::check_secret,

@@ -1,8 +1,5 @@
 //! What a policy's evaluation comes to, whichever engine ran the policy.
 
-use std::collections::BTreeMap;
-
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::{
@@ -10,22 +7,7 @@ use crate::{
     review::{AdmissionRequest, AdmissionResponse},
 };
 
-/// The policy's answer to a request, as waPC carries it.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct ValidationResponse {
-    /// Whether the object may be.
-    pub accepted: bool,
-    /// Why not.
-    pub message: Option<String>,
-    /// The HTTP status.
-    pub code: Option<u16>,
-    /// The object as the policy changed it.
-    pub mutated_object: Option<Value>,
-    /// For the audit log.
-    pub audit_annotations: Option<BTreeMap<String, String>>,
-    /// For whoever made the request.
-    pub warnings: Option<Vec<String>>,
-}
+pub use crate::protocol::ValidationResponse;
 
 /// The outcome of one evaluation.
 #[derive(Debug, Clone)]

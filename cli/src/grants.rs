@@ -9,7 +9,7 @@ use std::{
 use serde::Deserialize;
 
 use crate::{
-    capabilities::{CallError, HostRequest},
+    host_request::{CallError, ContextAwareResource, HostRequest},
     yaml::{self, YamlError},
 };
 
@@ -33,16 +33,6 @@ pub enum GrantsError {
     /// Kubewarden takes `*` only alone, or behind a slash at the end.
     #[error("the host capability {0:?} is no path such as \"kubernetes/get_resource\", \"kubernetes/*\" or \"*\"")]
     Pattern(String),
-}
-
-/// A kind of object that a policy may read.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ContextAwareResource {
-    /// `v1`, or group and version.
-    pub api_version: String,
-    /// In PascalCase.
-    pub kind: String,
 }
 
 /// What an operator grants a policy. The default grants nothing.

@@ -14,6 +14,7 @@ pub mod field_mask;
 pub mod flyte_config;
 pub mod flyte_pod;
 mod grants;
+mod host_request;
 pub mod input;
 #[cfg(feature = "kube")]
 pub mod kube;

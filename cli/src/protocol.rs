@@ -3,9 +3,10 @@
 //! Kubewarden's SDK has the same types for the policy's side. It brings some hundred crates with it, which a first build of the
 //! tool goes without.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// What a policy says of its settings.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -84,4 +85,21 @@ impl ResourceAttributes {
             ..Self::default()
         }
     }
+}
+
+/// The policy's answer to a request, as waPC carries it.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct ValidationResponse {
+    /// Whether the object may be.
+    pub accepted: bool,
+    /// Why not.
+    pub message: Option<String>,
+    /// The HTTP status.
+    pub code: Option<u16>,
+    /// The object as the policy changed it.
+    pub mutated_object: Option<Value>,
+    /// For the audit log.
+    pub audit_annotations: Option<BTreeMap<String, String>>,
+    /// For whoever made the request.
+    pub warnings: Option<Vec<String>>,
 }

@@ -11,6 +11,9 @@ use crate::yaml::{self, Yaml, YamlError};
 /// The audit annotation in which the policy says what it injected.
 pub const INJECTED: &str = "injected";
 
+/// The same of a dry run, which injects nothing.
+pub const WOULD_INJECT: &str = "wouldInject";
+
 const CONTEXT_LINES: usize = 3;
 
 /// Whether to use colours.

@@ -6,7 +6,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::{evaluation::ValidationResponse, mask::Mask};
+use crate::{mask::Mask, protocol::ValidationResponse};
 
 const MUTATION_OF_NOTHING: &str = "Incoming object is null, which happens only with DELETE operations, but the policy \
                                    is attempting a mutation. This is not allowed";

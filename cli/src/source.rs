@@ -201,7 +201,7 @@ mod tests {
             ("managers[0] (kubernetes).verify has the wrong type", 5),
             ("managers[1] (vault).role is missing", 6),
             ("access[1].secrets has nothing under it", 10),
-            ("envPrefix cannot begin a variable's name", 2),
+            ("envPrefix cannot begin an environment variable name", 2),
             ("settings is not an object", 1),
         ] {
             assert_eq!(

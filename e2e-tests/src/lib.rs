@@ -8,6 +8,8 @@
 //!   asks of its host, a cluster in a YAML file, recorded answers, requests and responses;
 //! - [`resolver`] says what a container of the admitted Pod finds: its variables, its command and its files;
 //! - [`bench`] makes tables of what Criterion measured;
+//! - [`cases`] reads the cases of the policy;
+//! - [`process`] runs other programs;
 //! - [`worst`] notes what the worst inputs of a test cost;
 //! - [`modules`] says where the modules under test are, and builds the baselines.
 //!
@@ -28,10 +30,12 @@
 #![warn(missing_docs)]
 
 pub mod bench;
+pub mod cases;
 mod console;
 pub mod host;
 pub mod modules;
 pub mod mutated;
+pub mod process;
 pub mod resolver;
 pub mod worst;
 

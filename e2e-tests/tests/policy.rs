@@ -8,20 +8,17 @@
 //! - `grants`: what the host lets the policy ask for; all that the policy can use when absent;
 //! - `request`: fields of the AdmissionRequest that differ from those of a Pod's creation by `alice`;
 //! - `pod`: the Pod;
-//! - `expect`: `pod`, the whole Pod that comes out, or `part`, what `is` at JSON pointers in it, or `unchanged: true`, or `rejected` with its `code` and parts of its
-//!   `message`; parts of the `warnings`, of which there must be as many as given; `hostCalls`, the number of calls to
-//!   the host.
+//! - `requests`: what the Pod asks for in `secret-injector/requests`, for short;
+//! - `expect`: what comes out, see [`Expect`];
+//! - `each`: rows of a table, each a case whose fields replace those above.
 //!
 //! Each Pod that comes out goes in again and must come out unchanged and without a warning about a replacement.
-
-use std::fs;
-use std::path::Path;
 
 use e2e_tests::capabilities::{Grants, Host};
 use e2e_tests::cluster::Cluster;
 use e2e_tests::host::PolicyModule;
 use e2e_tests::review::{AdmissionRequest, Review};
-use e2e_tests::{modules, yaml};
+use e2e_tests::{cases, modules, yaml};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -43,31 +40,66 @@ struct Case {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Expect {
+    /// The whole Pod.
     pod: Option<Value>,
+    /// Parts of the Pod.
     #[serde(default)]
     part: Vec<Part>,
+    /// Whether the Pod comes out as it went in.
     #[serde(default)]
     unchanged: bool,
     rejected: Option<Rejected>,
+    /// Parts of the warnings, of which there have to be as many.
     #[serde(default)]
     warnings: Vec<String>,
     audit_annotations: Option<Value>,
+    /// The number of calls to the host.
     host_calls: Option<usize>,
+    /// What no call to the host names.
+    #[serde(default)]
+    not_asked_for: Vec<String>,
 }
 
+/// What is at a JSON pointer in the Pod: the value, where null stands for none, or texts that its JSON or its string has or has not.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Part {
     at: String,
+    #[serde(default)]
     is: Value,
+    #[serde(default)]
+    has: Vec<String>,
+    #[serde(default)]
+    lacks: Vec<String>,
+}
+
+impl Part {
+    fn fits(&self, pod: &Value) -> bool {
+        let found = pod.pointer(&self.at).unwrap_or(&Value::Null);
+        if self.has.is_empty() && self.lacks.is_empty() {
+            return *found == self.is;
+        }
+        let text = found.as_str().map_or_else(|| found.to_string(), str::to_owned);
+        self.has.iter().all(|part| text.contains(part)) && !self.lacks.iter().any(|part| text.contains(part))
+    }
+
+    fn describe(&self) -> String {
+        let Self { at, is, has, lacks } = self;
+        match (has.is_empty(), lacks.is_empty()) {
+            (true, true) => format!("{is} at {at}"),
+            _ => format!("{has:?} and not {lacks:?} at {at}"),
+        }
+    }
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Rejected {
     code: u16,
+    /// Parts of the message.
     #[serde(default)]
     message: Vec<String>,
+    /// What the message does not have.
     #[serde(default)]
     without: Vec<String>,
 }
@@ -75,9 +107,9 @@ struct Rejected {
 #[test]
 fn cases() {
     let policy = PolicyModule::from_file(modules::policy()).expect("run make policy.wasm first");
-    let cases = read_cases();
+    let all = cases::read();
     let mut failures = Vec::new();
-    for (file, value) in &cases {
+    for (file, value) in &all {
         let name = value["case"].as_str().unwrap_or("a case without a name");
         let outcome = serde_json::from_value(value.clone())
             .map_err(|error| error.to_string())
@@ -90,7 +122,7 @@ fn cases() {
         failures.is_empty(),
         "{} of {} cases fail:\n\n{}",
         failures.len(),
-        cases.len(),
+        all.len(),
         failures.join("\n\n")
     );
 }
@@ -107,7 +139,7 @@ fn no_value_of_a_secret_leaves_the_policy_but_into_the_pods_spec() {
     let policy = PolicyModule::from_file(modules::policy()).expect("run make policy.wasm first");
     let (mut evaluations, mut reads) = (0, 0);
     for (field, canary) in CANARIES {
-        for (file, value) in read_cases() {
+        for (file, value) in cases::read() {
             let mut case: Case = serde_json::from_value(value).unwrap();
             for secret in case.cluster.iter_mut().filter(|object| object["kind"] == "Secret") {
                 plant(secret, field, canary);
@@ -149,24 +181,6 @@ fn plant(secret: &mut Value, field: &str, canary: &str) {
     for key in keys {
         secret[field][key] = json!(canary);
     }
-}
-
-/// The cases of all files, each with its file's name.
-fn read_cases() -> Vec<(String, Value)> {
-    let mut files: Vec<_> = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/policy"))
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
-    files.sort();
-    let mut cases = Vec::new();
-    for file in &files {
-        let name = file.file_name().unwrap().display().to_string();
-        for document in yaml::documents(&fs::read_to_string(file).unwrap()).unwrap() {
-            cases.push((name.clone(), yaml::to_json(&document).unwrap()));
-        }
-    }
-    assert!(!cases.is_empty());
-    cases
 }
 
 fn check(policy: &PolicyModule, case: &Case) -> Result<(), String> {
@@ -231,12 +245,10 @@ fn check(policy: &PolicyModule, case: &Case) -> Result<(), String> {
             yaml::to_text(&out, None).unwrap_or_default()
         ));
     }
-    for Part { at, is } in &case.expect.part {
-        if out.pointer(at) != Some(is) {
-            return Err(format!(
-                "expected {is} at {at}, got\n{}",
-                yaml::to_text(&out, None).unwrap_or_default()
-            ));
+    for part in &case.expect.part {
+        if !part.fits(&out) {
+            let found = out.pointer(&part.at).unwrap_or(&Value::Null);
+            return Err(format!("expected {}, got {found}", part.describe()));
         }
     }
     if let Some(expected) = &case.expect.audit_annotations {
@@ -262,6 +274,12 @@ fn check(policy: &PolicyModule, case: &Case) -> Result<(), String> {
         && evaluation.calls.len() != calls
     {
         return Err(format!("expected {calls} host calls, got {:#?}", evaluation.calls));
+    }
+    let asked: Vec<_> = evaluation.calls.iter().map(|call| &call.request).collect();
+    for text in &case.expect.not_asked_for {
+        if format!("{asked:?}").contains(text.as_str()) {
+            return Err(format!("expected no question about {text}, got {asked:#?}"));
+        }
     }
     if response.allowed && evaluation.mutated_object.is_some() {
         let again = AdmissionRequest {

@@ -2,16 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use e2e_tests::cluster::Cluster;
 use e2e_tests::resolver::{Container, Mount, resolve};
-use e2e_tests::{modules, yaml};
+use e2e_tests::{modules, process, yaml};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -230,23 +229,10 @@ const RESOLVE: &str = env!("CARGO_BIN_EXE_resolve");
 
 /// What a program prints, or complains of.
 fn run(program: &str, arguments: &[&str], input: &str) -> Result<String, String> {
-    let mut child = Command::new(program)
-        .args(arguments)
-        .current_dir(modules::repository())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the tool");
-    let mut stdin = child.stdin.take().expect("an input");
-    stdin.write_all(input.as_bytes()).expect("written");
-    drop(stdin);
-    let output = child.wait_with_output().expect("an end");
-    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
-    match output.status.success() {
-        true => Ok(text(output.stdout)),
-        false => Err(text(output.stderr)),
-    }
+    let mut command = Command::new(program);
+    command.args(arguments).current_dir(modules::repository());
+    let run = process::run(&mut command, input).expect("the tool");
+    if run.success { Ok(run.out) } else { Err(run.err) }
 }
 
 /// A directory that goes away.

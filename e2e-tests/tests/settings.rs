@@ -97,6 +97,11 @@ fn every_setting_is_documented() {
         section("Every manager"),
         nested.iter().map(|name| format!("match.{name}")).collect(),
     );
+    let named = known_here(json!({"managers": [{"type": "kubernetes", "names": {"group": "a", "unknown": 1}}]}));
+    check(
+        section("Every manager"),
+        named.iter().map(|name| format!("names.{name}")).collect(),
+    );
     let mut types = 0;
     for kind in MANAGERS {
         let required = REQUIRED
@@ -124,7 +129,7 @@ fn every_setting_is_documented() {
         .message;
     let all = message
         .unwrap_or_default()
-        .split("choose one of ")
+        .split("use one of ")
         .nth(1)
         .map_or(0, |names| names.split(", ").count());
     assert_eq!(all, types, "a manager has no section");

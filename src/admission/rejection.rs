@@ -29,6 +29,14 @@ impl Rejection {
         Self::new(400, message)
     }
 
+    /// Rejects a Pod in which something stands where a field has another type.
+    pub(super) fn invalid_pod() -> Self {
+        Self::new(
+            400,
+            "the Pod is not valid: a field holds something else than Kubernetes says",
+        )
+    }
+
     /// Rejects a Pod that asks for more than the policy does for one Pod.
     pub(super) fn too_much(message: impl Into<String>) -> Self {
         Self::new(422, message)

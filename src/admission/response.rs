@@ -18,17 +18,21 @@ pub(super) struct Response<'a> {
     pub(super) injected: String,
     /// What was asked for in vain, for the audit log.
     pub(super) unserved: String,
+    /// Whether the policy has no effect, and the audit log says what it would do.
+    pub(super) dry_run: bool,
+    /// With which code and message the Pod would be rejected, for the audit log.
+    pub(super) rejection: String,
     pub(super) warnings: Vec<String>,
 }
 
 impl Response<'_> {
-    /// Accepts the Pod as it is, with warnings.
-    pub(super) fn accept(warnings: Vec<String>) -> Self {
-        Self {
+    /// Accepts the Pod as it is. Returns nothing where there are no warnings: that answer is always the same.
+    pub(super) fn warn(warnings: Vec<String>) -> Option<Self> {
+        (!warnings.is_empty()).then(|| Self {
             accepted: true,
             warnings: few(warnings),
             ..Self::default()
-        }
+        })
     }
 
     /// Rejects the Pod.
@@ -55,22 +59,33 @@ impl Response<'_> {
         if let Some(object) = &self.mutated_object {
             writer.field("mutated_object");
             object.write(&mut writer)?;
-            writer.field("audit_annotations");
-            writer.raw("{");
-            writer.field("injected");
-            writer.raw(&self.injected);
-            if !self.unserved.is_empty() {
-                writer.field("unserved");
-                writer.text(&self.unserved);
-            }
-            writer.raw("}");
         }
+        self.write_audit(&mut writer);
         if !self.warnings.is_empty() {
             writer.field("warnings");
             writer.texts(self.warnings.iter().map(String::as_str));
         }
         writer.raw("}");
         Ok(writer.into_bytes())
+    }
+
+    fn write_audit(&self, writer: &mut Writer) {
+        if self.injected.is_empty() && self.rejection.is_empty() {
+            return;
+        }
+        writer.field("audit_annotations");
+        writer.raw("{");
+        if !self.injected.is_empty() {
+            writer.field(if self.dry_run { "wouldInject" } else { "injected" });
+            writer.raw(&self.injected);
+        }
+        for (name, text) in [("unserved", &self.unserved), ("wouldReject", &self.rejection)] {
+            if !text.is_empty() {
+                writer.field(name);
+                writer.text(text);
+            }
+        }
+        writer.raw("}");
     }
 }
 
@@ -94,7 +109,7 @@ const MAX_BEGINNING: usize = 4096;
 const MAX_END: usize = 1024;
 
 /// `message` without its middle, where it is long.
-fn shortened(message: String) -> String {
+pub(super) fn shortened(message: String) -> String {
     const GAP: &str = " … ";
     let begin = message.floor_char_boundary(MAX_BEGINNING);
     let end = message.ceil_char_boundary(message.len().saturating_sub(MAX_END));

@@ -4,11 +4,10 @@
 
 use super::rejection::Rejection;
 use super::request::AdmissionRequest;
-use super::summary::secret_name;
 use crate::access::PodRules;
 use crate::cluster::{Cluster, Questions};
 use crate::injection::Addition;
-use crate::managers::{self, Context, NotServed, NotServedKind, Notes};
+use crate::managers::{self, Context, Mapping, NotServed, NotServedKind, Notes};
 use crate::pod::PodError;
 use crate::requests::{Origin, SecretRequest};
 use crate::settings::{OnUnserved, Settings};
@@ -44,7 +43,9 @@ pub(super) fn serve<'r>(
     let service_account = pod.service_account()?;
     let namespace = admission.namespace()?;
     let rules = PodRules::new(settings.access.as_deref(), namespace, service_account);
-    if !rules.are_few_for(requests, settings.managers.len()) {
+    let mappings = settings.managers.iter().filter_map(|manager| manager.mapping.as_ref());
+    let longer = mappings.map(Mapping::length).max().unwrap_or_default();
+    if !rules.are_few_for(requests, settings.managers.len(), longer) {
         return Err(Rejection::too_much(
             "the groups and keys that the Pod asks for are so long that they cannot be matched with the rules of the \
              policy's setting access in time; make several Pods",
@@ -125,7 +126,7 @@ fn explain(request: &SecretRequest, not_served: &NotServed) -> String {
     format!(
         "{} asks for the secret {:?}, which cannot be injected:{}",
         request.origin,
-        secret_name(request),
+        request.secret_name(),
         not_served.reason
     )
 }

@@ -10,23 +10,6 @@ use crate::managers::naming;
 use crate::options::Options;
 use crate::requests::SecretRequest;
 
-/// `group@version/key/field`, without what is empty.
-pub(super) fn secret_name(request: &SecretRequest) -> String {
-    let mut name = request.group.clone();
-    if !request.group_version.is_empty() {
-        let _ = write!(name, "@{}", request.group_version);
-    }
-    for part in [&request.key, &request.field] {
-        if !part.is_empty() {
-            if !name.is_empty() {
-                name.push('/');
-            }
-            name.push_str(part);
-        }
-    }
-    name
-}
-
 /// The longest audit annotation, in bytes: with `--audit-log-truncate-enabled` the API server cuts an event short that is
 /// longer than [100 KiB](https://kubernetes.io/docs/reference/command-line-tools-reference/kube-apiserver/), the Pod included.
 const MAX_AUDIT: usize = 16 * 1024;
@@ -77,14 +60,7 @@ pub(super) fn summary(additions: &[Addition<'_>], pulled: &[&str], options: &Opt
             writer.field("request");
             writer.text(&addition.request.origin.place());
         }
-        writer.field("secret");
-        writer.text(&secret_name(addition.request));
-        if addition.request.is_default() {
-            writer.field("origin");
-            writer.text("default");
-        }
-        writer.field("manager");
-        writer.text(addition.manager);
+        write_names(&mut writer, addition);
         write_variables(&mut writer, injection, options);
         write_file(&mut writer, addition, options);
         if addition.request.is_optional() {
@@ -108,14 +84,26 @@ pub(super) fn summary(additions: &[Addition<'_>], pulled: &[&str], options: &Opt
     writer.into_string()
 }
 
-/// Writes the names of variables; of those that come with a Secret's keys, what their names begin with.
+/// Writes which secret went in, who asked for it, and by which manager.
+fn write_names(writer: &mut Writer, addition: &Addition<'_>) {
+    writer.field("secret");
+    writer.text(&addition.request.secret_name());
+    if let Some(name) = &addition.injection.found_as {
+        writer.field("foundAs");
+        writer.text(name);
+    }
+    if addition.request.is_default() {
+        writer.field("origin");
+        writer.text("default");
+    }
+    writer.field("manager");
+    writer.text(addition.manager);
+}
+
+/// Writes the names of variables.
 fn write_variables(writer: &mut Writer, injection: &Injection<'_>, options: &Options) {
-    if secret_variables(injection, options).next().is_some() {
-        writer.field("env");
-        writer.texts(secret_variables(injection, options));
-    } else if !injection.env_from.is_empty() {
-        let sources = injection.env_from.iter();
-        let names: Vec<String> = sources.map(|source| format!("{}*", source.prefix)).collect();
+    let names = visible_variables(injection, options);
+    if !names.is_empty() {
         writer.field("env");
         writer.texts(names.iter().map(String::as_str));
     }
@@ -137,16 +125,25 @@ fn write_file(writer: &mut Writer, addition: &Addition<'_>, options: &Options) {
 }
 
 /// Returns the variables that hold the secret or its path, without those that tell Flyte's clients where secrets are: they
-/// are the same for every secret. One of those that a request names for its secret holds something else.
-fn secret_variables<'i>(injection: &'i Injection<'_>, options: &Options) -> impl Iterator<Item = &'i str> {
-    injection
-        .env
-        .iter()
-        .filter(|variable| !naming::is_for_clients(variable, options))
-        .map(|variable| variable.name.as_str())
+/// are the same for every secret. One of those that a request names for its secret holds something else. Of variables that come
+/// with a Secret's keys, returns what their names begin with.
+pub(super) fn visible_variables(injection: &Injection<'_>, options: &Options) -> Vec<String> {
+    let mut names = Vec::new();
+    for variable in &injection.env {
+        if !naming::is_for_clients(variable, options) {
+            names.push(variable.name.clone());
+        }
+    }
+    if names.is_empty() {
+        for source in &injection.env_from {
+            names.push(format!("{}*", source.prefix));
+        }
+    }
+    names
 }
 
-fn visible_file(injection: &Injection<'_>, options: &Options) -> Option<String> {
+/// Returns the path of the file that holds the secret.
+pub(super) fn visible_file(injection: &Injection<'_>, options: &Options) -> Option<String> {
     let file = injection.file.as_ref()?;
     Some(format!("{}/{}", options.mount_path, file.path.as_str()))
 }

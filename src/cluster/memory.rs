@@ -2,8 +2,6 @@
 
 #![forbid(unsafe_code)]
 
-use std::cell::RefCell;
-
 use super::{Cluster, ClusterError, SecretData};
 
 /// A cluster in memory, for tests.
@@ -11,8 +9,6 @@ use super::{Cluster, ClusterError, SecretData};
 pub struct MemoryCluster {
     secrets: Vec<(String, String, SecretData)>,
     permissions: Vec<(String, String, String)>,
-    outage: Option<ClusterError>,
-    questions: RefCell<Vec<String>>,
 }
 
 impl MemoryCluster {
@@ -32,28 +28,10 @@ impl MemoryCluster {
             .push((user.to_owned(), namespace.to_owned(), name.to_owned()));
         self
     }
-
-    /// Answers every question with `error`.
-    #[must_use]
-    pub fn with_outage(mut self, error: ClusterError) -> Self {
-        self.outage = Some(error);
-        self
-    }
-
-    /// What was asked, in order: `get NAMESPACE/NAME KEYS` and `can USER get NAMESPACE/NAME`.
-    pub fn questions(&self) -> Vec<String> {
-        self.questions.borrow().clone()
-    }
-
-    fn note(&self, question: String) -> Result<(), ClusterError> {
-        self.questions.borrow_mut().push(question);
-        self.outage.clone().map_or(Ok(()), Err)
-    }
 }
 
 impl Cluster for MemoryCluster {
     fn secret(&self, namespace: &str, name: &str, keys: &[&str]) -> Result<SecretData, ClusterError> {
-        self.note(format!("get {namespace}/{name} {}", keys.join(",")))?;
         let secret = self
             .secrets
             .iter()
@@ -71,28 +49,7 @@ impl Cluster for MemoryCluster {
     }
 
     fn may_get_secret(&self, user: &str, _: &[&str], namespace: &str, name: &str) -> Result<bool, ClusterError> {
-        self.note(format!("can {user} get {namespace}/{name}"))?;
         let permission = (user.to_owned(), namespace.to_owned(), name.to_owned());
         Ok(self.permissions.contains(&permission))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn it_gives_what_it_was_given_and_notes_questions() {
-        let cluster = MemoryCluster::default().with_secret("team-a", "db", &[("password", b"s3cr3t")]);
-        let secret = cluster.secret("team-a", "db", &["password"]).unwrap();
-        assert_eq!(secret.get("password"), Some(&b"s3cr3t"[..]));
-        assert_eq!(
-            cluster.secret("team-b", "db", &["password"]),
-            Err(ClusterError::NotFound)
-        );
-        assert_eq!(
-            cluster.questions(),
-            ["get team-a/db password", "get team-b/db password"]
-        );
     }
 }

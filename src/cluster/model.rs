@@ -4,7 +4,7 @@
 
 use std::rc::Rc;
 
-use crate::order::sort_by;
+use crate::sort::sort_by;
 
 /// The most questions to the cluster for one Pod. Each is a round trip to the API server, and a dry run costs as many.
 pub(super) const MAX_QUESTIONS: usize = 100;

@@ -6,8 +6,8 @@ use std::cell::{Cell, RefCell};
 
 use super::model::{Cluster, ClusterError, MAX_BYTES, MAX_QUESTIONS, SecretData};
 use crate::names;
-use crate::order::{sort_and_dedup, sorted_set};
 use crate::requests::SecretRequest;
+use crate::sort::{sort_and_dedup, sorted_set};
 
 /// A cluster that is asked each question once, and only so many questions.
 ///

@@ -3,20 +3,13 @@
 #![forbid(unsafe_code)]
 
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::node::{Node, Shape, without_position};
 use crate::names::excerpt;
 
-/// What an operator has to change in the settings.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{place} {problem}")]
-pub(crate) struct SettingsError {
-    /// The setting, such as `managers[1] (vault).role`.
-    pub place: String,
-    /// What is wrong with it, and what to do.
-    pub problem: String,
-}
+pub(crate) use super::error::SettingsError;
 
 /// What is wrong with `null`, which a line with nothing behind its colon is. It is not taken for the default: a setting
 /// that closes a gate would be lost with a value that was commented out.
@@ -26,10 +19,12 @@ const NOTHING: &str = "has nothing under it: give it a value, or leave the line 
 pub(crate) const NOT_UNICODE: &str = "has a \\u escape that is no character";
 
 /// An object of the settings of which every field has to be asked for.
+#[derive(Default)]
 pub(crate) struct Fields<'a> {
     place: String,
     fields: Vec<(String, &'a RawValue)>,
     known: Vec<&'static str>,
+    is_checked: bool,
 }
 
 impl<'a> Fields<'a> {
@@ -74,7 +69,26 @@ impl<'a> Fields<'a> {
             place: place.to_owned(),
             fields,
             known: Vec::new(),
+            is_checked: false,
         })
+    }
+
+    /// Marks the fields, and those below, as the ones of settings that the host has had checked when it loaded the policy.
+    pub(crate) fn checked(mut self) -> Self {
+        self.is_checked = true;
+        self
+    }
+
+    /// Returns whether what only looks for an operator's mistakes can be left out.
+    pub(crate) fn is_checked(&self) -> bool {
+        self.is_checked
+    }
+
+    /// Reads an object of these fields.
+    fn below(&self, text: &'a str, place: &str) -> Result<Self, SettingsError> {
+        let mut fields = Self::parse(text, place)?;
+        fields.is_checked = self.is_checked;
+        Ok(fields)
     }
 
     /// Removes the fields that are `null`, and renames those that have the first name of a pair in `aliases` to the second.
@@ -141,6 +155,11 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// Returns whether the field `name` is given.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.fields.iter().any(|(field, _)| field == name)
+    }
+
     /// Takes the field `name`.
     ///
     /// # Errors
@@ -169,6 +188,26 @@ impl<'a> Fields<'a> {
             Err(_) if raw.get().starts_with('"') => Err(self.invalid(name, NOT_UNICODE)),
             Err(_) => Err(self.invalid(name, &format!("must be a string, not {}", kind(raw.get())))),
         }
+    }
+
+    /// Takes the object of strings in the field `name`; an empty one where the field is absent.
+    ///
+    /// # Errors
+    /// When it is something else.
+    pub(crate) fn strings(&mut self, name: &'static str) -> Result<Vec<(String, String)>, SettingsError> {
+        let given = match self.take::<Value>(name)? {
+            None => return Ok(Vec::new()),
+            Some(Value::Object(given)) => given,
+            Some(_) => return Err(self.invalid(name, "is not an object (a YAML mapping) of strings")),
+        };
+        let mut strings = Vec::with_capacity(given.len());
+        for (key, value) in given {
+            match value {
+                Value::String(value) => strings.push((key, value)),
+                _ => return Err(self.invalid(&format!("{name}[{key:?}]"), "has to be a string: quote it")),
+            }
+        }
+        Ok(strings)
     }
 
     /// One of `choices` by the text in the field `name`; `default` where it is absent.
@@ -204,7 +243,7 @@ impl<'a> Fields<'a> {
     /// When it is not an object.
     pub(crate) fn nested(&mut self, name: &'static str) -> Result<Option<Fields<'a>>, SettingsError> {
         match self.take_raw(name)? {
-            Some(raw) => Fields::parse(raw.get(), &join(&self.place, name)).map(Some),
+            Some(raw) => self.below(raw.get(), &join(&self.place, name)).map(Some),
             None => Ok(None),
         }
     }
@@ -224,7 +263,7 @@ impl<'a> Fields<'a> {
         items
             .iter()
             .enumerate()
-            .map(|(index, item)| Fields::parse(item.get(), &format!("{place}[{index}]")))
+            .map(|(index, item)| self.below(item.get(), &format!("{place}[{index}]")))
             .collect::<Result<_, _>>()
             .map(Some)
     }
@@ -260,33 +299,6 @@ impl<'a> Fields<'a> {
             }
         }
     }
-}
-
-/// Returns the value of the field `name` of the JSON object `text`: a string as it is, other values as JSON without white
-/// space, `Some(None)` where there is no such field, `None` where `text` is no object.
-pub(crate) fn field(text: &str, name: &str) -> Option<Option<String>> {
-    let Ok(Node::Object(fields)) = Node::parse(text, Shape::MapOf(&Shape::Closed)) else {
-        return None;
-    };
-    let value = fields.into_iter().rev().find_map(|(known, value)| match value {
-        Node::Closed(raw) if known == name => Some(raw.get()),
-        _ => None,
-    });
-    match value {
-        Some(text) if text.starts_with('"') => serde_json::from_str(text).ok().map(Some),
-        value => Some(value.map(compact)),
-    }
-}
-
-/// Returns the JSON `text` without the white space outside of its strings.
-fn compact(text: &str) -> String {
-    let (mut is_inside, mut is_escaped) = (false, false);
-    let is_kept = |character: &char| {
-        is_inside ^= *character == '"' && !is_escaped;
-        is_escaped = *character == '\\' && !is_escaped;
-        is_inside || !matches!(character, ' ' | '\t' | '\n' | '\r')
-    };
-    text.chars().filter(is_kept).collect()
 }
 
 /// Returns the type of the JSON that `text` starts with.

@@ -143,8 +143,20 @@ impl Writer {
     }
 
     fn escaped(&mut self, text: &[u8]) {
-        let digit = |value: u8| if value < 10 { b'0' + value } else { b'a' - 10 + value };
         self.json.reserve(text.len());
+        let (words, rest) = text.as_chunks::<8>();
+        for word in words {
+            if is_plain_word(u64::from_le_bytes(*word)) {
+                self.json.extend_from_slice(word);
+            } else {
+                self.escaped_bytes(word);
+            }
+        }
+        self.escaped_bytes(rest);
+    }
+
+    fn escaped_bytes(&mut self, text: &[u8]) {
+        let digit = |value: u8| if value < 10 { b'0' + value } else { b'a' - 10 + value };
         for &byte in text {
             match byte {
                 b'"' | b'\\' => self.json.extend([b'\\', byte]),

@@ -8,11 +8,12 @@
 
 use crate::injection::{ContainerName, Fetch, FetchContainer, FetchTarget, Fetched, Fetcher, Injection};
 use crate::json::fields::{Fields, SettingsError};
-use crate::managers::cli::{Cli, Located};
+use crate::managers::cli::{Cli, Located, path_parts};
 use crate::managers::context::Context;
 use crate::managers::fetch::{self, ContainerSettings};
 use crate::managers::manager::{Manager, NotServed, not_found};
 use crate::managers::naming;
+use crate::managers::script::script;
 use crate::requests::{MountRequirement, SecretRequest};
 
 /// Flyte's image; its makers have archived it.
@@ -28,7 +29,7 @@ const VOLUME: &str = "aws-secret-vol";
 /// The AWS CLI: one container for all secrets.
 pub(super) static CLI: Cli = Cli {
     label: "aws",
-    script: include_str!("scripts/aws.sh"),
+    script: script!("scripts/aws.sh", Shell),
     image: "docker.io/amazon/aws-cli:2.37.5",
     container: CONTAINER,
     key_may_be_field: false,
@@ -70,14 +71,9 @@ fn locate(request: &SecretRequest) -> Result<Located<'_>, NotServed> {
         return Err(not_found!("no version is called {version:?}"));
     }
     let mut source = format!("AWS secret {secret}");
-    let mut texts = vec![request.group.as_str()];
-    if !version.is_empty() {
-        texts.push(version);
-    }
     naming::push_detail(&mut source, "version", version);
-    texts.push(key);
     Ok(Located {
-        path: path_parts(&texts)?,
+        path: path_parts(&[&request.group, version, key])?,
         arguments: [secret, version.to_owned()],
         field,
         source,
@@ -127,7 +123,8 @@ impl Manager for Sidecar {
                 "with the setting client: sidecar no file has a mode of its own; client: cli knows the request's mode"
             ));
         }
-        let path = path_parts(&[&request.group, &request.key])?;
+        let asked = request.asked();
+        let path = path_parts(&[&asked.group, &asked.key])?;
         let source = format!("AWS secret {secret}");
         let fetched = Fetched::new(self, vec![secret.clone()]);
         let mut injection = fetch::injection(request, context, &path, fetched, source)?;
@@ -248,20 +245,4 @@ fn is_arn(text: &str) -> bool {
                 && account.bytes().all(|byte| byte.is_ascii_digit())
                 && is_name(name)
     )
-}
-
-/// The file names in `texts`, each of which may hold several with `/` between them, as a secret's full name does.
-///
-/// # Errors
-/// [`NotServed`] when one of `texts` holds none.
-fn path_parts<'t>(texts: &[&'t str]) -> Result<Vec<&'t str>, NotServed> {
-    let mut parts = Vec::new();
-    for text in texts {
-        let before = parts.len();
-        parts.extend(text.split('/').filter(|part| !matches!(*part, "" | ".")));
-        if parts.len() == before {
-            return Err(not_found!("{text:?} has nothing that can be a file's name"));
-        }
-    }
-    Ok(parts)
 }

@@ -13,11 +13,12 @@ use crate::json::fields::{Fields, SettingsError};
 use crate::managers::cli::{Cli, Located, check_version};
 use crate::managers::manager::{Manager, NotServed, not_found};
 use crate::managers::naming;
+use crate::managers::script::script;
 use crate::requests::SecretRequest;
 
 pub(super) static CLI: Cli = Cli {
     label: "azure",
-    script: include_str!("scripts/azure.sh"),
+    script: script!("scripts/azure.sh", Shell),
     image: "mcr.microsoft.com/azure-cli:cbl-mariner2.0",
     container: "azure-pull-secret",
     key_may_be_field: true,

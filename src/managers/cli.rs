@@ -12,15 +12,16 @@ use crate::managers::context::Context;
 use crate::managers::fetch::{self, ContainerSettings, Layout};
 use crate::managers::manager::{Manager, NotServed, not_found};
 use crate::managers::naming;
-use crate::order::positions;
+use crate::managers::script::script;
 use crate::requests::SecretRequest;
+use crate::sort::positions;
 
 /// What the scripts share that fetch one secret after the other.
-const FETCH: &str = include_str!("scripts/fetch.sh");
+const FETCH: &str = script!("scripts/fetch.sh", Shell);
 /// What they need for a file of variables.
-const WRITE_ENV: &str = include_str!("scripts/write_env.sh");
+const WRITE_ENV: &str = script!("scripts/write_env.sh", Shell);
 /// A variable of the init container: what takes one field out of a JSON object. The clients' images have Python.
-pub(crate) const TAKE_FIELD: (&str, &str) = ("TAKE_FIELD", include_str!("scripts/take_field.py"));
+pub(crate) const TAKE_FIELD: (&str, &str) = ("TAKE_FIELD", script!("scripts/take_field.py", Python));
 
 /// A secret manager whose client is a command.
 pub(crate) struct Cli {
@@ -87,6 +88,10 @@ impl Manager for CliManager {
         true
     }
 
+    fn finds_by(&self, part: &str) -> bool {
+        part != "key" || self.key_is_field || !self.cli.key_may_be_field
+    }
+
     fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection<'_>, NotServed> {
         let Located {
             arguments: [secret, version],
@@ -95,6 +100,10 @@ impl Manager for CliManager {
             mut source,
             warning,
         } = (self.cli.locate)(request)?;
+        if let Some(asked) = &request.asked {
+            let asked = &asked.request;
+            path = path_parts(&[&asked.group, &asked.group_version, &asked.key])?;
+        }
         let field = match (if self.key_is_field { &request.key } else { field }, &*request.field) {
             (by_key, "") => by_key,
             ("", field) => field,
@@ -209,4 +218,21 @@ pub(crate) fn check_version(version: &str) -> Result<(), NotServed> {
     Err(not_found!(
         "{version:?} cannot be a version: it has at most 63 letters, digits, '-' and '_'"
     ))
+}
+
+/// The file names in `texts`, each of which may hold several with `/` between them, as a secret's full name does. An empty text
+/// is passed over.
+///
+/// # Errors
+/// [`NotServed`] when one of `texts` holds none.
+pub(super) fn path_parts<'t>(texts: &[&'t str]) -> Result<Vec<&'t str>, NotServed> {
+    let mut parts = Vec::new();
+    for text in texts.iter().filter(|text| !text.is_empty()) {
+        let before = parts.len();
+        parts.extend(text.split('/').filter(|part| !matches!(*part, "" | ".")));
+        if parts.len() == before {
+            return Err(not_found!("{text:?} has nothing that can be a file's name"));
+        }
+    }
+    Ok(parts)
 }

@@ -15,12 +15,13 @@ use crate::managers::context::Context;
 use crate::managers::fetch::{self, ContainerSettings, Layout};
 use crate::managers::manager::{Manager, NotServed, not_found};
 use crate::managers::placeholders;
+use crate::managers::script::script;
 use crate::requests::SecretRequest;
 
 /// Asks the client once for all secrets and writes those that are wanted. Its variables: `CONFIDANT_SERVICE`;
 /// `CONFIDANT_CONFIG`, the client's configuration file; `SECRET_REQUESTS`, a JSON list of `group`, `key`, `path`, and
 /// `env` where the path is that of a file of variables, and `optional`.
-const SCRIPT: &str = include_str!("scripts/confidant.py");
+const SCRIPT: &str = script!("scripts/confidant.py", Python);
 
 #[derive(Debug)]
 pub(crate) struct Confidant {
@@ -140,10 +141,11 @@ impl Manager for Confidant {
             request.group, request.key
         );
         let arguments = vec![request.group.clone(), request.key.clone(), service];
+        let asked = request.asked();
         fetch::injection(
             request,
             context,
-            &[&request.group, &request.key],
+            &[&asked.group, &asked.key],
             Fetched::new(self, arguments),
             source,
         )
@@ -281,6 +283,3 @@ fn text(fields: &mut Fields<'_>, name: &'static str) -> Result<Option<String>, S
     }
     Ok(text)
 }
-
-#[cfg(test)]
-mod tests;

@@ -4,6 +4,8 @@
 
 use crate::json::fields::{Fields, SettingsError};
 use crate::managers::manager::Manager;
+use crate::managers::mapping::Mapping;
+use crate::managers::owners::Scope;
 use crate::managers::selector::Selector;
 use crate::managers::{aws, azure, confidant, csi, flyte, gcp, global, kubernetes, template, vault};
 use crate::requests::{Origin, SecretRequest};
@@ -13,6 +15,8 @@ pub(crate) struct ConfiguredManager {
     /// What messages call it: its type, or a template's name.
     pub name: String,
     pub selector: Selector,
+    /// By which names it finds secrets, where the settings say so.
+    pub mapping: Option<Mapping>,
     pub manager: Box<dyn Manager>,
 }
 
@@ -40,18 +44,29 @@ impl ConfiguredManager {
     pub(crate) fn from_fields(mut fields: Fields<'_>) -> Result<Self, SettingsError> {
         let kind = fields.take::<String>("type")?;
         let Some((name, read)) = TYPES.iter().find(|(name, _)| Some(*name) == kind.as_deref()) else {
-            let problem = kind.map_or("is missing".to_owned(), |kind| format!("knows no manager {kind:?}"));
+            let problem = kind.map_or("is missing".to_owned(), |kind| {
+                format!("is the unknown manager type {kind:?}")
+            });
             let names: Vec<&str> = TYPES.iter().map(|(name, _)| *name).collect();
-            return Err(fields.invalid("type", &format!("{problem}: choose one of {}", names.join(", "))));
+            return Err(fields.invalid("type", &format!("{problem}; use one of {}", names.join(", "))));
         };
         fields.rename(name);
         let selector = Selector::from_fields(fields.nested("match")?)?;
         let manager = read(&mut fields)?;
-        check_groups(manager.as_ref(), &selector, &fields)?;
+        let names = fields.nested("names")?;
+        let scope = match *name {
+            "kubernetes" => Scope::Namespace,
+            _ => Scope::Everywhere,
+        };
+        let mapping = Mapping::from_fields(names, &fields, manager.as_ref(), scope)?;
+        if !mapping.as_ref().is_some_and(Mapping::puts_group_into_key) {
+            check_groups(manager.as_ref(), &selector, &fields)?;
+        }
         fields.finish()?;
         Ok(Self {
             name: manager.name().unwrap_or(name).to_owned(),
             selector,
+            mapping,
             manager,
         })
     }

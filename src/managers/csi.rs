@@ -61,7 +61,7 @@ impl Csi {
 fn name_of_one_account(fields: &mut Fields<'_>, name: &'static str) -> Result<Option<String>, SettingsError> {
     let text = object_name(fields, name)?;
     match &text {
-        Some(text) if owners::are_confused(text, Scope::Namespace, "", "") => Err(fields.invalid(
+        Some(text) if owners::are_confused(text, Scope::Namespace, "/", "") => Err(fields.invalid(
             name,
             "makes one name for Pods of different service accounts: the account \"a\" with the group \"b-c\" and the account \
              \"a-b\" with \"c\"; no character of an object's name tells them apart, so leave out {serviceAccount}, or the \
@@ -81,12 +81,16 @@ impl Manager for Csi {
         )
     }
 
+    fn finds_by(&self, _part: &str) -> bool {
+        false
+    }
+
     fn takes_optional(&self) -> bool {
         false
     }
 
     fn ambiguity(&self, request: &SecretRequest) -> Option<String> {
-        self.texts().find_map(|text| joins::ambiguity(text, request, "", ""))
+        self.texts().find_map(|text| joins::ambiguity(text, request, "/", ""))
     }
 
     fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection<'_>, NotServed> {

@@ -127,7 +127,7 @@ impl ContainerSettings {
 fn object(fields: &mut Fields<'_>, name: &'static str, kind: &str) -> Result<Option<Value>, SettingsError> {
     let given = fields.take::<Value>(name)?;
     match given.as_ref().map(|value| schema::check(value, kind)) {
-        Some(Err(mistake)) => Err(mistake.below(name).in_settings(fields)),
+        Some(Err(error)) => Err(error.below(name).below(fields.place())),
         _ => Ok(given),
     }
 }
@@ -236,6 +236,7 @@ pub(crate) fn in_env_file<'m>(
 /// [prefix, group, version and key](https://github.com/flyteorg/flytekit/blob/master/flytekit/core/context_manager.py),
 /// those that are given. A field stands behind them.
 pub(crate) fn variable_names(request: &SecretRequest, options: &Options) -> Result<Vec<String>, NotServed> {
+    let request = request.asked();
     let can_be = |name: &str| names::is_variable(name) && !name.starts_with(['-', '.']);
     let given: Vec<&str> = [&request.group, &request.group_version, &request.key, &request.field]
         .into_iter()
@@ -258,8 +259,8 @@ pub(crate) fn variable_names(request: &SecretRequest, options: &Options) -> Resu
     }
     if found.is_empty() {
         return Err(not_found!(
-            "{looked_for:?} cannot be a variable's name (letters, digits, '_', '-' and '.', no digit first); name one \
-             with env_var, or ask for a file"
+            "{looked_for:?} is not a valid environment variable name (letters, digits, '_', '-' and '.', no digit first); name \
+             one with env_var, or ask for a file"
         ));
     }
     Ok(found)
@@ -310,6 +311,3 @@ impl Layout {
         self.places
     }
 }
-
-#[cfg(test)]
-mod tests;

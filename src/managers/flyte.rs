@@ -7,7 +7,7 @@
 
 #![forbid(unsafe_code)]
 
-mod binding;
+pub(super) mod binding;
 mod files;
 mod labels;
 mod store;
@@ -156,6 +156,10 @@ impl Manager for Flyte {
         ("", &request.key)
     }
 
+    fn finds_by(&self, part: &str) -> bool {
+        part == "key"
+    }
+
     fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection<'_>, NotServed> {
         if request.key.is_empty() {
             return Err(not_found!("it needs a key"));
@@ -163,7 +167,7 @@ impl Manager for Flyte {
         let labels = context.of_pod(PodLabels::read);
         let labels = Labels::of(&labels)?;
         self.binding.check(&labels, context.namespace)?;
-        let wanted = Wanted::new(request, context.options)?;
+        let wanted = Wanted::new(request.asked(), context.options)?;
         let namespace = if self.literal {
             &self.namespace
         } else {
@@ -273,6 +277,3 @@ impl ScopedSecret<'_> {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

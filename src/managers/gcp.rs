@@ -11,11 +11,12 @@ use crate::access;
 use crate::json::fields::{Fields, SettingsError};
 use crate::managers::cli::{Cli, Located, check_version};
 use crate::managers::manager::{Manager, NotServed, not_found};
+use crate::managers::script::script;
 use crate::requests::SecretRequest;
 
 pub(super) static CLI: Cli = Cli {
     label: "gcp",
-    script: include_str!("scripts/gcp.sh"),
+    script: script!("scripts/gcp.sh", Shell),
     image: "gcr.io/google.com/cloudsdktool/cloud-sdk:alpine",
     container: "gcp-pull-secret",
     key_may_be_field: true,

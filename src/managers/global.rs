@@ -11,7 +11,8 @@ use std::cell::Cell;
 
 use crate::cluster::SecretData;
 use crate::injection::{EnvValue, EnvVar, Injection};
-use crate::json::fields::{self, Fields, SettingsError};
+use crate::json;
+use crate::json::fields::{Fields, SettingsError};
 use crate::managers::authorize::Authorize;
 use crate::managers::context::Context;
 use crate::managers::lookup::{self, Lookup};
@@ -72,7 +73,7 @@ impl Global {
         let problem = if read.0.get() > MAX_READ {
             "cannot be read for so many fields of one Pod: make several Pods, or ask for fewer fields"
         } else {
-            match fields::field(text, &request.field) {
+            match json::field(text, &request.field) {
                 Some(Some(value)) => return Ok(value),
                 Some(None) => "has no such field",
                 None => "is not a JSON object",
@@ -129,11 +130,12 @@ impl Manager for Global {
         if !names::is_secret_key(&request.key) {
             return Err(not_found!("no Secret can have the key {:?}", request.key));
         }
-        let key = match request.field.as_str() {
-            "" => Cow::Borrowed(&*request.key),
-            field => Cow::Owned([&request.key, field].join("_")),
+        let asked = request.asked();
+        let key = match asked.field.as_str() {
+            "" => Cow::Borrowed(&*asked.key),
+            field => Cow::Owned([&asked.key, field].join("_")),
         };
-        let name = naming::variable_name(context.options, &request.group, &key)?;
+        let name = naming::variable_name(context.options, &asked.group, &key)?;
         let further = naming::extra_env_var(request)?;
         let data = self.read(request, context)?;
         let mut text = data.get(&request.key).and_then(|value| std::str::from_utf8(value).ok());

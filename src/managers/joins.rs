@@ -5,7 +5,7 @@
 
 #![forbid(unsafe_code)]
 
-use crate::managers::placeholders::{all_but, expand, holds};
+use crate::managers::placeholders::{all_but, expand, holds, may_hold};
 use crate::requests::SecretRequest;
 
 /// Stand for the parts of a request in a text that is looked at; no text of the settings has them.
@@ -14,7 +14,7 @@ const KEY: char = '\u{2}';
 const VERSION: char = '\u{3}';
 
 /// Says why `text`, with the placeholders of the settings, becomes the same for another request than `request`. `allowed` are
-/// the characters that group and key may hold besides letters, digits and `._-/`; `path` is what `{path}` stands for.
+/// the characters that group and key may hold besides letters, digits and `._-`; `path` is what `{path}` stands for.
 ///
 /// The text between group and key tells them apart where it has a character that neither may hold, and where the later one
 /// has none of its characters. A slash behind the group joins them as a rule does. No rule is about the group version, so
@@ -75,14 +75,9 @@ fn by_version(text: &str, request: &SecretRequest) -> String {
     )
 }
 
-/// Returns whether group, version and key may hold `character`.
-fn may_be_inside(character: char, allowed: &str) -> bool {
-    character.is_ascii_alphanumeric() || matches!(character, '.' | '_' | '-' | '/') || allowed.contains(character)
-}
-
 /// Returns whether `separator` has a character that neither group nor version nor key may hold.
 fn is_firm(separator: &str, allowed: &str) -> bool {
-    separator.chars().any(|character| !may_be_inside(character, allowed))
+    separator.chars().any(|character| !may_hold(character, allowed))
 }
 
 fn tells_apart(separator: &str, group_first: bool, request: &SecretRequest, allowed: &str) -> bool {
@@ -124,7 +119,7 @@ mod tests {
                 .requests
                 .remove(0);
             assert_eq!(
-                ambiguity(text, &request, allowed, "{group}/{key}").is_none(),
+                ambiguity(text, &request, &format!("/{allowed}"), "{group}/{key}").is_none(),
                 told,
                 "{text} {group} {key}"
             );
@@ -159,7 +154,7 @@ mod tests {
                 .unwrap()
                 .requests
                 .remove(0);
-            let answer = ambiguity(text, &request, "", path);
+            let answer = ambiguity(text, &request, "/", path);
             assert_eq!(answer.is_none(), told, "{text} {path} {version}");
             assert!(answer.is_none_or(|answer| answer.contains("the group version")));
         }

@@ -39,11 +39,12 @@ impl Kubernetes {
 
 impl Manager for Kubernetes {
     fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection<'_>, NotServed> {
+        let (secret, named) = (secret_name(request)?, secret_name(request.asked())?);
         if request.key.is_empty() {
             return Err(not_found!("it needs a key"));
         }
         if request.key == WHOLE {
-            return self.inject_whole(request, context);
+            return self.inject_whole(request, secret, &named, context);
         }
         if !names::is_secret_key(&request.key) {
             return Err(not_found!(
@@ -51,7 +52,6 @@ impl Manager for Kubernetes {
                 request.key
             ));
         }
-        let secret = secret_name(request)?;
         let mut injection = Injection {
             source: format!("Secret {secret}, key {}", request.key),
             ..Injection::default()
@@ -63,16 +63,16 @@ impl Manager for Kubernetes {
         }
         if request.mount == MountRequirement::EnvVar {
             let value = EnvValue::SecretKey {
-                secret: secret.clone(),
+                secret,
                 key: request.key.clone(),
                 optional: self.is_optional(request),
             };
-            injection.env = naming::variables(request, context.options, &secret, &value)?;
+            injection.env = naming::variables(request.asked(), context.options, &named, &value)?;
             return Ok(injection);
         }
-        let path = naming::file_path(&[&secret, &request.key])?;
+        let path = naming::file_path(&[&named, &request.asked().key])?;
         injection.env = naming::file_variables(request, context.options, &path)?;
-        injection.file = Some(self.file(request, secret, path));
+        injection.file = Some(self.file(request, secret, &named, path));
         Ok(injection)
     }
 }
@@ -84,12 +84,12 @@ impl Kubernetes {
         request.optional.unwrap_or(self.optional && !self.verify)
     }
 
-    /// Returns the file that shows the request's key of a Secret.
-    fn file<'m>(&self, request: &SecretRequest, secret: String, path: RelativePath) -> SecretFile<'m> {
+    /// Returns the file that shows the request's key of a Secret, which the request calls `named`.
+    fn file<'m>(&self, request: &SecretRequest, secret: String, named: &str, path: RelativePath) -> SecretFile<'m> {
         SecretFile {
             path,
             origin: FileOrigin::Secret {
-                volume: base32::encode(format!("{secret}_{}", request.group_version).as_bytes()),
+                volume: base32::encode(format!("{named}_{}", request.asked().group_version).as_bytes()),
                 secret,
                 key: request.key.clone(),
                 // Without the key, the kubelet would make a directory at the path.
@@ -99,11 +99,16 @@ impl Kubernetes {
     }
 
     /// Returns all keys of a Secret, as variables or as files of one directory.
-    fn inject_whole(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection<'_>, NotServed> {
+    fn inject_whole(
+        &self,
+        request: &SecretRequest,
+        secret: String,
+        named: &str,
+        context: &Context<'_>,
+    ) -> Result<Injection<'_>, NotServed> {
         if request.group.is_empty() {
             return Err(not_found!("for the key \"*\" it needs a group, the Secret's name"));
         }
-        let secret = secret_name(request)?;
         let mut injection = Injection {
             source: format!("Secret {secret}, all keys"),
             ..Injection::default()
@@ -115,10 +120,10 @@ impl Kubernetes {
             injection.warnings.extend(name_warning(request, &secret));
         }
         if request.mount != MountRequirement::EnvVar {
-            let directory = naming::file_path(&[&secret])?;
+            let directory = naming::file_path(&[named])?;
             injection.env = naming::file_variables(request, context.options, &directory)?;
-            let path = naming::file_path(&[&secret, WHOLE])?;
-            injection.file = Some(self.file(request, secret, path));
+            let path = naming::file_path(&[named, WHOLE])?;
+            injection.file = Some(self.file(request, secret, named, path));
             return Ok(injection);
         }
         let Some(data) = data else {

@@ -50,7 +50,8 @@ pub(crate) fn look_up(
 ///
 /// The cluster gives keys for the first suggestion of an evaluation alone.
 pub(crate) fn suggestion(request: &SecretRequest, namespace: &str, secret: &str, context: &Context<'_>) -> String {
-    if !context.suggests {
+    // A key that the settings make is no word of the Pod's author.
+    if !context.suggests || request.key != request.asked().key {
         return String::new();
     }
     let keys = context.cluster.secret_keys(namespace, secret).unwrap_or_default();

@@ -22,6 +22,16 @@ pub(crate) trait Manager {
         None
     }
 
+    /// Returns the role with which secrets are read, in which the placeholders of the setting `names` may stand.
+    fn role(&self) -> Option<&str> {
+        None
+    }
+
+    /// Returns whether the part `part` of a name plays a part for this manager.
+    fn finds_by(&self, _part: &str) -> bool {
+        true
+    }
+
     /// Returns whether this manager gives one field of a secret, see [`SecretRequest::field`].
     fn gives_fields(&self) -> bool {
         false

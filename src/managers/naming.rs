@@ -34,7 +34,8 @@ pub(crate) fn variable_name(options: &Options, group: &str, key: &str) -> Result
         return Ok(name);
     }
     Err(not_found!(
-        "{name:?} cannot be a variable's name (letters, digits, '_', '-' and '.', no digit first); ask for a file instead"
+        "{name:?} is not a valid environment variable name (letters, digits, '_', '-' and '.', no digit first); ask for a \
+         file instead"
     ))
 }
 
@@ -67,7 +68,7 @@ pub(crate) fn extra_env_var(request: &SecretRequest) -> Result<Option<&str>, Not
         "" => Ok(None),
         name if names::is_variable(name) => Ok(Some(name)),
         name => Err(not_found!(
-            "env_var {name:?} cannot be a variable's name (letters, digits, '_', '-' and '.', no digit first)"
+            "env_var {name:?} is not a valid environment variable name (letters, digits, '_', '-' and '.', no digit first)"
         )),
     }
 }

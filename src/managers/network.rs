@@ -64,7 +64,7 @@ impl Network {
         };
         for (index, variable) in env.iter().enumerate() {
             let place = format!("env[{index}]");
-            schema::check(variable, "EnvVar").map_err(|mistake| mistake.below(&place).in_settings(fields))?;
+            schema::check(variable, "EnvVar").map_err(|error| error.below(&place).below(fields.place()))?;
             let name = name_of(variable);
             let twice = env.iter().take(index).any(|before| name_of(before) == name);
             if let Some(problem) = name_problem(name, twice, ca.is_some()) {
@@ -141,7 +141,7 @@ fn name_of(variable: &Value) -> &str {
 fn name_problem(name: &str, twice: bool, has_ca: bool) -> Option<String> {
     if !names::is_variable(name) {
         Some(format!(
-            "{name:?} cannot be a variable's name (letters, digits, '_', '-' and '.', no digit first)"
+            "{name:?} is not a valid environment variable name (letters, digits, '_', '-' and '.', no digit first)"
         ))
     } else if OWN.contains(&name) || name.starts_with("CONFIDANT_") {
         Some(format!("{name:?} is set by the policy; leave it out"))

@@ -5,7 +5,7 @@
 
 #![forbid(unsafe_code)]
 
-use crate::managers::placeholders::{all_but, expand};
+use crate::managers::placeholders::{self, all_but, expand};
 
 /// Stand for the placeholders in a text that is looked at; no text of the settings has them.
 const NAMESPACE: char = '\u{1}';
@@ -13,6 +13,9 @@ const SERVICE_ACCOUNT: char = '\u{2}';
 const ID: char = '\u{3}';
 /// Stands for all that the request chooses.
 const REQUEST: char = '\u{4}';
+const PROJECT: char = '\u{5}';
+const DOMAIN: char = '\u{6}';
+const ORGANIZATION: char = '\u{7}';
 
 /// Where a Kubernetes object that a text names is looked for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -27,7 +30,7 @@ pub(super) enum Scope {
 type Part<'t> = (char, &'t str);
 
 /// Returns whether `text` becomes the same for Pods of different namespaces or service accounts that ask for different
-/// secrets. `allowed` are the characters that requests may hold besides letters, digits and `._-/`; `path` is what
+/// secrets. `allowed` are the characters that requests may hold besides letters, digits and `._-`; `path` is what
 /// `{path}` stands for.
 pub(super) fn are_confused(text: &str, scope: Scope, allowed: &str, path: &str) -> bool {
     let mut markers = all_but("path");
@@ -37,6 +40,9 @@ pub(super) fn are_confused(text: &str, scope: Scope, allowed: &str, path: &str) 
             "serviceAccount" => SERVICE_ACCOUNT,
             "id" => ID,
             "group" | "groupVersion" | "key" => REQUEST,
+            "project" => PROJECT,
+            "domain" => DOMAIN,
+            "organization" => ORGANIZATION,
             _ => continue,
         };
         *value = marker.to_string();
@@ -48,7 +54,7 @@ pub(super) fn are_confused(text: &str, scope: Scope, allowed: &str, path: &str) 
     let Ok(expanded) = expand(text, &markers) else {
         return false;
     };
-    let is_marker = |character: char| matches!(character, NAMESPACE | SERVICE_ACCOUNT | ID | REQUEST);
+    let is_marker = |character: char| matches!(character, NAMESPACE..=ORGANIZATION);
     let parts: Vec<Part<'_>> = expanded
         .chars()
         .filter(|character| is_marker(*character))
@@ -105,11 +111,8 @@ fn may_hold(part: char, character: char, allowed: &str) -> bool {
         NAMESPACE => lower || character == '-',
         SERVICE_ACCOUNT => lower || matches!(character, '-' | '.'),
         ID => character.is_ascii_alphanumeric(),
-        _ => {
-            character.is_ascii_alphanumeric()
-                || matches!(character, '.' | '_' | '-' | '/')
-                || allowed.contains(character)
-        }
+        REQUEST => placeholders::may_hold(character, allowed),
+        _ => placeholders::may_hold(character, ""),
     }
 }
 
@@ -140,7 +143,7 @@ mod tests {
             ("{namespace}-{id}", "", false),
             ("{namespace}-{path}", "", true),
         ] {
-            let found = are_confused(text, Scope::Everywhere, allowed, "{group}/{key}");
+            let found = are_confused(text, Scope::Everywhere, &format!("/{allowed}"), "{group}/{key}");
             assert_eq!(found, confused, "{text} {allowed}");
         }
         for (text, confused) in [
@@ -148,7 +151,7 @@ mod tests {
             ("{serviceAccount}-{group}", true),
             ("{serviceAccount}-{namespace}-{group}", true),
         ] {
-            assert_eq!(are_confused(text, Scope::Namespace, "", ""), confused, "{text}");
+            assert_eq!(are_confused(text, Scope::Namespace, "/", ""), confused, "{text}");
         }
     }
 }

@@ -54,15 +54,23 @@ pub(crate) fn sample() -> Values {
 /// Returns whether a valid text has the placeholder `name` in it.
 pub(crate) fn holds(text: &str, name: &str) -> bool {
     // All other placeholders are known, so that an error is about this one.
-    expand(text, &all_but(name)).is_err()
+    text.contains(name) && expand(text, &all_but(name)).is_err()
 }
 
 /// Returns all placeholders but `name`, with values that stand for nothing.
 pub(crate) fn all_but(name: &str) -> Values {
     let mut others = sample();
-    others.extend(["envVar", "mountPath", "path"].map(|name| (name, String::new())));
+    for further in ["envVar", "mountPath", "path", "project", "domain", "organization"] {
+        others.push((further, String::new()));
+    }
     others.retain(|(known, _)| *known != name);
     others
+}
+
+/// Returns whether what a Pod's author writes may hold `character` where a text of the settings takes it in. `allowed` are
+/// the characters that the settings add to letters, digits and `._-`.
+pub(crate) fn may_hold(character: char, allowed: &str) -> bool {
+    character.is_ascii_alphanumeric() || matches!(character, '.' | '_' | '-') || allowed.contains(character)
 }
 
 /// Returns whether a valid `text` has a placeholder in it that stands for something that the request chooses. The others

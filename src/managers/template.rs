@@ -29,7 +29,7 @@ use crate::access;
 use crate::injection::{AgentMounts, FileOrigin, Injection, RelativePath, SecretFile};
 use crate::managers::context::Context;
 use crate::managers::manager::{Manager, NotServed, not_found};
-use crate::managers::placeholders::{self, Values, expand};
+use crate::managers::placeholders::{self, Values, expand, may_hold};
 use crate::managers::{joins, naming};
 use crate::requests::SecretRequest;
 use expansion::wrong_text;
@@ -40,11 +40,7 @@ pub(crate) use settings::Template;
 impl Template {
     /// Whether what the Pod's author says may stand in a text that another system reads.
     fn check_text(&self, what: &str, text: &str) -> Result<(), NotServed> {
-        let forbidden = text.chars().find(|character| {
-            !character.is_ascii_alphanumeric()
-                && !matches!(character, '.' | '_' | '-' | '/')
-                && !self.allowed.contains(*character)
-        });
+        let forbidden = text.chars().find(|character| !may_hold(*character, &self.allowed));
         if let Some(character) = forbidden {
             return Err(not_found!(
                 "its {what} {text:?} holds {character:?}; an operator can allow it with the setting allowedCharacters"
@@ -84,6 +80,10 @@ impl Manager for Template {
         // Without the setting, the path is in lower case, and may choose the secret as well as say where the file appears.
         let lower = self.path.is_none() && self.uses("path");
         lower.then(|| access::name(&request.group, &request.key).to_ascii_lowercase())
+    }
+
+    fn finds_by(&self, _part: &str) -> bool {
+        false
     }
 
     fn takes_optional(&self) -> bool {

@@ -80,16 +80,17 @@ impl Vault {
         }
         let source = Source::new(&request.group, &request.group_version, self.engine)
             .map_err(|problem| not_found!("{problem}"))?;
-        let mut parts: Vec<&str> = request.group.split('/').collect();
-        parts.push(&request.key);
+        let asked = request.asked();
+        let mut parts: Vec<&str> = asked.group.split('/').collect();
+        parts.push(&asked.key);
         Ok((source, naming::exact_path(&parts)?))
     }
 
     /// Returns the annotations that are the same for every secret: ours, overridden and extended by the settings.
-    fn common_annotations(&self, orders: &AgentOrders, context: &Context<'_>) -> Vec<Annotation> {
+    fn common_annotations(&self, role: &str, orders: &AgentOrders, context: &Context<'_>) -> Vec<Annotation> {
         let mut all = vec![
             annotation(AGENT_INJECT, "true", true),
-            annotation(ROLE, &self.role, self.enforce),
+            annotation(ROLE, role, self.enforce),
         ];
         if !orders.asks {
             // For the whole Pod, and so for what it asks of the agent itself.
@@ -121,27 +122,18 @@ impl Vault {
 
 /// Reads the setting `annotations`.
 fn own_annotations(fields: &mut Fields<'_>) -> Result<Vec<(String, String)>, SettingsError> {
-    let given = match fields.take::<Value>("annotations")? {
-        None => return Ok(Vec::new()),
-        Some(Value::Object(given)) => given,
-        Some(_) => return Err(fields.invalid("annotations", "is not an object (a YAML mapping) of strings")),
-    };
-    let mut annotations = Vec::with_capacity(given.len());
-    for (key, value) in given {
-        let Value::String(value) = value else {
-            return Err(fields.invalid("annotations", &format!("has no string in {key:?}: quote it")));
-        };
-        if !naming::is_annotation(&key) {
+    let annotations = fields.strings("annotations")?;
+    for (key, value) in &annotations {
+        if !naming::is_annotation(key) {
             return Err(fields.invalid(
                 "annotations",
                 &format!("has {key:?}, which is no annotation's key, or this policy's own or Flyte's"),
             ));
         }
-        let problem = key.strip_prefix(PREFIX).and_then(|name| unwanted(name, &value));
+        let problem = key.strip_prefix(PREFIX).and_then(|name| unwanted(name, value));
         if let Some(problem) = problem {
             return Err(fields.invalid("annotations", &format!("has {key}: {value:?}, {problem}")));
         }
-        annotations.push((key, value));
     }
     Ok(annotations)
 }
@@ -167,6 +159,10 @@ fn unwanted(name: &str, value: &str) -> Option<&'static str> {
 }
 
 impl Manager for Vault {
+    fn role(&self) -> Option<&str> {
+        Some(&self.role)
+    }
+
     /// The file of a database role holds all fields, whatever the key.
     fn access_key<'r>(&self, request: &'r SecretRequest) -> (&'r str, &'r str) {
         match Engine::named(&request.group_version).unwrap_or(self.engine) {
@@ -184,7 +180,9 @@ impl Manager for Vault {
         let variable = names.first().map(String::as_str);
         let (source, usual) = self.locate(request)?;
         let orders = context.of_pod(AgentOrders::read);
-        let mut annotations = self.common_annotations(&orders, context);
+        let made = request.asked.as_ref().map(|asked| &*asked.role);
+        let role = made.filter(|role| !role.is_empty()).unwrap_or(&self.role);
+        let mut annotations = self.common_annotations(role, &orders, context);
         if self.enforce {
             check_deciding(&annotations, &orders)?;
         }
@@ -192,7 +190,7 @@ impl Manager for Vault {
             annotations.retain(|known| known.key != needed.key);
             annotations.push(needed);
         }
-        let id = identity(&source, &request.key, variable);
+        let id = identity(&source, request, &usual, variable);
         let path = path_of(usual, &id, variable)?;
         let file = AgentFile::new(request, source, &path, variable, &orders, context);
         let own = file.annotations(&id);

@@ -48,8 +48,8 @@ pub(super) fn add_variables(
         match value(key).filter(|_| names::is_variable(&name)) {
             Some(value) => injection.env.push(EnvVar { name, value }),
             None => injection.warnings.push(format!(
-                "{}: the key {key:?} is left out of the variables, because {name:?} can be no variable's name, or its value is no \
-                 text",
+                "{}: the key {key:?} is left out of the variables, because {name:?} is not a valid \
+                 environment variable name, or its value is no text",
                 request.origin
             )),
         }

@@ -10,7 +10,7 @@ use super::path;
 use super::work::{Budget, Work};
 use crate::injection::{Addition, AgentMounts, FileOrigin, SecretFile};
 use crate::json::Node;
-use crate::order::{has, sorted_set};
+use crate::sort::{has, sorted_set};
 use std::borrow::Cow;
 
 /// A file that an agent writes.

@@ -9,8 +9,8 @@ use serde_json::Value;
 use super::error::PodError;
 use super::work::Budget;
 use crate::json::{Node, Shape, WrongType};
-use crate::order::has;
 use crate::requests::{Origin, PRIMARY_ANNOTATION};
+use crate::sort::has;
 
 const NAMED: Shape = Shape::Fields(&[("name", Shape::Text)]);
 const CONTAINER: Shape = Shape::Fields(&[("name", Shape::Text), ("env", Shape::ListOf(&NAMED))]);

@@ -14,7 +14,7 @@ use super::volumes::has_source;
 use super::work::Work;
 use crate::injection::FetchContainer;
 use crate::json::Node;
-use crate::order::{has, sort_and_dedup, sorted_set};
+use crate::sort::{has, sort_and_dedup, sorted_set};
 
 /// What is longer, in bytes, in one of our commands is a script.
 const MIN_SCRIPT: usize = 100;

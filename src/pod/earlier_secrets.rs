@@ -14,7 +14,7 @@ use super::same::{same, same_mount};
 use super::volumes::{has_source, shortened};
 use super::work::Work;
 use crate::json::{Node, tree};
-use crate::order::{has, sorted_set};
+use crate::sort::{has, sorted_set};
 
 /// A volume of the Pod that has a name and a source of ours, but not what is planned now.
 struct OldVolume<'p> {

@@ -18,7 +18,7 @@ use super::plan::Plan;
 use super::system::check_system;
 use super::work::Work;
 use crate::injection::Addition;
-use crate::order::sorted_set;
+use crate::sort::sorted_set;
 
 /// What [`super::env`] needs to know of the files.
 #[derive(Default)]

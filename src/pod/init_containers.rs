@@ -12,7 +12,7 @@ use super::volumes::{next_number, template_clash};
 use super::work::Work;
 use crate::injection::{Addition, ContainerName, FetchContainer};
 use crate::json::{Node, tree};
-use crate::order::{has, sort_and_dedup, sorted_set};
+use crate::sort::{has, sort_and_dedup, sorted_set};
 use serde_json::Value;
 
 /// Returns the names of the init containers of templates that the Pod has already, sorted.

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::document::{Pod, is_true, name_of};
 use crate::json::Node;
-use crate::order::sort_by;
+use crate::sort::sort_by;
 
 /// What the kubelet fills from the API. It makes the directories in them that other mounts need
 /// ([nested_volumes.go](https://github.com/kubernetes/kubernetes/blob/master/pkg/volume/util/nested_volumes.go)), which

@@ -10,8 +10,8 @@ use super::our_names::is_named_as_ours;
 use super::work::Work;
 use crate::injection::{Addition, FileOrigin};
 use crate::json::{Node, tree};
-use crate::order::has;
 use crate::requests::Containers;
+use crate::sort::has;
 
 /// The users of the containers that a request reaches.
 pub(crate) struct Readers {

@@ -6,8 +6,8 @@ use super::document::{INIT_CONTAINERS, Pod, name_of};
 use super::error::PodError;
 use super::work::Work;
 use crate::injection::Addition;
-use crate::order::{has, sorted_set};
 use crate::requests::Containers;
+use crate::sort::{has, sorted_set};
 
 /// Fails where init containers stand last and a request names only init containers, which start before the one that
 /// fetches the secret. Warns where it names others, too. `ours` are the init containers that we have added.

@@ -10,7 +10,7 @@ use super::modes::{fetching_user, run_as};
 use super::work::{Budget, Work};
 use crate::injection::{Addition, EnvFile, Fetch, FetchContainer, FetchItem, FetchTarget, FetchVolume, SecretFile};
 use crate::json::{Node, tree};
-use crate::order::sorted_set;
+use crate::sort::sorted_set;
 
 /// How much a memory volume may hold: more than all Secrets that fit one Pod, which the API server limits to
 /// [1 MiB each](https://kubernetes.io/docs/concepts/configuration/secret/#restriction-data-size).

@@ -8,7 +8,7 @@ use super::plan::{Mount, OwnedFile, Plan, memory};
 use super::volumes::directory_volume;
 use super::work::Work;
 use crate::injection::{Addition, FetchTarget, Fetcher, FileOrigin, SecretFile};
-use crate::order::sort_by;
+use crate::sort::sort_by;
 
 /// What a copy of a secret in a memory volume counts as: an init container may be needed for each.
 const COPY_BYTES: usize = 1024;

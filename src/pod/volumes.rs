@@ -10,8 +10,8 @@ use super::work::Work;
 use crate::injection::{Addition, FileOrigin};
 use crate::json::{Node, tree};
 use crate::names::{DNS_LABEL_LENGTH, short_hash};
-use crate::order::{has, sorted_set};
 use crate::requests::WHOLE;
+use crate::sort::{has, sorted_set};
 use serde_json::Value;
 
 /// What the Pod has under the name that is wanted for a volume.
@@ -61,22 +61,27 @@ impl Plan<'_> {
             volume.name.clone_from(&name);
             names.push(name);
         }
-        for addition in work.additions {
-            for volume in &addition.injection.volumes {
-                let volumes = pod.spec_list("volumes")?;
-                let name = text_of(volume, "name");
-                match look(volumes, &taken, name, volume, work)? {
-                    Existing::Nothing => {
-                        volumes.push(item(name, volume));
-                        taken.push(name.to_owned());
-                    }
-                    Existing::Same => {}
-                    Existing::Other => return Err(template_clash(addition, "the volume", name)),
+        add_given_volumes(pod, &mut taken, work)
+    }
+}
+
+/// Adds the volumes that the injections give as they are.
+fn add_given_volumes(pod: &mut Pod<'_>, taken: &mut Vec<String>, work: &mut Work<'_>) -> Result<(), PodError> {
+    for addition in work.additions {
+        for volume in &addition.injection.volumes {
+            let volumes = pod.spec_list("volumes")?;
+            let name = text_of(volume, "name");
+            match look(volumes, taken, name, volume, work)? {
+                Existing::Nothing => {
+                    volumes.push(item(name, volume));
+                    taken.push(name.to_owned());
                 }
+                Existing::Same => {}
+                Existing::Other => return Err(template_clash(addition, "the volume", name)),
             }
         }
-        Ok(())
     }
+    Ok(())
 }
 
 /// Looks for the volume `name` among `volumes`, whose names are `taken`.

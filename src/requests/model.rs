@@ -3,9 +3,10 @@
 #![forbid(unsafe_code)]
 
 use std::fmt;
+use std::rc::Rc;
 
 use crate::names::excerpt;
-use crate::order::sort_and_dedup;
+use crate::sort::sort_and_dedup;
 
 /// What the keys of Flyte's annotations start with; a decimal number follows.
 ///
@@ -67,6 +68,17 @@ pub struct SecretRequest {
     pub containers: Containers,
     /// Whether the Pod starts without the secret; absent where the settings decide.
     pub optional: Option<bool>,
+    /// What the Pod asks for, where group, version and key are the names by which a manager finds it.
+    pub asked: Option<Rc<Asked>>,
+}
+
+/// What was made into other names, see [`SecretRequest::asked`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// The request as the Pod has it: variables and files have its names.
+    pub request: SecretRequest,
+    /// The role with which the manager finds it. Empty: the manager's own.
+    pub role: String,
 }
 
 impl SecretRequest {
@@ -85,7 +97,27 @@ impl SecretRequest {
             mode: None,
             containers: Containers::All,
             optional: None,
+            asked: None,
         }
+    }
+
+    /// Returns the request as the Pod has it: variables and files have its names.
+    pub(crate) fn asked(&self) -> &Self {
+        self.asked.as_deref().map_or(self, |asked| &asked.request)
+    }
+
+    /// Returns `group@version/key/field`, without what is empty.
+    pub(crate) fn secret_name(&self) -> String {
+        let mut name = self.group.clone();
+        for (before, part) in [('@', &self.group_version), ('/', &self.key), ('/', &self.field)] {
+            if !part.is_empty() {
+                if !name.is_empty() || before == '@' {
+                    name.push(before);
+                }
+                name.push_str(part);
+            }
+        }
+        name
     }
 
     /// Returns whether the policy's settings ask for it, and not the Pod.

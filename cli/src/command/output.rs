@@ -221,7 +221,10 @@ fn injected(shown: &Shown) -> Vec<Injected> {
         .evaluation()
         .and_then(|one| one.response.audit_annotations.as_ref());
     annotations
-        .and_then(|annotations| annotations.get(render::INJECTED))
+        .and_then(|annotations| {
+            let names = [render::INJECTED, render::WOULD_INJECT];
+            names.iter().find_map(|name| annotations.get(*name))
+        })
         .map(|annotation| render::injected(annotation))
         .unwrap_or_default()
 }

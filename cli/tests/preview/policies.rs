@@ -295,6 +295,8 @@ fn check_warns_of_what_is_legal_and_unwise() {
             "{access: [], managers: [{type: flyte, podNamespace: \"{organization}-{project}-{domain}\"}]}".to_owned(),
             vec![],
         ),
+        ("{access: [], dryRun: true}".to_owned(), vec!["dryRun is true: no Pod gets a secret"]),
+        ("{access: [], dryRun: false}".to_owned(), vec![]),
         (
             "{access: [], defaults: [{labels: {a: b}, requests: [{key: k}]}, {namespaces: [a], labels: {a: b}, requests: [{key: k}]}]}".to_owned(),
             vec!["defaults[0].labels is the only condition"],

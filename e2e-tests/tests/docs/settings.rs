@@ -56,7 +56,7 @@ pub fn documented(kind: &str) -> Vec<Setting> {
 /// The types of managers that the module knows.
 pub fn kinds() -> Vec<String> {
     let problem = problem(&json!({"managers": [{}]})).unwrap();
-    let (_, names) = problem.split_once("choose one of ").expect(&problem);
+    let (_, names) = problem.split_once("use one of ").expect(&problem);
     names.split(", ").map(str::to_owned).collect()
 }
 
@@ -74,7 +74,7 @@ pub fn known_of(kind: &str) -> BTreeSet<String> {
             known.extend(nested.into_iter().map(|name| format!("{object}.{name}")));
         }
     }
-    known.retain(|name| !["type", "match"].contains(&name.as_str()));
+    known.retain(|name| !["type", "match", "names"].contains(&name.as_str()));
     known
 }
 
@@ -102,7 +102,9 @@ fn every_setting_is_documented_and_every_documented_one_exists() {
     assert_eq!(names(document.section("`defaults`")), defaults, "defaults");
     let matched = known(&json!({"managers": [{"type": "kubernetes", "match": {"noSuchSetting": 1}}]}));
     let mut every: BTreeSet<String> = matched.into_iter().map(|name| format!("match.{name}")).collect();
-    every.extend(["type".to_owned(), "match".to_owned()]);
+    let named = known(&json!({"managers": [{"type": "kubernetes", "names": {"group": "a", "noSuchSetting": 1}}]}));
+    every.extend(named.into_iter().map(|name| format!("names.{name}")));
+    every.extend(["type", "match", "names"].map(str::to_owned));
     assert_eq!(names(document.section("Every manager")), every, "Every manager");
     let mut stores = BTreeSet::new();
     for store in ["aws", "gcp", "azure"] {

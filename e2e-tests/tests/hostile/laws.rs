@@ -29,6 +29,7 @@ pub fn check(case: &Case, policy: &mut dyn FnMut(&[u8]) -> Vec<u8>) {
     let answer = answer(&bytes);
     let accepted = answer["accepted"].as_bool().expect("accepted");
     keeps_values_secret(&answer);
+    says_the_same_in_a_dry_run(case, &answer, policy);
     if !accepted {
         let code = answer["code"].as_u64().expect("a code");
         let message = answer["message"].as_str().expect("a message");
@@ -93,6 +94,24 @@ fn keeps_values_secret(answer: &Value) {
     }
     let text = answer.to_string();
     assert!(!text.contains(&SECRET_VALUE[..5]), "a value of a Secret: {text}");
+}
+
+/// With `dryRun` the Pod is admitted as it is, and the audit annotations say what happens without.
+fn says_the_same_in_a_dry_run(case: &Case, real: &Value, policy: &mut dyn FnMut(&[u8]) -> Vec<u8>) {
+    let mut settings = case.settings.clone();
+    settings["dryRun"] = json!(true);
+    let dry = answer(&policy(&super::case::payload(&case.pod, &settings)));
+    keeps_values_secret(&dry);
+    assert_eq!(dry["accepted"], json!(true), "{dry}");
+    assert!(dry.get("mutated_object").is_none(), "{dry}");
+    let said = &dry["audit_annotations"];
+    if real["accepted"] == json!(true) {
+        assert_eq!(said["wouldInject"], real["audit_annotations"]["injected"], "{dry}");
+        assert_eq!(said["unserved"], real["audit_annotations"]["unserved"], "{dry}");
+    } else {
+        let text = format!("{}: {}", real["code"], real["message"].as_str().expect("a message"));
+        assert_eq!(said["wouldReject"], json!(text), "{dry}");
+    }
 }
 
 /// The policy's answer to its own Pod is that very Pod.

@@ -3,8 +3,10 @@
 #![forbid(unsafe_code)]
 
 use crate::json::fields::{Fields, SettingsError};
-use crate::managers::flyte::labels::{DOMAIN, Labels, ORGANIZATION, PROJECT};
+use crate::managers::context::Context;
+use crate::managers::flyte::labels::{DOMAIN, Labels, ORGANIZATION, PROJECT, PodLabels};
 use crate::managers::manager::{NotServed, denied};
+use crate::managers::placeholders::Values;
 use crate::names;
 
 /// The word with which a setting lets a Pod say what it likes.
@@ -15,7 +17,7 @@ const POD_NAMESPACE: &str = "{project}-{domain}";
 
 /// What the labels of a Pod have to agree with.
 #[derive(Debug)]
-pub(super) struct Binding {
+pub(crate) struct Binding {
     /// The setting `organization`: the only value of that label; `None` where every value is taken.
     organization: Option<String>,
     /// The setting `podNamespace`.
@@ -55,7 +57,7 @@ impl Binding {
     ///
     /// # Errors
     /// What an operator has to change.
-    pub(super) fn from_fields(fields: &mut Fields<'_>) -> Result<Self, SettingsError> {
+    pub(crate) fn from_fields(fields: &mut Fields<'_>) -> Result<Self, SettingsError> {
         let pod_namespace = PodNamespace::from_fields(fields)?;
         let given = word(
             fields,
@@ -73,6 +75,38 @@ impl Binding {
             organization,
             pod_namespace,
         })
+    }
+
+    /// Returns how many of the labels project, domain and organization, in this order, a Pod cannot choose.
+    pub(crate) fn bound_labels(&self) -> usize {
+        match &self.pod_namespace {
+            PodNamespace::Any => 0,
+            PodNamespace::OfLabels(template)
+                if self.organization.is_none() && !template.marked.contains(MARKED.organization) =>
+            {
+                2
+            }
+            _ => 3,
+        }
+    }
+
+    /// Adds the labels of the Pod to `values`, and returns what the Pod's author should know.
+    ///
+    /// # Errors
+    /// As [`Self::check`].
+    #[inline(never)]
+    pub(crate) fn add_labels(&self, values: &mut Values, context: &Context<'_>) -> Result<Option<String>, NotServed> {
+        let read = context.of_pod(PodLabels::read);
+        let labels = read.labels();
+        self.check(&labels, context.namespace)?;
+        for (name, label) in [
+            (PROJECT, labels.project),
+            (DOMAIN, labels.domain),
+            (ORGANIZATION, labels.organization),
+        ] {
+            values.push((name, label.to_owned()));
+        }
+        Ok(self.warning(&labels, context.namespace))
     }
 
     /// Refuses a Pod whose labels claim what is not its own: it would get the secrets of another project.

@@ -21,6 +21,16 @@ impl PodLabels {
             label.map(|(_, value)| value.to_string()).unwrap_or_default()
         }))
     }
+
+    /// Returns the labels, of which any may be empty.
+    pub(super) fn labels(&self) -> Labels<'_> {
+        let Self([organization, domain, project]) = self;
+        Labels {
+            organization,
+            domain,
+            project,
+        }
+    }
 }
 
 /// The values of these labels: all of them, or those of a wider scope, where the rest is empty.
@@ -36,8 +46,8 @@ impl<'l> Labels<'l> {
     ///
     /// # Errors
     /// When one is missing.
-    pub(super) fn of(PodLabels([organization, domain, project]): &'l PodLabels) -> Result<Self, NotServed> {
-        for (name, value) in [(ORGANIZATION, organization), (DOMAIN, domain), (PROJECT, project)] {
+    pub(super) fn of(pod: &'l PodLabels) -> Result<Self, NotServed> {
+        for (name, value) in [ORGANIZATION, DOMAIN, PROJECT].into_iter().zip(&pod.0) {
             if value.is_empty() {
                 return Err(not_found!(
                     "the Pod has no label {name:?}; it needs the labels organization, project and domain, as Flyte 2 sets \
@@ -45,11 +55,7 @@ impl<'l> Labels<'l> {
                 ));
             }
         }
-        Ok(Self {
-            organization,
-            domain,
-            project,
-        })
+        Ok(pod.labels())
     }
 
     /// Returns `template` with the labels in place of its placeholders.
@@ -92,4 +98,35 @@ impl<'l> Labels<'l> {
 /// Returns the name of the Secret that holds the secret `id`.
 pub(super) fn secret_name(id: &str) -> String {
     digest::md5(id.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+
+    /// The names that Flyte's own code makes.
+    #[test]
+    fn names_are_flytes() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/e2e-tests/golden/secret_names.json");
+        let vectors: Vec<Value> = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+        let mut checked = 0;
+        for vector in &vectors {
+            let [input, output] = [&vector["in"], &vector["out"]];
+            let (Some(id), Some(organization)) = (output["secret_id"].as_str(), input["org"].as_str()) else {
+                continue;
+            };
+            let labels = Labels {
+                organization,
+                domain: input["domain"].as_str().unwrap(),
+                project: input["project"].as_str().unwrap(),
+            };
+            let key = input["name"].as_str().unwrap();
+            assert_eq!(labels.secret_id(key), id, "{vector}");
+            assert_eq!(secret_name(id), output["k8s_secret_name"].as_str().unwrap());
+            assert_eq!(labels.pull_secret(key), output["image_pull_name"].as_str().unwrap());
+            checked += 1;
+        }
+        assert_eq!(checked, 9, "of {}", vectors.len());
+    }
 }

@@ -13,6 +13,7 @@ use crate::managers::cli::{Cli, TAKE_FIELD};
 use crate::managers::context::Context;
 use crate::managers::fetch::{self, ContainerSettings};
 use crate::managers::manager::{Manager, NotServed, not_found};
+use crate::managers::script::script;
 use crate::managers::{aws, azure, gcp, naming};
 use crate::requests::{MountRequirement, SecretRequest, base32};
 
@@ -21,7 +22,7 @@ use super::labels::{Labels, PodLabels};
 use super::wanted::{VOLUME, Wanted};
 
 /// Tries the secrets of all scopes in turn.
-const SCRIPT: &str = include_str!("../scripts/flyte_store.sh");
+const SCRIPT: &str = script!("../scripts/flyte_store.sh", Shell);
 
 /// A cloud's secret manager.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -143,6 +144,10 @@ impl Manager for Store {
         ("", &request.key)
     }
 
+    fn finds_by(&self, part: &str) -> bool {
+        part == "key"
+    }
+
     fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection<'_>, NotServed> {
         let labels = context.of_pod(PodLabels::read);
         let labels = Labels::of(&labels)?;
@@ -150,12 +155,12 @@ impl Manager for Store {
         if request.key.is_empty() {
             return Err(not_found!("it needs a key"));
         }
-        let mut request = request.clone();
+        let [project, domain, organization] = labels.scopes().map(|(_, scope)| self.name(&scope, &request.key));
+        let names = [project?, domain?, organization?];
+        let mut request = request.asked().clone();
         if request.mount == MountRequirement::Any && !context.options.env_files {
             request.mount = MountRequirement::File;
         }
-        let [project, domain, organization] = labels.scopes().map(|(_, scope)| self.name(&scope, &request.key));
-        let names = [project?, domain?, organization?];
         let version = if self.kind == Kind::Gcp { "latest" } else { "" };
         let fetched = Fetched {
             optional: request.is_optional(),

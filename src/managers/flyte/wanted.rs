@@ -42,8 +42,8 @@ impl Wanted {
             return Ok(Self::Variable(name));
         }
         Err(not_found!(
-            "{name:?} cannot be a variable's name (letters, digits, '_', '-' and '.', no digit first); name one with \
-             env_var, or ask for a file"
+            "{name:?} is not a valid environment variable name (letters, digits, '_', '-' and '.', no digit first); name one \
+             with env_var, or ask for a file"
         ))
     }
 }

@@ -7,12 +7,12 @@ use serde_json::{Map, Value};
 use super::objects::{ENV, INIT_CONTAINERS, MOUNTS, VOLUMES, check_item, label_problem, text_in};
 use super::settings::Template;
 use crate::injection::{Annotation, EnvValue, EnvVar, Injection};
+use crate::json::fields::SettingsError;
 use crate::managers::context::Context;
 use crate::managers::manager::{NotServed, not_found};
 use crate::managers::placeholders::{Values, expand, expand_all};
 use crate::managers::{naming, variables};
 use crate::requests::{MountRequirement, SecretRequest};
-use crate::schema::Mistake;
 
 impl Template {
     /// The variables of a request: each entry once, and again for the request's `env_var` where its name tells.
@@ -150,9 +150,8 @@ fn set(values: &mut Values, name: &'static str, value: String) {
     values.push((name, value));
 }
 
-fn wrong_object(mistake: &Mistake, what: &str) -> NotServed {
-    let Mistake { place, problem } = mistake;
-    not_found!("its settings make no valid {what} of this request: {place} {problem}")
+fn wrong_object(error: &SettingsError, what: &str) -> NotServed {
+    not_found!("its settings make no valid {what} of this request: {error}")
 }
 
 /// A text that was valid with the sample is not with this request: it has no such value.

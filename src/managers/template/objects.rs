@@ -8,7 +8,7 @@ use crate::json::fields::{Fields, SettingsError};
 use crate::managers::placeholders::{Values, expand, expand_all};
 use crate::names;
 use crate::options;
-use crate::schema::{self, Mistake};
+use crate::schema;
 
 /// The lists of Kubernetes objects: the setting, and the type of its items.
 pub(super) const ENV: (&str, &str) = ("env", "EnvVar");
@@ -33,23 +33,17 @@ pub(super) fn texts(
     sample: &Values,
     problem: impl Fn(&str, &str) -> Option<&'static str>,
 ) -> Result<Vec<(String, String)>, SettingsError> {
-    let given = match fields.take::<Value>(name)? {
-        None => return Ok(Vec::new()),
-        Some(Value::Object(given)) => given,
-        Some(_) => return Err(fields.invalid(name, "is not an object (a YAML mapping) of strings")),
-    };
-    let mut texts = Vec::with_capacity(given.len());
-    for (key, value) in given {
+    let texts = fields.strings(name)?;
+    if fields.is_checked() {
+        return Ok(texts);
+    }
+    for (key, value) in &texts {
         let wrong = |problem: &str| fields.invalid(&format!("{name}[{key:?}]"), problem);
-        let Value::String(value) = value else {
-            return Err(wrong("has to be a string: quote it"));
-        };
-        let expanded_key = expand(&key, sample).map_err(|problem| wrong(&problem))?;
-        let expanded_value = expand(&value, sample).map_err(|problem| wrong(&problem))?;
+        let expanded_key = expand(key, sample).map_err(|problem| wrong(&problem))?;
+        let expanded_value = expand(value, sample).map_err(|problem| wrong(&problem))?;
         if let Some(what) = problem(&expanded_key, &expanded_value) {
             return Err(wrong(&format!("has no valid {what}")));
         }
-        texts.push((key, value));
     }
     Ok(texts)
 }
@@ -62,6 +56,7 @@ pub(super) fn objects(
 ) -> Result<Vec<Value>, SettingsError> {
     let items = match fields.take::<Value>(name)? {
         None => return Ok(Vec::new()),
+        Some(Value::Array(items)) if fields.is_checked() => return Ok(items),
         Some(Value::Array(items)) => items,
         Some(_) => return Err(fields.invalid(name, "is not a list")),
     };
@@ -70,7 +65,7 @@ pub(super) fn objects(
     for (index, item) in items.iter().enumerate() {
         let place = format!("{name}[{index}]");
         let expanded = expand_item(item, name, sample).map_err(|problem| fields.invalid(&place, &problem))?;
-        check_item(&expanded, (name, kind)).map_err(|wrong| wrong.below(&place).in_settings(fields))?;
+        check_item(&expanded, (name, kind)).map_err(|error| error.below(&place).below(fields.place()))?;
         let own = text_in(&expanded, unique).to_owned();
         if known.contains(&own) {
             return Err(fields.invalid(
@@ -113,7 +108,7 @@ pub(super) fn strings<'v>(value: &'v Value, found: &mut Vec<&'v str>) {
 }
 
 /// Checks that an expanded item is valid for its type, its names included.
-pub(super) fn check_item(item: &Value, (name, kind): (&str, &str)) -> Result<(), Mistake> {
+pub(super) fn check_item(item: &Value, (name, kind): (&str, &str)) -> Result<(), SettingsError> {
     schema::check(item, kind)?;
     if name == ENV.0 {
         return check_variable(item);
@@ -137,10 +132,13 @@ pub(super) fn check_item(item: &Value, (name, kind): (&str, &str)) -> Result<(),
     Ok(())
 }
 
-fn check_variable(item: &Value) -> Result<(), Mistake> {
+fn check_variable(item: &Value) -> Result<(), SettingsError> {
     let name = text_in(item, "name");
     if !names::is_variable(name) {
-        return wrong("name", format!("is {name:?}, which is no variable's name"));
+        return wrong(
+            "name",
+            format!("is {name:?}, which is not a valid environment variable name"),
+        );
     }
     let Some(source) = item.get("valueFrom").filter(|source| source.is_object()) else {
         return Ok(());
@@ -154,7 +152,7 @@ fn check_variable(item: &Value) -> Result<(), Mistake> {
     Ok(())
 }
 
-fn check_mount(item: &Value) -> Result<(), Mistake> {
+fn check_mount(item: &Value) -> Result<(), SettingsError> {
     let path = text_in(item, "mountPath");
     if path.is_empty() || path.contains(':') {
         return wrong("mountPath", "has to be a path without ':'".to_owned());
@@ -172,20 +170,20 @@ fn check_mount(item: &Value) -> Result<(), Mistake> {
     Ok(())
 }
 
-fn check_container(item: &Value) -> Result<(), Mistake> {
+fn check_container(item: &Value) -> Result<(), SettingsError> {
     if text_in(item, "image").trim().is_empty() {
         return wrong("image", "is missing".to_owned());
     }
     for list in [ENV, MOUNTS] {
         for (index, inner) in items_in(item, list.0).enumerate() {
-            check_item(inner, list).map_err(|wrong| wrong.below(&format!("{}[{index}]", list.0)))?;
+            check_item(inner, list).map_err(|error| error.below(&format!("{}[{index}]", list.0)))?;
         }
     }
     Ok(())
 }
 
-fn wrong(place: &str, problem: String) -> Result<(), Mistake> {
-    Err(Mistake {
+fn wrong(place: &str, problem: String) -> Result<(), SettingsError> {
+    Err(SettingsError {
         place: place.to_owned(),
         problem,
     })

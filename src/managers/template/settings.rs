@@ -33,7 +33,7 @@ pub(crate) struct Template {
     pub(super) selects: [bool; 2],
     /// Whether a request has to have a group, and a key.
     pub(super) needs: [bool; 2],
-    /// What group, version and key may hold beyond letters, digits and a few more.
+    /// What group, version and key may hold beyond letters, digits and a few more: `/`, and what the settings add.
     pub(super) allowed: String,
 }
 
@@ -59,7 +59,7 @@ impl Template {
     pub(crate) fn from_fields(fields: &mut Fields<'_>) -> Result<Box<dyn Manager>, SettingsError> {
         let name = name(fields)?;
         let path = fields.take::<String>("path")?;
-        let allowed = fields.take::<String>("allowedCharacters")?.unwrap_or_default();
+        let mut allowed = fields.take::<String>("allowedCharacters")?.unwrap_or_default();
         // The kubelet replaces $(NAME) in variables and commands.
         if let Some(character) = allowed
             .chars()
@@ -67,6 +67,7 @@ impl Template {
         {
             return Err(fields.invalid("allowedCharacters", &format!("must not hold {character:?}")));
         }
+        allowed.push('/');
         let mut sample = placeholders::sample();
         sample.push(("mountPath", "/etc/flyte/secrets".to_owned()));
         match path.as_deref().map(|path| expand(path, &sample)) {
@@ -94,8 +95,10 @@ impl Template {
             allowed,
         };
         template.find_placeholders();
-        template.check(fields, &sample)?;
-        template.check_owners(fields)?;
+        if !fields.is_checked() {
+            template.check(fields, &sample)?;
+            template.check_owners(fields)?;
+        }
         Ok(Box::new(template))
     }
 
@@ -143,13 +146,17 @@ impl Template {
 
     /// Finds out what the placeholders of the texts say about the requests that it serves.
     fn find_placeholders(&mut self) {
-        let (by_id, by_path) = (self.uses("id"), self.uses("path"));
-        self.gives_files |= by_path && self.may_write_files();
+        let texts = self.texts();
+        let uses = |name: &str| texts.iter().any(|text| holds(text, name));
+        let (by_id, by_path) = (uses("id"), uses("path"));
+        let gives_files = self.gives_files || (by_path && self.may_write_files());
         let in_path = |name: &str| self.path.iter().any(|path| holds(path, name));
         // Without the setting, a path is group and key.
         let path_has = |name: &str| self.path.is_none() || in_path(name) || in_path("id");
-        let selects = PARTS.map(|name| by_id || self.uses(name) || (by_path && path_has(name)));
-        let needs = PARTS.map(|name| self.uses(name) || in_path(name));
+        let used = PARTS.map(|name| (name, uses(name)));
+        let selects = used.map(|(name, is_used)| by_id || is_used || (by_path && path_has(name)));
+        let needs = used.map(|(name, is_used)| is_used || in_path(name));
+        self.gives_files = gives_files;
         (self.selects, self.needs) = (selects, needs);
     }
 

@@ -118,9 +118,18 @@ impl<'r> AgentFile<'r> {
 }
 
 /// Returns the name under which the agent knows a file: the same for the same secret, so that a Pod always comes out the same.
-pub(super) fn identity(source: &Source<'_>, key: &str, variable: Option<&str>) -> String {
-    let mut parts = vec![source.path, source.engine.name(), key];
+/// Where the settings make its name, several requests may lead to one secret, and each has a file of its own at `usual`.
+pub(super) fn identity(
+    source: &Source<'_>,
+    request: &SecretRequest,
+    usual: &RelativePath,
+    variable: Option<&str>,
+) -> String {
+    let mut parts = vec![source.path, source.engine.name(), &request.key];
     parts.extend(source.version);
+    if request.asked.is_some() && variable.is_none() {
+        parts.push(usual.as_str());
+    }
     // No version is called so.
     parts.extend(variable.map(|_| "env"));
     parts.extend(variable);

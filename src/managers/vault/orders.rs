@@ -9,8 +9,8 @@ use super::annotations::{
     AGENT_INJECT_TEMPLATE, AGENT_INJECT_TEMPLATE_FILE, AGENT_INJECT_TOKEN, Effect, PREFIX, SECRET_VOLUME_PATH,
     SECRET_VOLUME_PATH_OF, effect, is_identity, is_true,
 };
-use crate::order::{has, sort_and_dedup, sort_by, sorted_set};
 use crate::pod::Pod;
+use crate::sort::{has, sort_and_dedup, sort_by, sorted_set};
 
 /// The directory of secrets where no annotation names one.
 const DEFAULT_DIRECTORY: &str = "/vault/secrets";
@@ -170,7 +170,7 @@ impl AgentOrders {
             asks |= !is_identity(secret) || own_directory.is_none();
             let name = match self.get(&format!("{AGENT_INJECT_FILE}{secret}")) {
                 Some(file) if !file.is_empty() => file.to_owned(),
-                _ => secret.to_lowercase(),
+                _ => secret.to_ascii_lowercase(),
             };
             files.push(OwnFile {
                 path: cleaned(&format!("{}/{name}", own_directory.unwrap_or(directory))),

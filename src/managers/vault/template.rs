@@ -172,11 +172,12 @@ fn is_plain(character: char) -> bool {
 
 /// Returns whether a path with this character is the path that Vault gets. The agent parses it as a URL
 /// ([vault_read.go](https://github.com/hashicorp/consul-template/blob/main/dependency/vault_read.go)) and keeps the path
-/// of that: `?` and `#` end it, `%2e%2e` leaves a directory, and a `:` makes what is in front a scheme.
+/// of that: `?` and `#` end it, `%2e%2e` leaves a directory, and a `:` makes what is in front a scheme. Beyond ASCII,
+/// the blocks of letters are taken: those of punctuation hold slashes that look like `/`.
 fn is_path(character: char) -> bool {
     is_plain(character)
         || matches!(character, '@' | '+' | '=' | ',' | '~')
-        || (!character.is_ascii() && character.is_alphanumeric())
+        || matches!(character, '\u{c0}'..='\u{1fff}' | '\u{2c00}'..='\u{2fff}' | '\u{3040}'..='\u{d7ff}')
 }
 
 /// Returns `text` for a string of

@@ -1,0 +1,187 @@
+//! The setting `names`: the same name in the code, another secret in each namespace.
+//!
+//! `{group: "secret/data/{namespace}/{group}"}` finds `secret/data/team-a/db` for a Pod of `team-a` that asks for `db`. What is
+//! put in holds letters, digits and `._-` alone, so that it cannot leave the prefix.
+
+#![forbid(unsafe_code)]
+
+use std::rc::Rc;
+
+use crate::json::fields::{Fields, SettingsError};
+use crate::managers::context::Context;
+use crate::managers::flyte::binding::Binding;
+use crate::managers::manager::{Manager, NotServed, not_found};
+use crate::managers::owners::{Scope, are_confused};
+use crate::managers::placeholders::{Values, expand, holds, may_hold, values};
+use crate::requests::{Asked, MAX_FIELD_LENGTH, SecretRequest, WHOLE};
+
+/// The fields of the setting, which are the parts of a secret's name, and the manager's role.
+const PARTS: [&str; 4] = ["group", "groupVersion", "key", ROLE];
+const ROLE: &str = "role";
+
+/// What may stand in a text: what every request has, and then the labels.
+const PLACEHOLDERS: [&str; 8] = [
+    "group",
+    "groupVersion",
+    "key",
+    "namespace",
+    "serviceAccount",
+    "project",
+    "domain",
+    "organization",
+];
+const LABELS: usize = 3;
+
+/// By which names a manager finds what Pods ask for.
+pub(crate) struct Mapping {
+    /// The texts for the parts of a name, and for the role. What has no text stays as it is.
+    texts: Vec<(&'static str, String)>,
+    /// What may be put in beyond letters, digits and a few more.
+    allowed: String,
+    /// What the labels of a Pod have to agree with, where the texts may have them.
+    binding: Option<Binding>,
+}
+
+impl Mapping {
+    /// Reads the setting `names` of `manager`, whose other settings are `fields`. `scope` is where its secrets are.
+    ///
+    /// # Errors
+    /// What an operator has to change.
+    #[inline(never)] // The module is smaller with these functions apart.
+    pub(super) fn from_fields(
+        names: Option<Fields<'_>>,
+        fields: &Fields<'_>,
+        manager: &dyn Manager,
+        scope: Scope,
+    ) -> Result<Option<Self>, SettingsError> {
+        let role = manager.role().filter(|role| role.contains('{'));
+        if names.is_none() && role.is_none() {
+            return Ok(None);
+        }
+        let mut names = names.unwrap_or_default();
+        let allowed = names.take("allowedCharacters")?.unwrap_or_default();
+        let has_binding = names.has("podNamespace") || names.has("organization");
+        let binding = Binding::from_fields(&mut names)?;
+        let mut mapping = Self {
+            texts: Vec::new(),
+            allowed,
+            binding: has_binding.then_some(binding),
+        };
+        for part in PARTS {
+            let (text, place) = if part == ROLE {
+                (role.map(str::to_owned), fields)
+            } else {
+                (names.take(part)?, &names)
+            };
+            let Some(text) = text else {
+                continue;
+            };
+            let checked = if manager.finds_by(part) {
+                mapping.check(&text, scope)
+            } else {
+                Err("changes nothing: this manager does not find secrets by it (template and csi have texts with placeholders of their own)".to_owned())
+            };
+            if let Err(problem) = checked {
+                return Err(place.invalid(part, &problem));
+            }
+            mapping.texts.push((part, text));
+        }
+        if mapping.texts.is_empty() {
+            return Err(names.invalid("group", "is missing: give group, groupVersion or key"));
+        }
+        names.finish()?;
+        Ok(Some(mapping))
+    }
+
+    /// Checks a text.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    #[inline(never)]
+    fn check(&self, text: &str, scope: Scope) -> Result<(), String> {
+        let labels = self.binding.as_ref().map_or(0, Binding::bound_labels);
+        let mut known = Values::new();
+        for name in PLACEHOLDERS.into_iter().take(PLACEHOLDERS.len() - LABELS + labels) {
+            known.push((name, String::new()));
+        }
+        expand(text, &known)?;
+        if text.contains(char::is_control) || are_confused(text, scope, &self.allowed, "") {
+            return Err(CONFUSED.to_owned());
+        }
+        Ok(())
+    }
+
+    /// Returns whether the key is made of the group.
+    pub(super) fn puts_group_into_key(&self) -> bool {
+        self.texts
+            .iter()
+            .any(|(part, text)| *part == "key" && holds(text, "group"))
+    }
+
+    /// Returns how long the texts are together.
+    pub(crate) fn length(&self) -> usize {
+        self.texts.iter().map(|(_, text)| text.len()).sum()
+    }
+
+    /// Returns the request with the names by which the manager is to look for what `asked` asks for, and what the Pod's
+    /// author should know.
+    ///
+    /// # Errors
+    /// Why no secret can have that name.
+    #[inline(never)]
+    pub(super) fn apply(
+        &self,
+        asked: &SecretRequest,
+        context: &Context<'_>,
+    ) -> Result<(SecretRequest, Option<String>), NotServed> {
+        let mut values = values(asked, context);
+        let mut warning = None;
+        if let Some(binding) = &self.binding {
+            warning = binding.add_labels(&mut values, context)?;
+        }
+        let (mut found, mut role) = (asked.clone(), String::new());
+        for (part, text) in &self.texts {
+            let made = self.expand(text, &values)?;
+            *match *part {
+                "group" => &mut found.group,
+                "groupVersion" => &mut found.group_version,
+                "key" => &mut found.key,
+                _ => &mut role,
+            } = made;
+        }
+        if (found.key == WHOLE) != (asked.key == WHOLE) {
+            return Err(not_found!(
+                "the settings make the key {:?}, and \"*\" stands for all keys",
+                found.key
+            ));
+        }
+        let request = asked.clone();
+        found.asked = Some(Rc::new(Asked { request, role }));
+        Ok((found, warning))
+    }
+
+    #[inline(never)]
+    fn expand(&self, text: &str, values: &Values) -> Result<String, NotServed> {
+        for (name, value) in values {
+            let is_wrong = value.split('/').any(|part| matches!(part, "" | "." | ".."))
+                || value.contains(|character| !may_hold(character, &self.allowed));
+            if is_wrong && holds(text, name) {
+                return Err(not_found!(
+                    "its {name} {value:?} cannot stand in the name that the settings make: letters, digits and characters of \
+                     {:?} can, but no part that is empty, '.' or '..'; an operator can allow more with names.allowedCharacters",
+                    ["._-", &self.allowed].concat()
+                ));
+            }
+        }
+        match expand(text, values) {
+            Ok(made) if made.len() <= MAX_FIELD_LENGTH => Ok(made),
+            _ => Err(not_found!(
+                "the settings make a name of it that is longer than {MAX_FIELD_LENGTH} bytes"
+            )),
+        }
+    }
+}
+
+const CONFUSED: &str = "makes one name for different Pods, or holds a control character: \"{namespace}-{group}\" is \"a-b-c\" for the \
+                        namespace \"a\" with the group \"b-c\" and for \"a-b\" with \"c\"; put '/' between the placeholders, or \
+                        another character that neither can hold";
