@@ -85,7 +85,13 @@ impl Response<'_> {
         self.write_audit(&mut writer);
         if !self.warnings.is_empty() {
             writer.field("warnings");
-            writer.texts(self.warnings.iter().map(String::as_str));
+            // The API server passes on no warning with a control character in it, and does not say so.
+            let lines: Vec<String> = self
+                .warnings
+                .iter()
+                .map(|text| text.replace(char::is_control, " "))
+                .collect();
+            writer.texts(lines.iter().map(String::as_str));
         }
         writer.raw("}");
         Ok(writer.into_bytes())

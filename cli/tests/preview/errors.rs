@@ -238,6 +238,7 @@ fn files_of_another_kind_are_told_by_every_command() {
             ("nul.yaml", "kind: Pod\nspec: {}\u{0}\n"),
             ("brace.json", "{\"kind\": \"Pod\","),
             ("number.yaml", "42\n"),
+            ("template.yaml", "kind: Pod\nmetadata:\n  name: {{ name }}\n"),
             ("text.yaml", "no object\n"),
         ],
     );
@@ -278,6 +279,10 @@ fn files_of_another_kind_are_told_by_every_command() {
             ),
             ("brace.json", "FILE: not JSON: EOF while parsing a value at line 1"),
             ("number.yaml", "FILE"),
+            (
+                "template.yaml",
+                "a field has a mapping or a list as its name, as `{{ … }}` of a template is one",
+            ),
             ("text.yaml", "FILE"),
         ] {
             if message.is_empty() {
