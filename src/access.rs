@@ -28,13 +28,9 @@ impl Rule {
         let place = fields.place().to_owned();
         fields.finish()?;
         if namespaces.is_none() && service_accounts.is_none() && secrets.is_none() {
-            return Err(SettingsError {
-                place,
-                problem:
-                    "has no condition, so that every Pod may ask for everything: write namespaces: [\"*\"] if that is \
-                          meant"
-                        .to_owned(),
-            });
+            let problem = "has no condition, so that every Pod may ask for everything: write namespaces: [\"*\"] if that is \
+                           meant";
+            return Err(SettingsError::new(&place, problem));
         }
         let all = || vec![Glob::new("*")];
         Ok(Self {

@@ -37,22 +37,24 @@ pub fn validate(payload: &[u8], cluster: &dyn Cluster) -> Vec<u8> {
     if !may_ask(payload) {
         return ACCEPTED.to_vec();
     }
-    let response = match admit(payload, cluster) {
+    let mut dry_run = false;
+    let response = match admit(payload, cluster, &mut dry_run) {
         Ok(None) => return ACCEPTED.to_vec(),
         Ok(Some(response)) => response,
         Err(rejection) => Response::reject(rejection),
     };
+    let response = response.of(dry_run);
     // The Pod, what is added to it, and the summary twice.
     let size = payload.len() + 3 * response.injected.len();
     response.to_json(size).unwrap_or_else(|_| {
-        Response::reject(Rejection::invalid_pod())
-            .to_json(0)
-            .unwrap_or_default()
+        let rejected = Response::reject(Rejection::invalid_pod()).of(dry_run);
+        rejected.to_json(0).unwrap_or_default()
     })
 }
 
-/// Reads the Pod and what it asks for, and answers as the settings say. Returns nothing where the Pod asks for nothing.
-fn admit<'a>(payload: &'a [u8], cluster: &dyn Cluster) -> Result<Option<Response<'a>>, Rejection> {
+/// Reads the Pod and what it asks for, and answers as the settings say. Returns nothing where the Pod asks for nothing. Notes
+/// the setting `dryRun` as soon as it is known.
+fn admit<'a>(payload: &'a [u8], cluster: &dyn Cluster, dry_run: &mut bool) -> Result<Option<Response<'a>>, Rejection> {
     let Some(admission) = AdmissionRequest::read(payload)? else {
         return Ok(None);
     };
@@ -69,11 +71,8 @@ fn admit<'a>(payload: &'a [u8], cluster: &dyn Cluster) -> Result<Option<Response
         return decoded.map(|decoded| Response::warn(decoded.warnings));
     }
     let settings = Settings::from_raw(admission.settings)?;
-    let answer = decoded.and_then(|decoded| inject(admission, decoded, asks, &settings, cluster));
-    if settings.options.dry_run {
-        return Ok(dry_run::without_effect(answer));
-    }
-    answer
+    *dry_run = settings.options.dry_run;
+    inject(admission, decoded?, asks, &settings, cluster)
 }
 
 /// Serves the requests and those of the settings, and injects what they came to. Returns nothing where they came to nothing,
@@ -110,7 +109,7 @@ fn inject<'a>(
         );
     }
     if options.dry_run {
-        warnings.extend(dry_run::plan(&outcome.additions, &pulled, options));
+        dry_run::add_plan(&outcome.additions, &pulled, options, &mut warnings);
     }
     Ok(Some(Response {
         accepted: true,

@@ -27,7 +27,7 @@ pub(crate) fn check(value: &Value, name: &str) -> Result<(), SettingsError> {
     }
     if let Some(item) = name.strip_prefix("[]") {
         let Value::Array(items) = value else {
-            return Err(SettingsError::new("has to be a list".to_owned()));
+            return Err(SettingsError::new("", "has to be a list"));
         };
         for (index, value) in items.iter().enumerate() {
             check(value, item).map_err(|error| error.below(&format!("[{index}]")))?;
@@ -58,7 +58,7 @@ pub(crate) fn check(value: &Value, name: &str) -> Result<(), SettingsError> {
     if fits {
         Ok(())
     } else {
-        Err(SettingsError::new(format!("has to be {expected}")))
+        Err(SettingsError::new("", &format!("has to be {expected}")))
     }
 }
 
@@ -67,24 +67,22 @@ fn check_object(value: &Value, name: &str) -> Result<(), SettingsError> {
     for (field, value) in given {
         let Some((_, kind, _)) = fields(name).find(|(known, _, _)| known == field) else {
             let known = fields(name).map(|(known, _, _)| known).collect::<Vec<_>>().join(", ");
-            return Err(
-                SettingsError::new(format!("is not a field of Kubernetes' {name}; it has {known}")).below(field),
-            );
+            let problem = format!("is not a field of Kubernetes' {name}; it has {known}");
+            return Err(SettingsError::new(field, &problem));
         };
         check(value, kind).map_err(|error| error.below(field))?;
     }
     let missing = fields(name).find(|(field, _, needed)| *needed && given.get(*field).is_none_or(Value::is_null));
     match missing {
-        Some((field, _, _)) => Err(SettingsError::new("is missing".to_owned()).below(field)),
+        Some((field, _, _)) => Err(SettingsError::new(field, "is missing")),
         None if name == "ResourceRequirements" => check_resources(given),
         None => Ok(()),
     }
 }
 
 fn object(value: &Value) -> Result<&Map<String, Value>, SettingsError> {
-    value
-        .as_object()
-        .ok_or_else(|| SettingsError::new("has to be an object (a YAML mapping)".to_owned()))
+    let object = value.as_object();
+    object.ok_or_else(|| SettingsError::new("", "has to be an object (a YAML mapping)"))
 }
 
 /// The fields of the type `name`: each with its type, and whether it has to be there.
@@ -112,15 +110,12 @@ fn fields(name: &str) -> impl Iterator<Item = (&'static str, &'static str, bool)
 
 /// Checks that an amount is one, and not below zero, which Kubernetes takes nowhere in a Pod.
 fn check_amount(value: &Value) -> Result<(), SettingsError> {
-    match amount(value) {
-        None => Err(SettingsError::new(
-            "has to be an amount, such as 100m or 64Mi".to_owned(),
-        )),
-        Some(amount) if amount < 0 => Err(SettingsError::new(
-            "is below zero: give an amount such as 100m or 64Mi".to_owned(),
-        )),
-        Some(_) => Ok(()),
-    }
+    let problem = match amount(value) {
+        None => "has to be an amount, such as 100m or 64Mi",
+        Some(amount) if amount < 0 => "is below zero: give an amount such as 100m or 64Mi",
+        Some(_) => return Ok(()),
+    };
+    Err(SettingsError::new("", problem))
 }
 
 /// Checks what the API server does: a container has the resources that Kubernetes knows, and asks for no more than its
@@ -136,7 +131,7 @@ fn check_resources(given: &Map<String, Value>) -> Result<(), SettingsError> {
         if let Some(name) = amounts(list).into_iter().flat_map(Map::keys).find(|name| !known(name)) {
             let problem = "is no resource of a container: there are cpu, memory, ephemeral-storage, hugepages-SIZE and \
                            those of vendors with a '/'";
-            return Err(SettingsError::new(problem.to_owned()).below(name).below(list));
+            return Err(SettingsError::new("", problem).below(name).below(list));
         }
     }
     for (name, request) in amounts("requests").into_iter().flatten() {
@@ -144,22 +139,16 @@ fn check_resources(given: &Map<String, Value>) -> Result<(), SettingsError> {
             .and_then(|limits| limits.get(name))
             .filter(|limit| !limit.is_null());
         let is_shared = matches!(name.as_str(), "cpu" | "memory" | "ephemeral-storage");
-        if !is_shared && limit.map(amount) != Some(amount(request)) {
-            return Err(SettingsError::new(format!(
-                "needs the same amount in limits.{name}: this resource is not shared"
-            ))
-            .below(name)
-            .below("requests"));
-        }
-        if let Some(limit) = limit
-            && amount(request) > amount(limit)
-        {
-            return Err(SettingsError::new(format!(
-                "is above limits.{name}: ask for {limit} at most, or raise the limit"
-            ))
-            .below(name)
-            .below("requests"));
-        }
+        let problem = match limit {
+            Some(limit) if amount(request) > amount(limit) && is_shared => {
+                format!("is above limits.{name}: ask for {limit} at most, or raise the limit")
+            }
+            limit if !is_shared && limit.map(amount) != Some(amount(request)) => {
+                format!("needs the same amount in limits.{name}: this resource is not shared")
+            }
+            _ => continue,
+        };
+        return Err(SettingsError::new("", &problem).below(name).below("requests"));
     }
     Ok(())
 }

@@ -73,7 +73,7 @@ impl Input {
             found => format!(
                 "{names}: found no Pod and nothing with a Pod template, but {}; for a custom resource, name the place of its Pod \
                  template with --template-path",
-                found.join(", ")
+                few(found)
             ),
         }
     }
@@ -121,6 +121,16 @@ impl Input {
             }
         }
         Ok(())
+    }
+}
+
+/// Lists names, the first few of them.
+pub(crate) fn few(names: &[String]) -> String {
+    const FEW: usize = 5;
+    let shown = names.get(..FEW).unwrap_or(names).join(", ");
+    match names.len().saturating_sub(FEW) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
     }
 }
 

@@ -59,10 +59,21 @@ impl Options {
             let mut config = Config::from_custom_kubeconfig(kubeconfig?, &options).await?;
             config.connect_timeout = Some(DEADLINE);
             config.read_timeout = Some(DEADLINE);
-            Client::try_from(config).map_err(Failure::from)
+            let server = config
+                .cluster_url
+                .authority()
+                .map_or("", |authority| authority.as_str());
+            let server = server.rsplit('@').next().unwrap_or_default().to_owned();
+            Client::try_from(config)
+                .map(|client| (client, server))
+                .map_err(Failure::from)
         });
-        let client = client.map_err(|failure| Failure::at("cannot use the kubeconfig", failure))?;
-        Ok(KubeCluster { runtime, client })
+        let (client, server) = client.map_err(|failure| Failure::at("cannot use the kubeconfig", failure))?;
+        Ok(KubeCluster {
+            runtime,
+            client,
+            server,
+        })
     }
 }
 
@@ -70,6 +81,8 @@ impl Options {
 pub struct KubeCluster {
     runtime: Runtime,
     client: Client,
+    /// The host and the port, for messages.
+    server: String,
 }
 
 impl KubeCluster {
@@ -97,26 +110,31 @@ impl KubeCluster {
                     Some(namespace)
                 )
             }
-            error => refused(error, "get this Secret"),
+            error => self.refused(error, "get this Secret"),
         })?;
         secret["apiVersion"] = json!("v1");
         secret["kind"] = json!("Secret");
         Ok(secret)
     }
+
+    /// The policy is not told what its user may not do: the policy server may do something else.
+    fn refused(&self, error: Error, right: &str) -> String {
+        unanswered(&match error {
+            Error::Api(status) if matches!(status.code, 401 | 403) => {
+                format!(
+                    "the cluster refuses that to the account of the kubeconfig, which needs the right to {right}: {}",
+                    status.message
+                )
+            }
+            Error::Api(status) => format!("the cluster answers with the code {}: {}", status.code, status.message),
+            error => format!("the cluster at {} does not answer: {}", self.server, root(&error)),
+        })
+    }
 }
 
-/// The policy is not told what its user may not do: the policy server may do something else.
-fn refused(error: Error, right: &str) -> String {
-    unanswered(&match error {
-        Error::Api(status) if matches!(status.code, 401 | 403) => {
-            format!(
-                "the cluster refuses that to the account of the kubeconfig, which needs the right to {right}: {}",
-                status.message
-            )
-        }
-        Error::Api(status) => format!("the cluster answers with the code {}: {}", status.code, status.message),
-        error => format!("the cluster does not answer: {error}"),
-    })
+/// Returns the cause of all causes: those in front of it only say that a connection failed.
+fn root(error: &dyn std::error::Error) -> &dyn std::error::Error {
+    error.source().map_or(error, root)
 }
 
 impl Answer for KubeCluster {
@@ -149,7 +167,7 @@ impl Answer for KubeCluster {
                 let path = "/apis/authorization.k8s.io/v1/subjectaccessreviews";
                 let review = self
                     .ask("POST", path, &review)
-                    .map_err(|error| refused(error, "create SubjectAccessReviews"))?;
+                    .map_err(|error| self.refused(error, "create SubjectAccessReviews"))?;
                 Ok(review["status"].to_string())
             }
         }

@@ -14,6 +14,11 @@ pub enum YamlError {
     /// It is not YAML.
     #[error("not YAML: {0}")]
     Yaml(#[from] serde_norway::Error),
+    /// Kubernetes, which reads YAML as JSON, cannot read it.
+    #[error(
+        "not YAML of Kubernetes: a field has a mapping or a list as its name, as `{{{{ … }}}}` of a template is one without quotes"
+    )]
+    Name,
     /// It is not YAML, in a line that this program has found.
     #[error("not YAML: {message} at line {line}")]
     YamlAt {
@@ -171,7 +176,7 @@ fn first_lines(text: &str) -> Vec<usize> {
 
 /// `value` as JSON.
 pub fn to_json(value: &Yaml) -> Result<Value, YamlError> {
-    Ok(serde_json::to_value(value)?)
+    serde_json::to_value(value).map_err(|_| YamlError::Name)
 }
 
 /// Fields that manifests have in front, in the order in which they have them.

@@ -188,5 +188,8 @@ fn a_cluster_is_asked_what_the_policy_asks() {
 
     let (status, text) = preview(&files, "db", "127.0.0.1:9", &settings("none"));
     assert_eq!(status, 2, "{text}");
-    assert!(text.contains("the cluster does not answer: "), "{text}");
+    assert!(
+        text.contains("the cluster at 127.0.0.1:9 does not answer: Connection refused"),
+        "{text}"
+    );
 }

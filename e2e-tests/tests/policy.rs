@@ -258,6 +258,11 @@ fn check(policy: &PolicyModule, case: &Case) -> Result<(), String> {
         }
     }
     let warnings: Vec<&str> = response.warnings.iter().flatten().map(String::as_str).collect();
+    if let Some(warning) = warnings.iter().find(|warning| warning.contains(char::is_control)) {
+        return Err(format!(
+            "the API server drops a warning with a control character: {warning:?}"
+        ));
+    }
     if warnings.len() != case.expect.warnings.len()
         || case
             .expect

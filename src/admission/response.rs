@@ -44,6 +44,22 @@ impl Response<'_> {
         }
     }
 
+    /// Returns the response of a dry run, which admits every Pod as it is; without one, the response itself.
+    pub(super) fn of(mut self, dry_run: bool) -> Self {
+        if !dry_run {
+            return self;
+        }
+        self.dry_run = true;
+        self.accepted = true;
+        if let Some(message) = self.message.take() {
+            let code = self.code.to_string();
+            let warning = ["dryRun: would be rejected (", &code, "): ", &message].concat();
+            self.warnings.push(warning);
+            self.rejection = [&code, ": ", &message].concat();
+        }
+        self
+    }
+
     /// The response as JSON, of about `size` bytes.
     pub(super) fn to_json(&self, size: usize) -> Result<Vec<u8>, &'static str> {
         let mut writer = Writer::with_capacity(size);
@@ -57,13 +73,25 @@ impl Response<'_> {
             writer.raw(&self.code.to_string());
         }
         if let Some(object) = &self.mutated_object {
-            writer.field("mutated_object");
-            object.write(&mut writer)?;
+            let mut unused = Writer::default();
+            let mutated = if self.dry_run {
+                &mut unused
+            } else {
+                writer.field("mutated_object");
+                &mut writer
+            };
+            object.write(mutated)?;
         }
         self.write_audit(&mut writer);
         if !self.warnings.is_empty() {
             writer.field("warnings");
-            writer.texts(self.warnings.iter().map(String::as_str));
+            // The API server passes on no warning with a control character in it, and does not say so.
+            let lines: Vec<String> = self
+                .warnings
+                .iter()
+                .map(|text| text.replace(char::is_control, " "))
+                .collect();
+            writer.texts(lines.iter().map(String::as_str));
         }
         writer.raw("}");
         Ok(writer.into_bytes())
@@ -109,7 +137,7 @@ const MAX_BEGINNING: usize = 4096;
 const MAX_END: usize = 1024;
 
 /// `message` without its middle, where it is long.
-pub(super) fn shortened(message: String) -> String {
+fn shortened(message: String) -> String {
     const GAP: &str = " … ";
     let begin = message.floor_char_boundary(MAX_BEGINNING);
     let end = message.ceil_char_boundary(message.len().saturating_sub(MAX_END));

@@ -109,8 +109,7 @@ impl<'r> Outcome<'r> {
             }
         };
         if may_go_without {
-            self.warnings
-                .push(format!("the Pod goes without a secret: {}", reason.replace('\n', " ")));
+            self.warnings.push(format!("the Pod goes without a secret: {reason}"));
             self.unserved.push(request);
             Ok(())
         } else if questions.exhausted() {

@@ -13,21 +13,18 @@ pub(crate) struct SettingsError {
 }
 
 impl SettingsError {
-    /// Returns an error about a value whose place is not known yet, see [`Self::below`].
-    pub(crate) fn new(problem: String) -> Self {
+    /// Returns an error about the setting at `place`, which is empty where [`Self::below`] tells it.
+    pub(crate) fn new(place: &str, problem: &str) -> Self {
         Self {
-            place: String::new(),
-            problem,
+            place: place.to_owned(),
+            problem: problem.to_owned(),
         }
     }
 
     /// Returns the same error, seen from where `step` leads to the value.
     pub(crate) fn below(mut self, step: &str) -> Self {
-        let dot = if self.place.is_empty() || self.place.starts_with('[') {
-            ""
-        } else {
-            "."
-        };
+        let is_field = !self.place.is_empty() && !self.place.starts_with('[');
+        let dot = if is_field { "." } else { "" };
         self.place = format!("{step}{dot}{}", self.place);
         self
     }

@@ -34,21 +34,18 @@ impl<'a> Fields<'a> {
     /// # Errors
     /// When it is not an object, or has a field twice.
     pub(crate) fn parse(text: &'a str, place: &str) -> Result<Self, SettingsError> {
-        let not_an_object = || SettingsError {
-            place: named(place).to_owned(),
-            problem: match kind(text) {
-                "an object" => "has a name with a \\u escape that is no character".to_owned(),
-                _ => "is not an object (a YAML mapping)".to_owned(),
-            },
+        let not_an_object = || {
+            let problem = match kind(text) {
+                "an object" => "has a name with a \\u escape that is no character",
+                _ => "is not an object (a YAML mapping)",
+            };
+            SettingsError::new(named(place), problem)
         };
         let node = Node::parse(text, Shape::MapOf(&Shape::Closed)).map_err(|_| not_an_object())?;
         let nodes = match node {
             Node::Null if place.is_empty() => Vec::new(),
             Node::Null => {
-                return Err(SettingsError {
-                    place: place.to_owned(),
-                    problem: NOTHING.to_owned(),
-                });
+                return Err(SettingsError::new(place, NOTHING));
             }
             Node::Object(fields) => fields,
             _ => return Err(not_an_object()),
@@ -56,10 +53,7 @@ impl<'a> Fields<'a> {
         let mut fields: Vec<(String, &'a RawValue)> = Vec::with_capacity(nodes.len());
         for (name, node) in nodes {
             if fields.iter().any(|(known, _)| *known == *name) {
-                return Err(SettingsError {
-                    place: join(place, &excerpt(&name)),
-                    problem: "is given twice".to_owned(),
-                });
+                return Err(SettingsError::new(&join(place, &excerpt(&name)), "is given twice"));
             }
             if let Node::Closed(raw) = node {
                 fields.push((name.into_owned(), raw));
@@ -270,10 +264,7 @@ impl<'a> Fields<'a> {
 
     /// An error about the field `name`.
     pub(crate) fn invalid(&self, name: &str, problem: &str) -> SettingsError {
-        SettingsError {
-            place: join(&self.place, name),
-            problem: problem.to_owned(),
-        }
+        SettingsError::new(&join(&self.place, name), problem)
     }
 
     /// The first field that nobody has asked for.

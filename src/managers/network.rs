@@ -122,10 +122,8 @@ fn ca_volume(mut bundle: Fields<'_>) -> Result<Value, SettingsError> {
         (Some(name), None) => ("configMap", "name", name),
         (None, Some(name)) => ("secret", "secretName", name),
         _ => {
-            return Err(SettingsError {
-                place,
-                problem: "has to name either a configMap or a secret that holds the CA certificates".to_owned(),
-            });
+            let problem = "has to name either a configMap or a secret that holds the CA certificates";
+            return Err(SettingsError::new(&place, problem));
         }
     };
     Ok(tree([(

@@ -19,13 +19,9 @@ pub fn distance(one: &str, other: &str) -> Option<usize> {
     if !may_be_near(one, other) {
         return None;
     }
+    let plain = |name: &str| name.to_ascii_lowercase().replace(['_', '.'], "-");
     let distance = strsim::levenshtein(&plain(one), &plain(other));
     (distance <= SLIP && distance < other.len()).then_some(distance)
-}
-
-fn plain(name: &str) -> String {
-    let name = name.to_ascii_lowercase();
-    name.replace(['_', '.'], "-")
 }
 
 #[cfg(test)]

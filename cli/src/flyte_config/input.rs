@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::{FlyteConfigError, FlyteVersion, fields::mapping};
-use crate::yaml;
+use crate::{input, yaml};
 
 /// Sections that the programs of one version of Flyte read.
 const SECTIONS_V1: [&str; 7] = [
@@ -84,7 +84,7 @@ impl Found {
         if !has_webhook(&self.config) && !self.values {
             let found = match self.passed_over.as_slice() {
                 [] => String::new(),
-                found => format!(", but {}", found.join(", ")),
+                found => format!(", but {}", input::few(found)),
             };
             return Err(FlyteConfigError::NotFound(format!(
                 "found no section webhook in Flyte's configuration{found}; it is in the ConfigMap flyte-propeller-config (chart \
@@ -152,23 +152,34 @@ impl Found {
 
 /// The files of a ConfigMap, merged in the order of their names, as Flyte merges them.
 fn config_map_files(config_map: &Value) -> Result<Map<String, Value>, FlyteConfigError> {
+    let data = config_map["data"].as_object();
+    let files = || data.into_iter().flatten();
+    let text = |file: &Value| file.as_str().unwrap_or_default().to_owned();
+    // Other ConfigMaps may hold anything, such as Flyte's templates of namespaces.
+    let is_flytes = files().any(|(_, file)| text(file).to_ascii_lowercase().contains("webhook"));
     let mut config = Map::new();
-    for (name, file) in config_map["data"].as_object().into_iter().flatten() {
-        let documents = match yaml::documents(file.as_str().unwrap_or_default()) {
-            Ok(documents) => documents,
-            Err(error) if name.ends_with(".yaml") || name.ends_with(".yml") => {
+    for (name, file) in files() {
+        let sections = match sections(&text(file)) {
+            Ok(sections) => sections,
+            Err(error) if is_flytes && (name.ends_with(".yaml") || name.ends_with(".yml")) => {
                 return Err(FlyteConfigError::NotFound(format!("its file {name} is {error}")));
             }
-            // Other keys of a ConfigMap may hold anything.
             Err(_) => continue,
         };
-        for document in documents {
-            if let Value::Object(sections) = yaml::to_json(&document)? {
-                merge(&mut config, sections);
-            }
-        }
+        sections.into_iter().for_each(|sections| merge(&mut config, sections));
     }
     Ok(config)
+}
+
+/// The mappings among the documents of a file.
+fn sections(file: &str) -> Result<Vec<Map<String, Value>>, yaml::YamlError> {
+    let mut found = Vec::new();
+    for document in yaml::documents(file)? {
+        if let Value::Object(sections) = yaml::to_json(&document)? {
+            found.push(sections);
+        }
+    }
+    Ok(found)
 }
 
 /// Merges a later file into the earlier ones as viper's MergeConfig does: mappings field by field, in any case, everything else as

@@ -97,132 +97,127 @@ fn input_that_is_wrong_is_told_with_its_place() {
             ),
         ],
     );
-    let pod = files.path("pod.yaml");
-    for (arguments, message) in [
+    for (command, message) in [
         (
-            vec!["preview", "missing.yaml"],
+            "preview missing.yaml",
             "cannot read missing.yaml: No such file or directory (os error 2)",
         ),
-        (vec!["preview", &files.path("broken.yaml")], "broken.yaml: not YAML: "),
+        ("preview broken.yaml", "broken.yaml: not YAML: "),
         (
-            vec!["preview", &files.path("service.yaml")],
+            "preview service.yaml",
             "found no Pod and nothing with a Pod template, but Service default/x",
         ),
         (
-            vec!["preview", &files.path("deployment.yaml")],
+            "preview deployment.yaml",
             "deployment.yaml, document 1, line 2: the Deployment default/x has no Pod template at spec.template",
         ),
         (
-            vec!["preview", &files.path("text.yaml")],
+            "preview text.yaml",
             "text.yaml, document 1, line 1: this is no Kubernetes object",
         ),
         (
-            vec!["preview", &pod, "--settings", &files.path("settings.yaml")],
+            "preview pod.yaml --settings settings.yaml",
             "settings.yaml, document 1, line 4: invalid settings: managers[0] (kubernetes).verfy is not a setting",
         ),
         (
-            vec!["preview", &pod, "--policy", &files.path("policy.yaml")],
+            "preview pod.yaml --policy policy.yaml",
             "policy.yaml: found no ClusterAdmissionPolicy",
         ),
         (
-            vec!["preview", &pod, "--cluster", "missing.yaml"],
+            "preview pod.yaml --cluster missing.yaml",
             "cannot read missing.yaml: No such file or directory (os error 2)\n",
         ),
         (
-            vec!["preview", &pod, "--wasm", &pod],
+            "preview pod.yaml --wasm pod.yaml",
             "pod.yaml is not a WebAssembly module",
         ),
-        (vec!["preview", &pod, "--record", "x"], "--show-values"),
-        (vec!["preview", "-", "-"], "can be read only once"),
-        (vec!["check", &pod, "--wasm", "-"], "a Pod has no settings"),
-        (vec!["preview", &pod, "--wasm", "-"], "--wasm: "),
+        ("preview pod.yaml --record x", "--show-values"),
+        ("preview - -", "can be read only once"),
+        ("check pod.yaml --wasm -", "a Pod has no settings"),
+        ("preview pod.yaml --wasm -", "--wasm: "),
+        ("preview -", "error: standard input: found no Pod: nothing is in it\n"),
         (
-            vec!["preview", "-"],
-            "error: standard input: found no Pod: nothing is in it\n",
-        ),
-        (
-            vec!["preview", &files.path("pod-spec.yaml")],
+            "preview pod-spec.yaml",
             "pod-spec.yaml, document 1, line 2: the Pod default/p: spec is no mapping",
         ),
         (
-            vec!["preview", &files.path("template.yaml")],
+            "preview template.yaml",
             "template.yaml, document 1, line 1: the Job default/j: spec.containers is no list of mappings",
         ),
+        ("preview empty.yaml", "empty.yaml: found no Pod: nothing is in it"),
         (
-            vec!["preview", &files.path("empty.yaml")],
-            "empty.yaml: found no Pod: nothing is in it",
-        ),
-        (
-            vec!["preview", &pod, "--cluster", &files.path("text.yaml")],
+            "preview pod.yaml --cluster text.yaml",
             "text.yaml, document 1, line 1: object has no apiVersion",
         ),
         (
-            vec!["preview", &pod, "--replay", &files.path("text.yaml")],
+            "preview pod.yaml --replay text.yaml",
             "--replay: not a session of host capabilities",
         ),
         (
-            vec!["preview", &pod, "--policy", &files.path("patch.yaml")],
+            "preview pod.yaml --policy patch.yaml",
             "patch.yaml: this policy has no spec.module, as a patch of kustomize has none",
         ),
         (
-            vec!["check", &files.path("several.yaml")],
+            "check several.yaml",
             "several.yaml: expected one document with settings, or one policy among the documents, found 2 documents with 0",
         ),
         (
-            vec!["encode", &files.path("requests.yaml")],
+            "encode requests.yaml",
             "requests.yaml, document 2, line 3: the requests: unknown field `groop`",
         ),
         (
-            vec!["decode", &pod],
+            "decode pod.yaml",
             "Pod team-a/p: found no annotation of Flyte (flyte.secrets/s0 and so on)",
         ),
         (
-            vec!["from-flyte", &files.path("webhook.yaml")],
+            "from-flyte webhook.yaml",
             "webhook.yaml, line 4: webhook.secretManagerType is \"Nope\", but Flyte takes",
         ),
         (
-            vec!["from-flyte", &files.path("section.yaml")],
+            "from-flyte section.yaml",
             "section.yaml, line 3: webhook.awsSecretManager is 1, but Flyte takes a mapping",
         ),
         (
-            vec!["from-flyte", &files.path("config-map.yaml")],
+            "from-flyte config-map.yaml",
             "config-map.yaml, document 1, line 1: its file b.yaml is not YAML: ",
         ),
         (
-            vec!["from-flyte", &files.path("empty.yaml")],
+            "from-flyte empty.yaml",
             "empty.yaml: found no section webhook in Flyte's configuration; it is in",
         ),
         (
-            vec!["preview", &files.path("review.yaml"), "--as", "alice"],
+            "preview review.yaml --as alice",
             "an AdmissionReview says who makes the request",
         ),
-        (vec!["check", &files.path("settings.yaml")], "line 4: invalid settings"),
+        ("check settings.yaml", "line 4: invalid settings"),
         (
-            vec!["decode", "!"],
+            "decode !",
             "; there is no file of this name, and so it was read as the value of an annotation",
         ),
         (
-            vec!["encode", &files.path("text.yaml")],
+            "encode text.yaml",
             "text.yaml, document 1, line 1: the requests: item 1 is no request, which is a mapping such as {group: db, key: password}",
         ),
         (
-            vec!["preview", &files.path("several.yaml")],
+            "preview several.yaml",
             "found no Pod and nothing with a Pod template, but an object without kind and name, an object without kind and name; for",
         ),
         (
-            vec![
-                "preview",
-                &files.path("service.yaml"),
-                "--template-path",
-                "spec.no.where",
-            ],
+            "preview service.yaml --template-path spec.no.where",
             "service.yaml, document 1, line 1: the Service default/x has no Pod template at spec.no.where (--template-path): neither",
         ),
-        (vec!["nonsense"], "unrecognized subcommand"),
+        ("nonsense", "unrecognized subcommand"),
     ] {
+        // A file of the table is in a folder of its own.
+        let words = command.split(' ').map(|word| match files.path(word) {
+            path if Path::new(&path).exists() => path,
+            _ => word.to_owned(),
+        });
+        let words: Vec<String> = words.collect();
+        let arguments: Vec<&str> = words.iter().map(String::as_str).collect();
         let run = run(&arguments, "");
-        assert_eq!((run.status, run.out.as_str()), (2, ""), "{arguments:?}: {run:?}");
-        assert!(run.err.contains(message), "{arguments:?}: {}", run.err);
+        assert_eq!((run.status, run.out.as_str()), (2, ""), "{command}: {run:?}");
+        assert!(run.err.contains(message), "{command}: {}", run.err);
         let cause = "No such file or directory";
         assert!(run.err.matches(cause).count() <= 1, "{}", run.err);
     }
@@ -243,6 +238,7 @@ fn files_of_another_kind_are_told_by_every_command() {
             ("nul.yaml", "kind: Pod\nspec: {}\u{0}\n"),
             ("brace.json", "{\"kind\": \"Pod\","),
             ("number.yaml", "42\n"),
+            ("template.yaml", "kind: Pod\nmetadata:\n  name: {{ name }}\n"),
             ("text.yaml", "no object\n"),
         ],
     );
@@ -283,6 +279,10 @@ fn files_of_another_kind_are_told_by_every_command() {
             ),
             ("brace.json", "FILE: not JSON: EOF while parsing a value at line 1"),
             ("number.yaml", "FILE"),
+            (
+                "template.yaml",
+                "a field has a mapping or a list as its name, as `{{ … }}` of a template is one",
+            ),
             ("text.yaml", "FILE"),
         ] {
             if message.is_empty() {

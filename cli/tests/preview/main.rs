@@ -187,6 +187,21 @@ fn files_of_windows_are_read() {
     assert_eq!((run.status, run.out.matches("==> ").count()), (0, 2), "{run:?}");
 }
 
+/// The table says what would be injected, and there is no difference.
+#[test]
+fn a_dry_run_is_shown_as_one() {
+    let files = Files::new("dry-run", &[("settings.yaml", "{dryRun: true}")]);
+    let run = run(&["preview", "-", "--settings", &files.path("settings.yaml")], &pod("p"));
+    assert_eq!(run.status, 0, "{run:?}");
+    assert!(
+        run.out
+            .starts_with("warning: dryRun: the secret \"db/password\" would be injected by kubernetes as ")
+            && run.out.contains("\nSECRET ")
+            && !run.out.contains("+++"),
+        "{run:?}"
+    );
+}
+
 /// The policy doubles some dollar signs of a value, and leaves others.
 #[test]
 fn values_with_dollar_signs_are_masked() {

@@ -117,11 +117,11 @@ pub(super) fn check_item(item: &Value, (name, kind): (&str, &str)) -> Result<(),
     if !names::is_dns_label(own_name) {
         return wrong(
             "name",
-            format!("is {own_name:?}; it has to be at most 63 lower case letters, digits and '-'; {{id}} is unique"),
+            &format!("is {own_name:?}; it has to be at most 63 lower case letters, digits and '-'; {{id}} is unique"),
         );
     }
     if name == VOLUMES.0 && given(item) != 2 {
-        return wrong("", "has to have its name and one source, such as emptyDir".to_owned());
+        return wrong("", "has to have its name and one source, such as emptyDir");
     }
     if name == MOUNTS.0 {
         return check_mount(item);
@@ -137,17 +137,17 @@ fn check_variable(item: &Value) -> Result<(), SettingsError> {
     if !names::is_variable(name) {
         return wrong(
             "name",
-            format!("is {name:?}, which is not a valid environment variable name"),
+            &format!("is {name:?}, which is not a valid environment variable name"),
         );
     }
     let Some(source) = item.get("valueFrom").filter(|source| source.is_object()) else {
         return Ok(());
     };
     if !text_in(item, "value").is_empty() {
-        return wrong("valueFrom", "stands beside value: leave one of them out".to_owned());
+        return wrong("valueFrom", "stands beside value: leave one of them out");
     }
     if given(source) != 1 {
-        return wrong("valueFrom", "has to have one source, such as secretKeyRef".to_owned());
+        return wrong("valueFrom", "has to have one source, such as secretKeyRef");
     }
     Ok(())
 }
@@ -155,16 +155,16 @@ fn check_variable(item: &Value) -> Result<(), SettingsError> {
 fn check_mount(item: &Value) -> Result<(), SettingsError> {
     let path = text_in(item, "mountPath");
     if path.is_empty() || path.contains(':') {
-        return wrong("mountPath", "has to be a path without ':'".to_owned());
+        return wrong("mountPath", "has to be a path without ':'");
     }
     if options::is_over_token(path) {
         let problem = "would lie in the way of the service account's token: choose another directory";
-        return wrong("mountPath", problem.to_owned());
+        return wrong("mountPath", problem);
     }
     for field in ["subPath", "subPathExpr"] {
         let path = text_in(item, field);
         if path.starts_with('/') || path.split('/').any(|part| part == "..") {
-            return wrong(field, "has to be a path below the volume, without '..'".to_owned());
+            return wrong(field, "has to be a path below the volume, without '..'");
         }
     }
     Ok(())
@@ -172,7 +172,7 @@ fn check_mount(item: &Value) -> Result<(), SettingsError> {
 
 fn check_container(item: &Value) -> Result<(), SettingsError> {
     if text_in(item, "image").trim().is_empty() {
-        return wrong("image", "is missing".to_owned());
+        return wrong("image", "is missing");
     }
     for list in [ENV, MOUNTS] {
         for (index, inner) in items_in(item, list.0).enumerate() {
@@ -182,11 +182,8 @@ fn check_container(item: &Value) -> Result<(), SettingsError> {
     Ok(())
 }
 
-fn wrong(place: &str, problem: String) -> Result<(), SettingsError> {
-    Err(SettingsError {
-        place: place.to_owned(),
-        problem,
-    })
+fn wrong(place: &str, problem: &str) -> Result<(), SettingsError> {
+    Err(SettingsError::new(place, problem))
 }
 
 /// Returns how many fields of an object are given.

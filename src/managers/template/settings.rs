@@ -111,11 +111,8 @@ impl Template {
             ));
         }
         if self.env.is_empty() && !self.gives_files {
-            return Err(SettingsError {
-                place: fields.place().to_owned(),
-                problem: "gives neither variables nor files: add env, or say with path where the file appears"
-                    .to_owned(),
-            });
+            let problem = "gives neither variables nor files: add env, or say with path where the file appears";
+            return Err(SettingsError::new(fields.place(), problem));
         }
         if self.gives_files && !self.may_write_files() {
             return Err(fields.invalid(
@@ -132,15 +129,15 @@ impl Template {
         let confused = |text: &&str| owners::are_confused(text, Scope::Everywhere, &self.allowed, self.path_text());
         match self.texts().into_iter().find(confused) {
             None => Ok(()),
-            Some(text) => Err(SettingsError {
-                place: fields.place().to_owned(),
-                problem: format!(
+            Some(text) => Err(SettingsError::new(
+                fields.place(),
+                &format!(
                     "makes one text for different Pods of {text:?}: as in {{namespace}}-{{group}}, which is \"a-b-c\" for the \
                      namespace \"a\" with the group \"b-c\" and for the namespace \"a-b\" with \"c\". Put a character between \
                      the placeholders that neither can hold, such as '#', or '/' where {{namespace}} or {{serviceAccount}} is \
                      the first or the last one"
                 ),
-            }),
+            )),
         }
     }
 
