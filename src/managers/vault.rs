@@ -99,6 +99,12 @@ impl Vault {
         Ok((source, naming::exact_path(&parts)?))
     }
 
+    /// Returns the role with which the agent reads the secret of `request`.
+    fn role_for<'r>(&'r self, request: &'r SecretRequest) -> &'r str {
+        let made = request.asked.as_ref().map(|asked| &*asked.role);
+        made.filter(|role| !role.is_empty()).unwrap_or(&self.role)
+    }
+
     /// Returns the annotations that are the same for every secret: ours, overridden and extended by the settings.
     fn common_annotations(&self, role: &str, orders: &AgentOrders, context: &Context<'_>) -> Vec<Annotation> {
         let mut all = vec![
@@ -197,9 +203,7 @@ impl Manager for Vault {
         let variable = names.first().map(String::as_str);
         let (source, usual) = self.locate(request)?;
         let orders = context.of_pod(AgentOrders::read);
-        let made = request.asked.as_ref().map(|asked| &*asked.role);
-        let role = made.filter(|role| !role.is_empty()).unwrap_or(&self.role);
-        let mut annotations = self.common_annotations(role, &orders, context);
+        let mut annotations = self.common_annotations(self.role_for(request), &orders, context);
         if self.enforce {
             check_deciding(&annotations, &orders)?;
         }
