@@ -129,7 +129,9 @@ impl Manager for CliManager {
             check_whole(request)?;
             source.push_str(", all fields");
         } else if !field.is_empty() {
-            path.push(field);
+            // Where the settings make the key, the path has the key that was asked for already.
+            path.push(if request.asked.is_some() { &request.field } else { field });
+            path.retain(|part| !part.is_empty());
             naming::push_detail(&mut source, "field", field);
         }
         let fetched = Fetched::new(self, vec![secret, version, field.to_owned()]);

@@ -99,6 +99,29 @@ impl Vault {
         Ok((source, naming::exact_path(&parts)?))
     }
 
+    /// Returns what may keep the agent from doing what its annotations say.
+    ///
+    /// # Errors
+    /// Where the containers that ask for the secret would be without it.
+    fn warnings(
+        &self,
+        request: &SecretRequest,
+        annotations: &[Annotation],
+        orders: &AgentOrders,
+        is_variable: bool,
+    ) -> Result<Vec<String>, NotServed> {
+        let mut warnings = Vec::new();
+        if !is_variable {
+            warnings.extend(containers_warning(request, orders)?);
+        }
+        warnings.extend(early_containers_warning(request, annotations, orders)?);
+        warnings.extend(role_warning(annotations, orders));
+        if !self.enforce {
+            warnings.extend(patch_warnings(orders));
+        }
+        Ok(warnings)
+    }
+
     /// Returns the role with which the agent reads the secret of `request`.
     fn role_for<'r>(&'r self, request: &'r SecretRequest) -> &'r str {
         let made = request.asked.as_ref().map(|asked| &*asked.role);
@@ -218,17 +241,9 @@ impl Manager for Vault {
         let own = file.annotations(&id);
         check_agent(&own, &orders)?;
         check_ours(&own, &id, &orders)?;
-        let mut warnings = Vec::new();
-        if variable.is_none() {
-            warnings.extend(containers_warning(request, &orders)?);
-        }
-        warnings.extend(early_containers_warning(request, &annotations, &orders)?);
-        warnings.extend(role_warning(&annotations, &orders));
+        let warnings = self.warnings(request, &annotations, &orders, variable.is_some())?;
         annotations.extend(file.replaced(&id, &orders)?);
         annotations.extend(own);
-        if !self.enforce {
-            warnings.extend(patch_warnings(&orders));
-        }
         let mounts = agent_mounts(variable.is_some(), &orders, &context.options.mount_path);
         let mut injection = Injection {
             annotations,
