@@ -15,6 +15,9 @@ pub(super) fn add_plan(additions: &[Addition<'_>], pulled: &[&str], options: &Op
             addition.request.secret_name(),
             addition.manager
         );
+        if let Some(found) = &addition.injection.found_as {
+            sentence.push_str(&format!(", found as {found:?}"));
+        }
         let mut names = visible_variables(&addition.injection, options);
         names.extend(visible_file(&addition.injection, options));
         if !names.is_empty() {

@@ -108,6 +108,10 @@ impl Sidecar {
 }
 
 impl Manager for Sidecar {
+    fn finds_by(&self, part: &str) -> bool {
+        part != "groupVersion"
+    }
+
     /// The ARN alone chooses the secret, not what of it is the group.
     fn access_name(&self, request: &SecretRequest) -> String {
         secret_id(&request.group, &request.key)

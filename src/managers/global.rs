@@ -113,6 +113,10 @@ struct FieldsRead(Cell<usize>);
 const MAX_READ: usize = 16 * 1024 * 1024;
 
 impl Manager for Global {
+    fn finds_by(&self, part: &str) -> bool {
+        part != "groupVersion"
+    }
+
     fn gives_whole(&self) -> bool {
         true
     }

@@ -38,6 +38,10 @@ impl Kubernetes {
 }
 
 impl Manager for Kubernetes {
+    fn finds_by(&self, part: &str) -> bool {
+        part != "groupVersion"
+    }
+
     fn gives_whole(&self) -> bool {
         true
     }

@@ -105,7 +105,7 @@ impl Mapping {
             known.push((name, String::new()));
         }
         expand(text, &known)?;
-        if text.contains(char::is_control) || are_confused(text, scope, &self.allowed, "") {
+        if text.contains(char::is_control) || are_confused(&without_case(text), scope, &self.allowed, "") {
             return Err(CONFUSED.to_owned());
         }
         Ok(())
@@ -185,3 +185,17 @@ impl Mapping {
 const CONFUSED: &str = "makes one name for different Pods, or holds a control character: \"{namespace}-{group}\" is \"a-b-c\" for the \
                         namespace \"a\" with the group \"b-c\" and for \"a-b\" with \"c\"; put '/' between the placeholders, or \
                         another character that neither can hold";
+
+/// Returns `text` with its own letters in lower case, as some stores take names: an upper-case letter parts nothing.
+fn without_case(text: &str) -> String {
+    let mut is_placeholder = false;
+    let lower = |character: char| {
+        is_placeholder = character == '{' || (is_placeholder && character != '}');
+        if is_placeholder {
+            character
+        } else {
+            character.to_ascii_lowercase()
+        }
+    };
+    text.chars().map(lower).collect()
+}

@@ -101,7 +101,9 @@ pub(crate) fn file_path(parts: &[&str]) -> Result<RelativePath, NotServed> {
 /// As [`file_path`].
 pub(crate) fn exact_path(parts: &[&str]) -> Result<RelativePath, NotServed> {
     RelativePath::new(parts).map_err(|part| {
-        not_found!("{part:?} cannot be a file's name: it is empty, too long, '.' or '..', or holds '/'")
+        not_found!(
+            "{part:?} cannot be a file's name: it is empty, too long, '.' or '..', or holds '/' or a control character"
+        )
     })
 }
 

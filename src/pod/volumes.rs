@@ -164,11 +164,14 @@ fn secrets<'p>(files: &[OwnedFile<'p>]) -> Result<Vec<VolumeSecret<'p>>, &'p Add
         else {
             return Err(owner);
         };
-        if key == WHOLE {
-            whole.push((secret, *optional));
-        } else if whole_names(files, secret) && key != file.path.file_name() {
-            // Without items, a file has the very name of its key.
+        if is_hidden(files, secret, key, file.path.file_name()) {
             return Err(owner);
+        }
+        if key == WHOLE {
+            if !whole.contains(&(secret, *optional)) {
+                whole.push((secret, *optional));
+            }
+            continue;
         }
         let fields = [("key", key.as_str().into()), ("path", file.path.file_name().into())];
         let mode = owner.request.mode.map(|mode| ("mode", mode.into()));
@@ -184,17 +187,26 @@ fn secrets<'p>(files: &[OwnedFile<'p>]) -> Result<Vec<VolumeSecret<'p>>, &'p Add
     }
     for (secret, optional, items) in &mut secrets {
         if whole.contains(&(*secret, *optional)) {
-            items.clear();
+            items.retain(|item| item.get("mode").is_some());
         }
     }
-    Ok(secrets)
+    secrets.retain(|(_, _, items)| !items.is_empty());
+    // The kubelet writes the parts in their order, so that a file with a mode of its own comes last.
+    let whole = whole
+        .into_iter()
+        .map(|(secret, optional)| (secret, optional, Vec::new()));
+    Ok(whole.chain(secrets).collect())
 }
 
-/// Returns whether one of `files` stands for all keys of a Secret.
-fn whole_names(files: &[OwnedFile<'_>], name: &str) -> bool {
-    files.iter().any(
-        |file| matches!(&file.file.origin, FileOrigin::Secret { secret, key, .. } if secret == name && key == WHOLE),
-    )
+/// Returns whether a key of a Secret may stand where the volume shows all keys of one: of another Secret nobody knows the keys
+/// here, and of the same one a file has the very name of its key.
+fn is_hidden(files: &[OwnedFile<'_>], name: &str, key: &str, file_name: &str) -> bool {
+    files.iter().any(|other| match &other.file.origin {
+        FileOrigin::Secret { secret, key: all, .. } if all == WHOLE => {
+            secret != name || (key != WHOLE && key != file_name)
+        }
+        _ => false,
+    })
 }
 
 /// Returns the source of a volume that shows these Secrets.

@@ -5,7 +5,7 @@
 use crate::json::fields::{Fields, SettingsError};
 use crate::managers::context::Context;
 use crate::managers::flyte::labels::{DOMAIN, Labels, ORGANIZATION, PROJECT, PodLabels};
-use crate::managers::manager::{NotServed, denied};
+use crate::managers::manager::{NotServed, denied, not_found};
 use crate::managers::placeholders::Values;
 use crate::names;
 
@@ -98,6 +98,20 @@ impl Binding {
     pub(crate) fn add_labels(&self, values: &mut Values, context: &Context<'_>) -> Result<Option<String>, NotServed> {
         let read = context.of_pod(PodLabels::read);
         let labels = read.labels();
+        let by_namespace = matches!(self.pod_namespace, PodNamespace::OfLabels(_));
+        let needed = [
+            (PROJECT, labels.project, by_namespace),
+            (DOMAIN, labels.domain, by_namespace),
+            (ORGANIZATION, labels.organization, self.organization.is_some()),
+        ];
+        if let Some((name, ..)) = needed
+            .iter()
+            .find(|(_, label, is_needed)| *is_needed && label.is_empty())
+        {
+            return Err(not_found!(
+                "the Pod has no label {name:?}, of which this manager makes names"
+            ));
+        }
         self.check(&labels, context.namespace)?;
         for (name, label) in [
             (PROJECT, labels.project),
