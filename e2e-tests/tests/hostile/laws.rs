@@ -151,7 +151,8 @@ fn nobody_before_serves(
         .iter()
         .position(|manager| name(manager).as_deref() == entry["manager"].as_str());
     let served = served.expect("a manager of the settings");
-    if served == 0 {
+    // A manager passes over a path for an optional file. Alone, the request is not optional, so that nobody's is a rejection.
+    if served == 0 || (request.optional == Some(true) && !request.path.is_empty()) {
         return;
     }
     let mut settings = case.settings.clone();
