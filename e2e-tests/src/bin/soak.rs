@@ -26,7 +26,7 @@ const MAX_KIBIBYTES: usize = 200;
 /// How many Pods are evaluated between two looks at the memory.
 const EVERY: usize = 500;
 /// By how much the memory may differ between two looks: the allocator gives pages back when it likes.
-const TOLERANCE: f64 = 1.02;
+const TOLERANCE: f64 = 1.05;
 const MEBIBYTE: f64 = 1024.0 * 1024.0;
 
 fn main() -> Result<()> {
