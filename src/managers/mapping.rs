@@ -76,7 +76,9 @@ impl Mapping {
             let Some(text) = text else {
                 continue;
             };
-            let checked = if manager.finds_by(part) {
+            let checked = if fields.is_checked() {
+                Ok(())
+            } else if manager.finds_by(part) {
                 mapping.check(&text, scope)
             } else {
                 Err("changes nothing: this manager does not find secrets by it (template and csi have texts with placeholders of their own)".to_owned())
