@@ -243,7 +243,7 @@ impl EnvVar {
     pub(crate) fn to_json(&self, file: Option<&(String, String)>) -> String {
         // Growing costs more than what is left over.
         let mut writer = Writer::with_capacity(192);
-        writer.raw("{");
+        writer.byte(b'{');
         writer.field("name");
         writer.text(&self.name);
         match &self.value {
@@ -270,16 +270,16 @@ impl EnvVar {
             }
             EnvValue::Template(_) => {}
         }
-        writer.raw("}");
+        writer.byte(b'}');
         writer.into_string()
     }
 }
 
 fn write_value_from(writer: &mut Writer, kind: &'static str, fields: &[(&'static str, &String)], optional: bool) {
     writer.field("valueFrom");
-    writer.raw("{");
+    writer.byte(b'{');
     writer.field(kind);
-    writer.raw("{");
+    writer.byte(b'{');
     for (name, value) in fields {
         writer.field(name);
         writer.text(value);

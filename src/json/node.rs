@@ -188,22 +188,22 @@ impl<'a> Node<'a> {
             Self::Made(text) => writer.raw(text),
             Self::Text(text) => write_text(text, writer),
             Self::Object(fields) => {
-                writer.raw("{");
+                writer.byte(b'{');
                 for (name, value) in fields {
                     writer.item();
                     write_text(name, writer);
-                    writer.raw(":");
+                    writer.byte(b':');
                     value.write(writer)?;
                 }
-                writer.raw("}");
+                writer.byte(b'}');
             }
             Self::List(items) => {
-                writer.raw("[");
+                writer.byte(b'[');
                 for item in items {
                     writer.item();
                     item.write(writer)?;
                 }
-                writer.raw("]");
+                writer.byte(b']');
             }
             Self::Invalid(what) => return Err(what),
         }

@@ -263,8 +263,13 @@ fn refers(own: &Node<'_>, variables: &Variables<'_>) -> bool {
     let Some(Node::Closed(value)) = own.get("value") else {
         return false;
     };
-    let mut references = value.get().split("$(").skip(1).filter_map(|rest| rest.split_once(')'));
-    value.get().contains("\\u") || references.any(|(name, _)| variables.positions.contains_key(name))
+    let text = value.get();
+    // Looking for one character is cheap, and most values have neither.
+    memchr::memchr2_iter(b'$', b'\\', text.as_bytes()).any(|place| {
+        let rest = text.get(place..).unwrap_or_default();
+        let referred = rest.strip_prefix("$(").and_then(|rest| rest.split_once(')'));
+        rest.starts_with("\\u") || referred.is_some_and(|(name, _)| variables.positions.contains_key(name))
+    })
 }
 
 /// Adds a Secret of which each key is a variable, behind the container's own: of two variables of one name, the last counts.
