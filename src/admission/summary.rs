@@ -150,7 +150,7 @@ pub(super) fn visible_variables(injection: &Injection<'_>, options: &Options) ->
     let mut names = Vec::new();
     for variable in &injection.env {
         if !naming::is_for_clients(variable, options) {
-            names.push(variable.name.clone());
+            names.push(variable.name.to_string());
         }
     }
     if names.is_empty() {

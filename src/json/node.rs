@@ -37,7 +37,7 @@ pub(crate) enum Node<'a> {
     /// A part that nobody looks at, as its text.
     Closed(&'a RawValue),
     /// A part that was made here; shared, as the same variable goes into many containers.
-    Made(Rc<str>),
+    Made(Rc<String>),
     /// A string. One that is borrowed, here and as a field's name, stands in JSON as it is, without escapes.
     Text(Cow<'a, str>),
     /// An object, its fields in their order.

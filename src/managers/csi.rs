@@ -176,6 +176,6 @@ impl Csi {
             key: request.key.clone(),
             optional: request.is_optional(),
         };
-        naming::variables(request, context.options, &request.group, &value)
+        naming::variables(request, context.options, &request.group, value)
     }
 }

@@ -31,7 +31,9 @@ const STARTUP: &[&str] = &[
 const STARTUP_PREFIXES: &[&str] = &["LD_", "DYLD_", "BASH_FUNC_", "COR_", "CORECLR_", "GIT_CONFIG"];
 
 fn is_startup(name: &str) -> bool {
-    has(STARTUP, name) || STARTUP_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+    // Comparing the first bytes alone is cheap, and mostly they differ.
+    let begins = |prefix: &&str| prefix.as_bytes().first() == name.as_bytes().first() && name.starts_with(prefix);
+    has(STARTUP, name) || STARTUP_PREFIXES.iter().any(begins)
 }
 
 /// Rejects an injection in which the request chooses a variable that changes how programs start, for containers that it does
