@@ -4,6 +4,7 @@
 
 use super::document::{INIT_CONTAINERS, Pod, is_true, item, name_of, read, text_of};
 use super::error::PodError;
+use super::our_names::is_numbered;
 use super::plan::{OwnedFile, Plan};
 use super::same::same;
 use super::work::Work;
@@ -63,6 +64,16 @@ impl Plan<'_> {
         }
         add_given_volumes(pod, &mut taken, work)
     }
+
+    /// Returns whether a planned volume may have the name `name`, in this Pod or in the one that came of it.
+    pub(super) fn is_named(&self, name: &str) -> bool {
+        self.volumes.iter().any(|volume| is_given(name, &volume.wanted))
+    }
+}
+
+/// Returns whether a volume for which the name `wanted` is wanted may be called `name`.
+pub(super) fn is_given(name: &str, wanted: &str) -> bool {
+    name == wanted || name == shortened(wanted) || is_numbered(name, wanted)
 }
 
 /// Adds the volumes that the injections give as they are.
