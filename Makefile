@@ -17,7 +17,9 @@ OCI_ADDRESS := registry://$(shell sed -n 's|^ *io.kubewarden.policy.ociUrl: *||p
 # that costs more than noop's in `make bench` tells that the constants have grown or shrunk by that much.
 #
 # The linker leaves room for the longest number wherever it fills in an address; compressed, that is 7 % of the module.
-LINK := -C link-arg=-zstack-size=1046528 -C link-arg=--compress-relocations
+#
+# Small functions go into their callers. Without that, opt-level "z" calls each: 6 % smaller, and a third slower.
+CODEGEN := -C link-arg=-zstack-size=1046528 -C link-arg=--compress-relocations -C llvm-args=-inline-threshold=50
 
 FUZZ ?= text_format
 TIME ?= 600
@@ -53,7 +55,7 @@ toolchain: ## Add the Rust target for WebAssembly
 policy.wasm: $(SOURCES) | toolchain ## Build the policy
 	@echo "==> Building policy.wasm"
 	@# A library that is an rlib too gets no link-time optimisation.
-	@cargo rustc --release --target $(TARGET) -p secret-injector-policy --lib --crate-type cdylib -- $(LINK)
+	@cargo rustc --release --target $(TARGET) -p secret-injector-policy --lib --crate-type cdylib -- $(CODEGEN)
 	@cp $(WASM) policy.wasm
 	@echo "==> policy.wasm: $$(( $$(wc -c < policy.wasm) / 1024 )) KiB"
 
@@ -167,7 +169,7 @@ soak: policy.wasm ## Evaluate 10,000 different Pods for ten minutes; fails where
 sizes: | toolchain ## List how many bytes of policy.wasm each crate takes
 	@echo "==> Building policy.wasm with its names, in target/sizes"
 	@CARGO_TARGET_DIR=target/sizes cargo rustc --quiet --release --target $(TARGET) -p secret-injector-policy --lib \
-	  --crate-type cdylib --config 'profile.release.strip="debuginfo"' -- $(LINK)
+	  --crate-type cdylib --config 'profile.release.strip="debuginfo"' -- $(CODEGEN)
 	@python3 e2e-tests/sizes.py target/sizes/$(TARGET)/release/secret_injector_policy.wasm
 
 .PHONY: deny

@@ -11,7 +11,6 @@ mod serving;
 mod summary;
 
 use crate::cluster::Cluster;
-use crate::injection::Addition;
 use crate::names::excerpt;
 use crate::options::Options;
 use crate::pod::{Pod, STATUS_ANNOTATION};
@@ -22,7 +21,7 @@ use rejection::Rejection;
 use request::{AdmissionRequest, may_ask};
 use response::{Response, few};
 use serving::serve;
-use summary::{Detail, origins, summary};
+use summary::{Summaries, origins};
 
 /// The answer for a request that is none of the policy's business.
 const ACCEPTED: &[u8] = br#"{"accepted":true}"#;
@@ -98,7 +97,8 @@ fn inject<'a>(
     if !asks && outcome.additions.is_empty() && pulled.is_empty() {
         return Ok(Response::warn(warnings));
     }
-    if !write_status(&mut pod, &outcome.additions, &pulled, options)? {
+    let summaries = Summaries::new(&outcome.additions, &pulled, options);
+    if !write_status(&mut pod, summaries.status, options)? {
         // In front, as the last ones are cut off where there are many.
         warnings.insert(
             0,
@@ -114,7 +114,7 @@ fn inject<'a>(
     Ok(Some(Response {
         accepted: true,
         mutated_object: Some(pod.into_node()),
-        injected: summary(&outcome.additions, &pulled, options, Detail::Full),
+        injected: summaries.audit,
         unserved: origins(&outcome.unserved),
         warnings: few(warnings),
         ..Response::default()
@@ -148,14 +148,9 @@ fn decode(pod: &Pod<'_>) -> Result<Requests, Rejection> {
 }
 
 /// Writes what was injected into the Pod's annotations, where the settings say so. Returns whether there was room for it.
-fn write_status(
-    pod: &mut Pod<'_>,
-    additions: &[Addition<'_>],
-    pulled: &[&str],
-    options: &Options,
-) -> Result<bool, Rejection> {
+fn write_status(pod: &mut Pod<'_>, status: String, options: &Options) -> Result<bool, Rejection> {
     if options.status_annotation {
-        Ok(pod.set_status(summary(additions, pulled, options, Detail::Short))?)
+        Ok(pod.set_status(status)?)
     } else {
         pod.remove_status()?;
         Ok(true)

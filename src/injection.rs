@@ -9,6 +9,7 @@
 mod fetch;
 mod path;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::rc::Rc;
 
@@ -114,7 +115,7 @@ pub(crate) struct Annotation {
 
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct EnvVar {
-    pub name: String,
+    pub name: Cow<'static, str>,
     pub value: EnvValue,
 }
 
@@ -230,12 +231,15 @@ pub(crate) enum AgentMounts {
 }
 
 impl EnvVar {
-    /// A variable that holds a text.
-    pub(crate) fn literal(name: impl Into<String>, value: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            value: EnvValue::Literal(value.into()),
-        }
+    /// Makes a variable.
+    pub(crate) fn new(name: impl Into<Cow<'static, str>>, value: EnvValue) -> Self {
+        let name = name.into();
+        Self { name, value }
+    }
+
+    /// Makes a variable that holds a text.
+    pub(crate) fn literal(name: impl Into<Cow<'static, str>>, value: impl Into<String>) -> Self {
+        Self::new(name, EnvValue::Literal(value.into()))
     }
 
     /// Returns the variable as an item of a container's `env`. `file` is the volume that holds the file of a fetched one, and
@@ -243,7 +247,7 @@ impl EnvVar {
     pub(crate) fn to_json(&self, file: Option<&(String, String)>) -> String {
         // Growing costs more than what is left over.
         let mut writer = Writer::with_capacity(192);
-        writer.raw("{");
+        writer.byte(b'{');
         writer.field("name");
         writer.text(&self.name);
         match &self.value {
@@ -270,16 +274,16 @@ impl EnvVar {
             }
             EnvValue::Template(_) => {}
         }
-        writer.raw("}");
+        writer.byte(b'}');
         writer.into_string()
     }
 }
 
 fn write_value_from(writer: &mut Writer, kind: &'static str, fields: &[(&'static str, &String)], optional: bool) {
     writer.field("valueFrom");
-    writer.raw("{");
+    writer.byte(b'{');
     writer.field(kind);
-    writer.raw("{");
+    writer.byte(b'{');
     for (name, value) in fields {
         writer.field(name);
         writer.text(value);
@@ -293,7 +297,7 @@ fn write_value_from(writer: &mut Writer, kind: &'static str, fields: &[(&'static
 
 /// `value` such that the kubelet's expansion gives it back: it turns `$$` into `$` and replaces `$(NAME)`
 /// ([expand.go](https://github.com/kubernetes/kubernetes/blob/master/third_party/forked/golang/expansion/expand.go)).
-pub(crate) fn unexpanded(value: &str) -> std::borrow::Cow<'_, str> {
+pub(crate) fn unexpanded(value: &str) -> Cow<'_, str> {
     if !value.contains('$') {
         return value.into();
     }

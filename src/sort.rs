@@ -9,6 +9,10 @@ use std::cmp::Ordering;
 
 /// Sorts `items` by `compare`. Equal ones keep their order.
 pub(crate) fn sort_by<T>(items: &mut Vec<T>, compare: impl Fn(&T, &T) -> Ordering) {
+    // Mostly they are few, or in order.
+    if items.is_sorted_by(|one, other| compare(one, other).is_le()) {
+        return;
+    }
     let order = positions(items.len(), &|one, other| match (items.get(one), items.get(other)) {
         (Some(one), Some(other)) => compare(one, other),
         _ => Ordering::Equal,

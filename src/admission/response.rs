@@ -63,7 +63,7 @@ impl Response<'_> {
     /// The response as JSON, of about `size` bytes.
     pub(super) fn to_json(&self, size: usize) -> Result<Vec<u8>, &'static str> {
         let mut writer = Writer::with_capacity(size);
-        writer.raw("{");
+        writer.byte(b'{');
         writer.field("accepted");
         writer.raw(if self.accepted { "true" } else { "false" });
         if let Some(message) = &self.message {
@@ -93,7 +93,7 @@ impl Response<'_> {
                 .collect();
             writer.texts(lines.iter().map(String::as_str));
         }
-        writer.raw("}");
+        writer.byte(b'}');
         Ok(writer.into_bytes())
     }
 
@@ -102,7 +102,7 @@ impl Response<'_> {
             return;
         }
         writer.field("audit_annotations");
-        writer.raw("{");
+        writer.byte(b'{');
         if !self.injected.is_empty() {
             writer.field(if self.dry_run { "wouldInject" } else { "injected" });
             writer.raw(&self.injected);
@@ -113,7 +113,7 @@ impl Response<'_> {
                 writer.text(text);
             }
         }
-        writer.raw("}");
+        writer.byte(b'}');
     }
 }
 

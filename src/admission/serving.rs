@@ -64,7 +64,11 @@ pub(super) fn serve<'r>(
         pod,
         notes: Notes::default(),
     };
-    let mut outcome = Outcome::default();
+    let mut outcome = Outcome {
+        // They are large, and would be moved each time that there is no more room.
+        additions: Vec::with_capacity(requests.len()),
+        ..Outcome::default()
+    };
     for request in requests {
         match managers::serve(&settings.managers, request, &context) {
             Ok(addition) => outcome.add(addition)?,

@@ -31,57 +31,76 @@ pub(super) fn origins(requests: &[&SecretRequest]) -> String {
     text
 }
 
-/// How much a summary says.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Detail {
+/// Which secrets went in, by which manager, as what: names, never values. Each is a JSON string, which holds a JSON list.
+pub(super) struct Summaries {
     /// For the Pod.
-    Short,
-    /// For the audit log.
-    Full,
+    pub(super) status: String,
+    /// For the audit log: says where each secret was asked for and where it comes from, too, and is cut off where it is long.
+    pub(super) audit: String,
 }
 
-/// Which secret went in, by which manager, as what: names, never values. A JSON string, which holds a JSON list. `pulled` are the
-/// Secrets that the settings have for the Pod's images.
-pub(super) fn summary(additions: &[Addition<'_>], pulled: &[&str], options: &Options, detail: Detail) -> String {
-    let mut writer = Writer::nested(additions.len().saturating_mul(256));
-    writer.raw("[");
-    for (listed, addition) in additions.iter().enumerate() {
-        let injection = &addition.injection;
-        writer.item();
-        if detail == Detail::Full && writer.written() > MAX_AUDIT {
-            writer.raw("{");
-            writer.field("more");
-            writer.raw(&additions.len().saturating_sub(listed).to_string());
-            writer.raw("}");
-            break;
+impl Summaries {
+    /// Summarizes `additions`, and `pulled`, the Secrets that the settings have for the Pod's images.
+    pub(super) fn new(additions: &[Addition<'_>], pulled: &[&str], options: &Options) -> Self {
+        let mut status = Writer::nested(additions.len().saturating_mul(192));
+        let mut audit = Writer::nested(additions.len().saturating_mul(256));
+        status.byte(b'[');
+        audit.byte(b'[');
+        for (listed, addition) in additions.iter().enumerate() {
+            status.item();
+            status.byte(b'{');
+            let start = status.written();
+            write_names(&mut status, addition);
+            write_variables(&mut status, &addition.injection, options);
+            write_file(&mut status, addition, options);
+            if addition.request.is_optional() {
+                status.field("optional");
+                status.raw("true");
+            }
+            if audit.written() <= MAX_AUDIT {
+                write_audit(&mut audit, addition, |audit| audit.copy(&status, start));
+                let more = additions.len().saturating_sub(listed).saturating_sub(1);
+                if more > 0 && audit.written() > MAX_AUDIT {
+                    audit.item();
+                    audit.byte(b'{');
+                    audit.field("more");
+                    audit.raw(&more.to_string());
+                    audit.byte(b'}');
+                }
+            }
+            status.byte(b'}');
         }
-        writer.raw("{");
-        if detail == Detail::Full {
-            writer.field("request");
-            writer.text(&addition.request.origin.place());
+        for name in pulled {
+            for summary in [&mut status, &mut audit] {
+                summary.item();
+                summary.byte(b'{');
+                summary.field("imagePullSecret");
+                summary.text(name);
+                summary.byte(b'}');
+            }
         }
-        write_names(&mut writer, addition);
-        write_variables(&mut writer, injection, options);
-        write_file(&mut writer, addition, options);
-        if addition.request.is_optional() {
-            writer.field("optional");
-            writer.raw("true");
+        status.byte(b']');
+        audit.byte(b']');
+        Self {
+            status: status.into_string(),
+            audit: audit.into_string(),
         }
-        if detail == Detail::Full && !injection.source.is_empty() {
-            writer.field("source");
-            writer.text(&injection.source);
-        }
-        writer.raw("}");
     }
-    for name in pulled {
-        writer.item();
-        writer.raw("{");
-        writer.field("imagePullSecret");
-        writer.text(name);
-        writer.raw("}");
+}
+
+/// Writes what the audit log has of an addition; `write_status` writes what the Pod has of it.
+fn write_audit(audit: &mut Writer, addition: &Addition<'_>, write_status: impl FnOnce(&mut Writer)) {
+    audit.item();
+    audit.byte(b'{');
+    audit.field("request");
+    audit.text(&addition.request.origin.place());
+    audit.item();
+    write_status(audit);
+    if !addition.injection.source.is_empty() {
+        audit.field("source");
+        audit.text(&addition.injection.source);
     }
-    writer.raw("]");
-    writer.into_string()
+    audit.byte(b'}');
 }
 
 /// Writes which secret went in, who asked for it, and by which manager.
@@ -131,7 +150,7 @@ pub(super) fn visible_variables(injection: &Injection<'_>, options: &Options) ->
     let mut names = Vec::new();
     for variable in &injection.env {
         if !naming::is_for_clients(variable, options) {
-            names.push(variable.name.clone());
+            names.push(variable.name.to_string());
         }
     }
     if names.is_empty() {

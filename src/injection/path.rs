@@ -2,6 +2,8 @@
 
 #![forbid(unsafe_code)]
 
+use std::cmp::Ordering;
+
 /// A path below a directory: no empty, `.` or `..` part, so that it cannot leave it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct RelativePath(String);
@@ -31,8 +33,25 @@ impl RelativePath {
         Ok(Self(path))
     }
 
+    /// The path in lower case.
+    pub(crate) fn into_lower_case(mut self) -> Self {
+        self.0.make_ascii_lowercase();
+        self
+    }
+
     pub(crate) fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Compares part by part: what is below a directory stands right behind that directory.
+    pub(crate) fn compare_parts(&self, other: &Self) -> Ordering {
+        self.0.split('/').cmp(other.0.split('/'))
+    }
+
+    /// Returns whether this is `directory`, or below it.
+    pub(crate) fn is_at_or_below(&self, directory: &Self) -> bool {
+        let rest = self.0.strip_prefix(directory.as_str());
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
     /// The path without its last part; empty where there is only one.

@@ -37,7 +37,7 @@ pub(crate) enum Node<'a> {
     /// A part that nobody looks at, as its text.
     Closed(&'a RawValue),
     /// A part that was made here; shared, as the same variable goes into many containers.
-    Made(Rc<str>),
+    Made(Rc<String>),
     /// A string. One that is borrowed, here and as a field's name, stands in JSON as it is, without escapes.
     Text(Cow<'a, str>),
     /// An object, its fields in their order.
@@ -188,22 +188,22 @@ impl<'a> Node<'a> {
             Self::Made(text) => writer.raw(text),
             Self::Text(text) => write_text(text, writer),
             Self::Object(fields) => {
-                writer.raw("{");
+                writer.byte(b'{');
                 for (name, value) in fields {
                     writer.item();
                     write_text(name, writer);
-                    writer.raw(":");
+                    writer.byte(b':');
                     value.write(writer)?;
                 }
-                writer.raw("}");
+                writer.byte(b'}');
             }
             Self::List(items) => {
-                writer.raw("[");
+                writer.byte(b'[');
                 for item in items {
                     writer.item();
                     item.write(writer)?;
                 }
-                writer.raw("]");
+                writer.byte(b']');
             }
             Self::Invalid(what) => return Err(what),
         }

@@ -47,9 +47,19 @@ impl Writer {
         writer.into_string()
     }
 
-    /// Adds `json` as it is: a bracket, or a value, which for a nested writer has no quotation mark in it.
+    /// Adds `json` as it is: a value, which for a nested writer has no quotation mark in it.
     pub(crate) fn raw(&mut self, json: &str) {
         self.json.extend_from_slice(json.as_bytes());
+    }
+
+    /// Adds one ASCII character as it is, such as a bracket. It costs no call to the host, as [`Self::raw`] does.
+    pub(crate) fn byte(&mut self, byte: u8) {
+        self.json.push(byte);
+    }
+
+    /// Adds what `other` has written behind its first `start` bytes. Both are nested, or neither is.
+    pub(crate) fn copy(&mut self, other: &Self, start: usize) {
+        self.json.extend_from_slice(other.json.get(start..).unwrap_or_default());
     }
 
     /// Begins an item of a list.
@@ -63,10 +73,9 @@ impl Writer {
     /// Begins a field of an object; its name needs no escapes.
     pub(crate) fn field(&mut self, name: &'static str) {
         self.item();
-        let quote = self.quote();
-        self.raw(quote);
+        self.quote();
         self.raw(name);
-        self.raw(quote);
+        self.quote();
         self.json.push(b':');
     }
 
@@ -77,8 +86,11 @@ impl Writer {
         self.json.push(b':');
     }
 
-    const fn quote(&self) -> &'static str {
-        if self.nested { r#"\""# } else { r#"""# }
+    fn quote(&mut self) {
+        if self.nested {
+            self.json.push(b'\\');
+        }
+        self.json.push(b'"');
     }
 
     /// Adds a string that needs no escapes, to a text that is not nested.
@@ -91,8 +103,7 @@ impl Writer {
 
     /// Adds a string.
     pub(crate) fn text(&mut self, text: &str) {
-        let quote = self.quote();
-        self.raw(quote);
+        self.quote();
         if is_plain(text.as_bytes()) {
             self.raw(text);
         } else if self.nested {
@@ -102,17 +113,17 @@ impl Writer {
         } else {
             self.escaped(text.as_bytes());
         }
-        self.raw(quote);
+        self.quote();
     }
 
     /// Adds a list of strings.
     pub(crate) fn texts<'t>(&mut self, texts: impl IntoIterator<Item = &'t str>) {
-        self.raw("[");
+        self.byte(b'[');
         for text in texts {
             self.item();
             self.text(text);
         }
-        self.raw("]");
+        self.byte(b']');
     }
 
     /// Adds a tree.
@@ -124,20 +135,20 @@ impl Writer {
             Value::Number(number) => self.raw(&number.to_string()),
             Value::String(text) => self.text(text),
             Value::Array(items) => {
-                self.raw("[");
+                self.byte(b'[');
                 for item in items {
                     self.item();
                     self.value(item);
                 }
-                self.raw("]");
+                self.byte(b']');
             }
             Value::Object(fields) => {
-                self.raw("{");
+                self.byte(b'{');
                 for (name, value) in fields {
                     self.any_field(name);
                     self.value(value);
                 }
-                self.raw("}");
+                self.byte(b'}');
             }
         }
     }

@@ -186,6 +186,6 @@ impl Csi {
             optional: request.is_optional(),
         };
         let asked = request.asked();
-        naming::variables(asked, context.options, &asked.group, &value)
+        naming::variables(asked, context.options, &asked.group, value)
     }
 }

@@ -212,12 +212,9 @@ pub(crate) fn in_env_file<'m>(
     let optional = fetched.optional;
     let mut env: Vec<EnvVar> = names
         .into_iter()
-        .map(|name| EnvVar {
-            name,
-            value: EnvValue::Fetched {
-                key: key.clone(),
-                optional,
-            },
+        .map(|name| {
+            let key = key.clone();
+            EnvVar::new(name, EnvValue::Fetched { key, optional })
         })
         .collect();
     env.push(naming::prefix_variable(options));

@@ -187,7 +187,7 @@ impl Manager for Flyte {
         match wanted {
             Wanted::Variable(name) => {
                 let value = found.variable(request, by_reference)?;
-                injection.env = vec![naming::prefix_variable(context.options), EnvVar { name, value }];
+                injection.env = vec![naming::prefix_variable(context.options), EnvVar::new(name, value)];
             }
             Wanted::File(path) => {
                 injection.env = naming::file_variables(request, context.options, &path)?;

@@ -163,7 +163,7 @@ impl Manager for Global {
         naming::push_detail(&mut source, "field", &request.field);
         let mut env = vec![naming::prefix_variable(context.options), EnvVar::literal(name, value)];
         if let Some(name) = further {
-            env.push(EnvVar::literal(name, value));
+            env.push(EnvVar::literal(name.to_owned(), value));
         }
         Ok(Injection {
             env,

@@ -6,6 +6,8 @@
 
 #![forbid(unsafe_code)]
 
+use std::borrow::Cow;
+
 use crate::digest;
 use crate::injection::{EnvValue, FileOrigin, Injection, RelativePath, SecretFile};
 use crate::json::fields::{Fields, SettingsError};
@@ -47,7 +49,7 @@ impl Manager for Kubernetes {
     }
 
     fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection<'_>, NotServed> {
-        let (secret, named) = (secret_name(request)?, secret_name(request.asked())?);
+        let (secret, named) = (secret_name(request)?.into_owned(), secret_name(request.asked())?);
         if request.key.is_empty() {
             return Err(not_found!("it needs a key"));
         }
@@ -75,7 +77,7 @@ impl Manager for Kubernetes {
                 key: request.key.clone(),
                 optional: self.is_optional(request),
             };
-            injection.env = naming::variables(request.asked(), context.options, &named, &value)?;
+            injection.env = naming::variables(request.asked(), context.options, &named, value)?;
             return Ok(injection);
         }
         let path = naming::file_path(&[&named, &request.asked().key])?;
@@ -179,9 +181,9 @@ fn verify(request: &SecretRequest, secret: &str, context: &Context<'_>) -> Resul
 
 /// The Secret's name: the group, or, where there is none, the MD5 of the key, as Flyte 2 names the Secrets of its own
 /// that have no group.
-fn secret_name(request: &SecretRequest) -> Result<String, NotServed> {
+fn secret_name(request: &SecretRequest) -> Result<Cow<'_, str>, NotServed> {
     if request.group.is_empty() {
-        return Ok(digest::md5(request.key.as_bytes()));
+        return Ok(digest::md5(request.key.as_bytes()).into());
     }
     // Upper case and '_' are let through with a warning, as Flyte does: the Pod is valid, the Secret is just missing.
     let plain = request
@@ -189,7 +191,7 @@ fn secret_name(request: &SecretRequest) -> Result<String, NotServed> {
         .bytes()
         .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_'));
     if plain && request.group.len() <= 253 && !matches!(request.group.as_str(), "." | "..") {
-        return Ok(request.group.clone());
+        return Ok(request.group.as_str().into());
     }
     Err(not_found!(
         "no Secret can have the name {:?} (at most 253 lower case letters, digits, '-' and '.')",

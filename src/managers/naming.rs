@@ -48,15 +48,15 @@ pub(crate) fn variables(
     request: &SecretRequest,
     options: &Options,
     group: &str,
-    value: &EnvValue,
+    value: EnvValue,
 ) -> Result<Vec<EnvVar>, NotServed> {
     let name = variable_name(options, group, &request.key)?;
-    let names = std::iter::once(name).chain(extra_env_var(request)?.map(str::to_owned));
-    let variable = |name| EnvVar {
-        name,
-        value: value.clone(),
-    };
-    Ok(names.map(variable).chain([prefix_variable(options)]).collect())
+    let mut variables = Vec::with_capacity(3);
+    let further = extra_env_var(request)?.map(|further| EnvVar::new(further.to_owned(), value.clone()));
+    variables.push(EnvVar::new(name, value));
+    variables.extend(further);
+    variables.push(prefix_variable(options));
+    Ok(variables)
 }
 
 /// The further variable that the request names.
@@ -90,9 +90,7 @@ pub(crate) fn client_variable_warning(request: &SecretRequest) -> Option<String>
 /// # Errors
 /// [`NotServed`] when a part cannot be a file's name.
 pub(crate) fn file_path(parts: &[&str]) -> Result<RelativePath, NotServed> {
-    let lower: Vec<String> = parts.iter().map(|part| part.to_ascii_lowercase()).collect();
-    let lower: Vec<&str> = lower.iter().map(String::as_str).collect();
-    exact_path(&lower)
+    exact_path(parts).map(RelativePath::into_lower_case)
 }
 
 /// The path of the file that `parts` name, in their own case.
@@ -127,7 +125,7 @@ pub(crate) fn file_variables(
         } else {
             request.path.clone()
         };
-        variables.push(EnvVar::literal(name, path));
+        variables.push(EnvVar::literal(name.to_owned(), path));
     }
     Ok(variables)
 }
@@ -161,7 +159,7 @@ pub(crate) fn prefix_variable(options: &Options) -> EnvVar {
 
 /// Returns whether a variable tells Flyte's clients where secrets are, and holds nothing of a secret's own.
 pub(crate) fn is_for_clients(variable: &EnvVar, options: &Options) -> bool {
-    let expected = match variable.name.as_str() {
+    let expected = match &*variable.name {
         DEFAULT_DIR => options.mount_path.as_str(),
         FILE_PREFIX => "",
         ENV_PREFIX => options.env_prefix.as_str(),

@@ -46,7 +46,7 @@ pub(super) fn add_variables(
         let name = format!("{}{key}", request.env_var);
         variables::check_key_name(&name, false)?;
         match value(key).filter(|_| names::is_variable(&name)) {
-            Some(value) => injection.env.push(EnvVar { name, value }),
+            Some(value) => injection.env.push(EnvVar::new(name, value)),
             None => injection.warnings.push(format!(
                 "{}: the key {key:?} is left out of the variables, because {name:?} is not a valid \
                  environment variable name, or its value is no text",

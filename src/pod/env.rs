@@ -83,7 +83,7 @@ fn variables<'w>(additions: &'w [Addition<'w>], files: &'w Files, reached: &[boo
         for variable in owner.injection.env.iter().rev() {
             let is_fetched = matches!(variable.value, EnvValue::Fetched { .. });
             let file = files.env_file(index).filter(|_| is_fetched);
-            let known = all.positions.get(variable.name.as_str());
+            let known = all.positions.get(&*variable.name);
             let Some(known) = known.and_then(|position| all.ordered.get_mut(*position)) else {
                 all.positions.insert(&variable.name, all.ordered.len());
                 let json = variable.to_json(file);
@@ -226,7 +226,7 @@ fn warn_of_sources(
     work.budget
         .compare(variables.ordered.len(), prefixes.len().saturating_add(env.len()))?;
     for added in variables.ordered.iter().filter(is_default) {
-        let name = added.variable.name.as_str();
+        let name = &*added.variable.name;
         let may_be_there = prefixes.iter().any(|prefix| name.starts_with(prefix));
         if may_be_there && !env.iter().any(|own| own.text("name") == Some(name)) {
             work.warnings.push(format!(
@@ -263,8 +263,13 @@ fn refers(own: &Node<'_>, variables: &Variables<'_>) -> bool {
     let Some(Node::Closed(value)) = own.get("value") else {
         return false;
     };
-    let mut references = value.get().split("$(").skip(1).filter_map(|rest| rest.split_once(')'));
-    value.get().contains("\\u") || references.any(|(name, _)| variables.positions.contains_key(name))
+    let text = value.get();
+    // Looking for one character is cheap, and most values have neither.
+    memchr::memchr2_iter(b'$', b'\\', text.as_bytes()).any(|place| {
+        let rest = text.get(place..).unwrap_or_default();
+        let referred = rest.strip_prefix("$(").and_then(|rest| rest.split_once(')'));
+        rest.starts_with("\\u") || referred.is_some_and(|(name, _)| variables.positions.contains_key(name))
+    })
 }
 
 /// Adds a Secret of which each key is a variable, behind the container's own: of two variables of one name, the last counts.

@@ -56,7 +56,7 @@ fn is_null(value: &Node<'_>) -> bool {
     match value {
         Node::Null => true,
         Node::Closed(raw) => raw.get() == "null",
-        Node::Made(text) => **text == *"null",
+        Node::Made(text) => text.as_str() == "null",
         _ => false,
     }
 }

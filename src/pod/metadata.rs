@@ -80,11 +80,13 @@ impl<'a> Pod<'a> {
             .filter(|(key, _)| key != STATUS_ANNOTATION)
             .map(|(key, value)| key.len().saturating_add(length(value)))
             .sum();
+        let fits = |size: usize| others.saturating_add(STATUS_ANNOTATION.len()).saturating_add(size) <= MAX_ANNOTATIONS;
         // Its quotation marks have escapes here, and there are hardly any others.
-        let escapes = status.as_bytes().windows(2).filter(|pair| *pair == br#"\""#).count();
-        let size = status.len().saturating_sub(escapes.saturating_add(2));
-        let fits = others.saturating_add(STATUS_ANNOTATION.len()).saturating_add(size) <= MAX_ANNOTATIONS;
-        if !fits {
+        let without_escapes = || {
+            let escapes = status.as_bytes().windows(2).filter(|pair| *pair == br#"\""#).count();
+            status.len().saturating_sub(escapes.saturating_add(2))
+        };
+        if !fits(status.len()) && !fits(without_escapes()) {
             annotations.retain(|(key, _)| key != STATUS_ANNOTATION);
             return Ok(false);
         }

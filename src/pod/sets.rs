@@ -208,21 +208,24 @@ fn mount_parts<'p>(files: &[OwnedFile<'p>], volume: usize, mount_path: &str, mou
 /// Removes files that are there twice. Fails where two files are in each other's way.
 fn without_copies<'p>(files: Vec<OwnedFile<'p>>, mount_path: &str) -> Result<Vec<OwnedFile<'p>>, PodError> {
     // Compared part by part, a directory stands right before the files in it.
-    let parts = |file: &OwnedFile<'p>| file.file.path.as_str().split('/').collect();
-    let mut order: Vec<(Vec<&str>, OwnedFile<'_>)> = files.iter().map(|file| (parts(file), *file)).collect();
-    sort_by(&mut order, |(parts, file), (others, other)| {
-        parts.cmp(others).then(file.index.cmp(&other.index))
+    let mut order = files.clone();
+    sort_by(&mut order, |file, other| {
+        file.file
+            .path
+            .compare_parts(&other.file.path)
+            .then(file.index.cmp(&other.index))
     });
     let mut copies = Vec::new();
     for pair in order.windows(2) {
-        let [(parts, file), (others, other)] = pair else {
+        let [file, other] = pair else {
             continue;
         };
+        let (path, other_path) = (&file.file.path, &other.file.path);
         let is_same = is_same(file.file, other.file) && file.owner.request.mode == other.owner.request.mode;
-        if parts == others && is_same && file.owner.position == other.owner.position {
+        if path == other_path && is_same && file.owner.position == other.owner.position {
             copies.push(other.index);
-        } else if others.starts_with(parts) {
-            let path = format!("{mount_path}/{}", file.file.path.as_str());
+        } else if other_path.is_at_or_below(path) {
+            let path = format!("{mount_path}/{}", path.as_str());
             return Err(path_clash(&path, file.owner, other.owner));
         }
     }
@@ -231,11 +234,21 @@ fn without_copies<'p>(files: Vec<OwnedFile<'p>>, mount_path: &str) -> Result<Vec
 
 /// Returns whether two files hold the same. A Secret has no versions: that of the group names the volume alone.
 fn is_same(file: &SecretFile<'_>, other: &SecretFile<'_>) -> bool {
-    let secret = |file: &SecretFile<'_>| match &file.origin {
-        FileOrigin::Secret {
-            secret, key, optional, ..
-        } => Some((secret.clone(), key.clone(), *optional)),
-        _ => None,
-    };
-    secret(file).map_or_else(|| file.origin == other.origin, |one| Some(one) == secret(other))
+    match (&file.origin, &other.origin) {
+        (
+            FileOrigin::Secret {
+                volume: _,
+                secret,
+                key,
+                optional,
+            },
+            FileOrigin::Secret {
+                volume: _,
+                secret: other_secret,
+                key: other_key,
+                optional: other_optional,
+            },
+        ) => (secret, key, optional) == (other_secret, other_key, other_optional),
+        (one, other) => one == other,
+    }
 }

@@ -102,7 +102,7 @@ impl<'a> Lexer<'a> {
     }
 
     fn word(&mut self) -> &'a str {
-        let is_in_word = |byte: &&u8| byte.is_ascii_alphanumeric() || b"-+._".contains(byte);
+        let is_in_word = |byte: &&u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'+' | b'.' | b'_');
         let length = self.rest.iter().take_while(is_in_word).count();
         let (word, rest) = self.rest.split_at_checked(length).unwrap_or_default();
         self.rest = rest;

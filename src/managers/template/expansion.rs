@@ -43,10 +43,7 @@ impl Template {
                 };
                 // The same entry again: its name does not hold {envVar}.
                 if !env.iter().any(|known| known.name == name) {
-                    env.push(EnvVar {
-                        name,
-                        value: EnvValue::Template(Value::Object(fields)),
-                    });
+                    env.push(EnvVar::new(name, EnvValue::Template(Value::Object(fields))));
                 }
             }
         }

@@ -5,6 +5,7 @@
 use serde_json::Value;
 
 use crate::json::fields::{Fields, SettingsError};
+use crate::json::tree;
 use crate::managers::placeholders::{Values, expand, expand_all};
 use crate::names;
 use crate::options;
@@ -84,7 +85,7 @@ fn expand_item(item: &Value, list: &str, sample: &Values) -> Result<Value, Strin
     let mut expanded = match item {
         Value::Object(fields) if list == ENV.0 => {
             let others = fields.iter().filter(|(field, _)| *field != "name");
-            Value::Object(others.map(|(field, value)| (field.clone(), value.clone())).collect())
+            tree(others.map(|(field, value)| (field.as_str(), value.clone())))
         }
         other => return expand_all(other, sample),
     };

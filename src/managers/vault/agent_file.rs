@@ -173,9 +173,9 @@ pub(super) fn env_file_variables(names: &[String], path: &RelativePath) -> Vec<E
     let key = names.first().map_or("", String::as_str);
     let fields = [("volumeName", VOLUME), ("path", path.as_str()), ("key", key)];
     let source = tree([("fileKeyRef", tree(fields.map(|(name, text)| (name, text.into()))))]);
-    let variable = |name: &String| EnvVar {
-        name: name.clone(),
-        value: EnvValue::Template(tree([("valueFrom", source.clone())])),
+    let variable = |name: &String| {
+        let value = EnvValue::Template(tree([("valueFrom", source.clone())]));
+        EnvVar::new(name.clone(), value)
     };
     names.iter().map(variable).collect()
 }
