@@ -25,6 +25,15 @@ SETTINGS = [
     {"envPrefix": "_FSEC_", "mountPath": "/etc/secrets", "statusAnnotation": False, "certDir": "/etc"},
 ]
 
+# What Pods get without asking for it.
+GIVING = [
+    {"defaults": [{"namespaces": ["*"], "serviceAccounts": ["default"], "labels": {"project": "flytesnacks"},
+                   "containers": ["$primary"], "requests": [{"group": "db", "key": "password", "required": True}]}]},
+    {"defaults": [{"namespaces": ["fly*"], "requests": [{"group": "db", "key": "token", "mountRequirement": "ENV_VAR",
+                   "envVar": "TOKEN"}, {"group": "tls", "key": "ca.crt", "path": "/etc/ca.crt", "mode": "0444"}]}],
+     "imagePullSecrets": [{"name": "registry", "images": ["*"], "namespaces": ["flyte"], "verify": True}]},
+]
+
 
 def cases(name):
     text = (GOLDEN / name).read_text()
@@ -90,12 +99,14 @@ def main():
         b'[{"key":"\\ud83d\\udd11","key":1}]',
     ]:
         write("json_requests", seed)
-    for settings in SETTINGS:
+    for settings in SETTINGS + GIVING:
         write("settings", compact(settings))
     for name in ["mutate_v1.json", "mutate_v2.json"]:
         for number, case in enumerate(cases(name)):
             if number % 3 == 0 and len(compact(case["pod"])) < 4000:
                 write("validate_bytes", payload(case["pod"], SETTINGS[number % len(SETTINGS)]))
+            if number % 50 == 1 and len(compact(case["pod"])) < 4000:
+                write("validate_bytes", payload(case["pod"], GIVING[number // 50 % len(GIVING)]))
 
 
 if __name__ == "__main__":

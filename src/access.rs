@@ -131,10 +131,10 @@ impl<'s> PodRules<'s> {
         let asked_for = name(&asked.group, &asked.key);
         let what = if secret == asked_for {
             format!("the secret {secret:?}")
-        } else if request.asked.is_some() {
-            format!("the secret {secret:?} (the setting names of this manager makes it of {asked_for:?})")
         } else if secret == asked_for.to_ascii_lowercase() {
             format!("the secret {secret:?} (in the settings of this manager, {{path}} is in lower case)")
+        } else if request.asked.is_some() {
+            format!("the secret {secret:?} (the setting names of this manager makes it of {asked_for:?})")
         } else if secret == "/" {
             "what this manager gives to every request alike, whatever its group and key".to_owned()
         } else {

@@ -1,4 +1,4 @@
-//! Fifty secrets of all managers on one Pod, on the real module.
+//! Fifty secrets of all managers on one Pod, ten of them by default, on the real module.
 
 use std::collections::BTreeMap;
 
@@ -45,9 +45,11 @@ fn request(manager: &str, number: usize) -> Value {
     })
 }
 
-/// Each manager is narrowed to its own groups; `kubernetes` takes the rest.
-fn settings() -> Value {
-    json!({"envFiles": true, "managers": [
+/// Each manager is narrowed to its own groups; `kubernetes` takes the rest. The Pod gets `given` without asking for them.
+fn settings(given: &[Value]) -> Value {
+    let defaults = json!([{"namespaces": ["shop-*"], "requests": given}]);
+    let pull_secrets = json!([{"name": "registry", "images": ["own:*"]}]);
+    json!({"envFiles": true, "defaults": defaults, "imagePullSecrets": pull_secrets, "managers": [
         {"type": "global", "match": {"groups": ["shared"]}, "authorize": "none"},
         {"type": "vault", "match": {"groups": ["secret/*"]}},
         {"type": "aws", "client": "cli", "match": {"groups": ["arn:*"]}},
@@ -87,6 +89,8 @@ fn fifty_secrets_of_all_managers() {
         .flat_map(|number| MANAGERS.map(|manager| request(manager, number)))
         .collect();
     assert_eq!(requests.len(), 50);
+    let (asked, given) = requests.split_at(40);
+    let settings = settings(given);
     let pod = json!({
         "apiVersion": "v1",
         "kind": "Pod",
@@ -94,7 +98,7 @@ fn fifty_secrets_of_all_managers() {
             "name": "p",
             "namespace": "shop-development",
             "labels": {"organization": "acme", "project": "shop", "domain": "development"},
-            "annotations": {"secret-injector/requests": json!(requests).to_string()},
+            "annotations": {"secret-injector/requests": json!(asked).to_string()},
         },
         "spec": {
             "initContainers": [
@@ -108,20 +112,23 @@ fn fifty_secrets_of_all_managers() {
             "volumes": [{"name": "own", "emptyDir": {}}],
         },
     });
-    let evaluation = policy.validate(&host, &Review::of_pod(pod.clone()).request, &settings());
+    let evaluation = policy.validate(&host, &Review::of_pod(pod.clone()).request, &settings);
     let response = &evaluation.response;
     assert!(response.allowed, "{}", response.message());
 
     let audit = response.audit_annotations.as_ref().expect("audit annotations");
     let injected: Vec<Value> = serde_json::from_str(&audit["injected"]).expect("a list");
     let mut served: BTreeMap<&str, usize> = BTreeMap::new();
-    for entry in &injected {
+    let (secrets, pulled) = injected.split_at(50);
+    assert_eq!(pulled, [json!({"imagePullSecret": "registry"})]);
+    assert_eq!(secrets.iter().filter(|entry| entry["origin"] == "default").count(), 10);
+    for entry in secrets {
         *served.entry(entry["manager"].as_str().expect("a name")).or_default() += 1;
     }
     assert_eq!(served, MANAGERS.map(|manager| (manager, EACH)).into());
 
     let mutated = response.patched(&pod).expect("a patch that applies");
-    let again = policy.validate(&host, &Review::of_pod(mutated.clone()).request, &settings());
+    let again = policy.validate(&host, &Review::of_pod(mutated.clone()).request, &settings);
     assert!(again.response.allowed, "{}", again.response.message());
     assert_eq!(again.response.patched(&mutated).expect("a patch"), mutated);
 

@@ -44,9 +44,16 @@ fn cases_reach_every_manager() {
         let answer = hostile::case::answer(&admission::validate(&case.payload(&case.pod), &cluster));
         let injected = answer["audit_annotations"]["injected"].as_str().unwrap_or("[]");
         for entry in serde_json::from_str::<Vec<Value>>(injected).expect("a list") {
-            *seen
-                .entry(entry["manager"].as_str().expect("a name").to_owned())
-                .or_default() += 1;
+            let mut kinds = vec![entry["manager"].as_str().unwrap_or("a Secret for images")];
+            kinds.extend((entry["origin"] == "default").then_some("a default"));
+            for kind in kinds {
+                *seen.entry(kind.to_owned()).or_default() += 1;
+            }
+        }
+        let warnings = answer["warnings"].as_array().into_iter().flatten();
+        let mut texts = warnings.filter_map(Value::as_str);
+        if texts.any(|text| text.contains("goes without a default")) {
+            *seen.entry("a default yields".to_owned()).or_default() += 1;
         }
         let outcome = match (answer["accepted"].as_bool(), answer.get("mutated_object")) {
             (Some(true), Some(_)) => "mutated".to_owned(),
@@ -56,7 +63,9 @@ fn cases_reach_every_manager() {
         *seen.entry(outcome).or_default() += 1;
     }
     let outcomes = ["mutated", "left alone", "rejected 403", "rejected 422"];
-    for wanted in outcomes.into_iter().chain(MANAGERS).chain(["bank-vaults"]) {
+    let given = ["a default", "a default yields", "a Secret for images"];
+    let known = outcomes.into_iter().chain(given).chain(MANAGERS);
+    for wanted in known.chain(["bank-vaults"]) {
         assert!(seen.get(wanted).is_some_and(|count| *count >= 5), "{wanted}: {seen:#?}");
     }
 }

@@ -104,6 +104,6 @@ fn existing(default: &SecretRequest, pod: &Pod<'_>) -> Option<Containers> {
     let Containers::Named(names) = containers else {
         return Some(Containers::All);
     };
-    let names: Vec<String> = names.into_iter().filter(|name| pod.has_container(name)).collect();
+    let names: Vec<String> = names.into_iter().filter(|name| pod.has_own_container(name)).collect();
     (!names.is_empty()).then(|| Containers::named(names))
 }

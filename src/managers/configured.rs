@@ -55,7 +55,7 @@ impl ConfiguredManager {
         let manager = read(&mut fields)?;
         let names = fields.nested("names")?;
         let scope = match *name {
-            "kubernetes" => Scope::Namespace,
+            "kubernetes" | "csi" => Scope::Namespace,
             _ => Scope::Everywhere,
         };
         let mapping = Mapping::from_fields(names, &fields, manager.as_ref(), scope)?;

@@ -61,7 +61,7 @@ impl Csi {
 fn name_of_one_account(fields: &mut Fields<'_>, name: &'static str) -> Result<Option<String>, SettingsError> {
     let text = object_name(fields, name)?;
     match &text {
-        Some(text) if owners::are_confused(text, Scope::Namespace, "/", "") => Err(fields.invalid(
+        Some(text) if owners::are_confused(text, Scope::Namespace, "/", &[]) => Err(fields.invalid(
             name,
             "makes one name for Pods of different service accounts: the account \"a\" with the group \"b-c\" and the account \
              \"a-b\" with \"c\"; no character of an object's name tells them apart, so leave out {serviceAccount}, or the \
@@ -81,8 +81,16 @@ impl Manager for Csi {
         )
     }
 
-    fn finds_by(&self, _part: &str) -> bool {
-        false
+    /// The key names a variable's key in the synced Secret. Files have the names that the class gives them.
+    fn finds_by(&self, part: &str) -> bool {
+        let mut texts = self.texts();
+        part == "key" && self.secret.is_some() || texts.any(|text| holds(text, part) || holds(text, "id"))
+    }
+
+    fn confused_text(&self, names: &[(&'static str, String)], allowed: &str) -> Option<&str> {
+        let allowed = ["/", allowed].concat();
+        let mut texts = self.texts().map(String::as_str);
+        texts.find(|text| owners::are_confused(text, Scope::Namespace, &allowed, names))
     }
 
     fn takes_optional(&self) -> bool {
@@ -94,7 +102,8 @@ impl Manager for Csi {
     }
 
     fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection<'_>, NotServed> {
-        if request.group.is_empty() || request.key.is_empty() {
+        let asked = request.asked();
+        if asked.group.is_empty() || asked.key.is_empty() {
             return Err(not_found!(
                 "it needs a group, the SecretProviderClass, and a key, the file's name"
             ));
@@ -103,15 +112,15 @@ impl Manager for Csi {
         let class = expand_name(&self.class, "SecretProviderClass", &values)?;
         // The directory is ours to name, in lower case, where flytekit looks; the file is named by the class, which may put
         // it into directories.
-        let directory = request.group.to_ascii_lowercase();
+        let directory = asked.group.to_ascii_lowercase();
         let parts: Vec<&str> = std::iter::once(directory.as_str())
-            .chain(request.key.split('/'))
+            .chain(asked.key.split('/'))
             .collect();
         let path = naming::exact_path(&parts)?;
         let env = if request.mount == MountRequirement::EnvVar {
             self.variables(request, context, &values)?
         } else {
-            naming::file_variables(request, context.options, &path)?
+            naming::file_variables(asked, context.options, &path)?
         };
         let source = self.volume_source(&class, &values)?;
         let volume = if names::is_dns_label(&class) {
@@ -125,7 +134,7 @@ impl Manager for Csi {
                 path,
                 origin: FileOrigin::Csi { volume, source },
             }),
-            source: format!("SecretProviderClass {class}, file {}", request.key),
+            source: format!("SecretProviderClass {class}, file {}", asked.key),
             ..Injection::default()
         })
     }
@@ -176,6 +185,7 @@ impl Csi {
             key: request.key.clone(),
             optional: request.is_optional(),
         };
-        naming::variables(request, context.options, &request.group, value)
+        let asked = request.asked();
+        naming::variables(asked, context.options, &asked.group, value)
     }
 }

@@ -32,6 +32,12 @@ pub(crate) trait Manager {
         true
     }
 
+    /// Returns a text of its settings that becomes the same for different Pods, where `names` are what parts of a name are made
+    /// of, and may hold `allowed` besides letters, digits and a few more.
+    fn confused_text(&self, _names: &[(&'static str, String)], _allowed: &str) -> Option<&str> {
+        None
+    }
+
     /// Returns whether this manager gives one field of a secret, see [`SecretRequest::field`].
     fn gives_fields(&self) -> bool {
         false

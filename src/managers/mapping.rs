@@ -76,14 +76,9 @@ impl Mapping {
             let Some(text) = text else {
                 continue;
             };
-            let checked = if fields.is_checked() {
-                Ok(())
-            } else if manager.finds_by(part) {
-                mapping.check(&text, scope)
-            } else {
-                Err("changes nothing: this manager does not find secrets by it (template and csi have texts with placeholders of their own)".to_owned())
-            };
-            if let Err(problem) = checked {
+            if !fields.is_checked()
+                && let Err(problem) = mapping.check(part, &text, manager, scope)
+            {
                 return Err(place.invalid(part, &problem));
             }
             mapping.texts.push((part, text));
@@ -91,23 +86,34 @@ impl Mapping {
         if mapping.texts.is_empty() {
             return Err(names.invalid("group", "is missing: give group, groupVersion or key"));
         }
+        if !fields.is_checked()
+            && let Some(text) = manager.confused_text(&mapping.texts, &mapping.allowed)
+        {
+            return Err(names.invalid("group", &format!("with {text:?}, {CONFUSED}")));
+        }
         names.finish()?;
         Ok(Some(mapping))
     }
 
-    /// Checks a text.
+    /// Checks the text for a part of a name.
     ///
     /// # Errors
     /// What is wrong with it.
     #[inline(never)]
-    fn check(&self, text: &str, scope: Scope) -> Result<(), String> {
+    fn check(&self, part: &str, text: &str, manager: &dyn Manager, scope: Scope) -> Result<(), String> {
+        if !manager.finds_by(part) {
+            return Err(format!(
+                "changes nothing: this manager does not find secrets by it (template and csi do where one of their texts has \
+                 {{{part}}})"
+            ));
+        }
         let labels = self.binding.as_ref().map_or(0, Binding::bound_labels);
         let mut known = Values::new();
         for name in PLACEHOLDERS.into_iter().take(PLACEHOLDERS.len() - LABELS + labels) {
             known.push((name, String::new()));
         }
         expand(text, &known)?;
-        if text.contains(char::is_control) || are_confused(&without_case(text), scope, &self.allowed, "") {
+        if text.contains(char::is_control) || are_confused(&without_case(text), scope, &self.allowed, &[]) {
             return Err(CONFUSED.to_owned());
         }
         Ok(())

@@ -5,7 +5,7 @@
 
 #![forbid(unsafe_code)]
 
-use crate::managers::placeholders::{self, all_but, expand};
+use crate::managers::placeholders::{self, Values, all_but, expand};
 
 /// Stand for the placeholders in a text that is looked at; no text of the settings has them.
 const NAMESPACE: char = '\u{1}';
@@ -30,10 +30,10 @@ pub(super) enum Scope {
 type Part<'t> = (char, &'t str);
 
 /// Returns whether `text` becomes the same for Pods of different namespaces or service accounts that ask for different
-/// secrets. `allowed` are the characters that requests may hold besides letters, digits and `._-`; `path` is what
-/// `{path}` stands for.
-pub(super) fn are_confused(text: &str, scope: Scope, allowed: &str, path: &str) -> bool {
-    let mut markers = all_but("path");
+/// secrets. `allowed` are the characters that requests may hold besides letters, digits and `._-`; `made` are
+/// placeholders that stand for texts with others.
+pub(super) fn are_confused(text: &str, scope: Scope, allowed: &str, made: &[(&'static str, String)]) -> bool {
+    let mut markers = all_but("");
     for (name, value) in &mut markers {
         let marker = match *name {
             "namespace" if scope == Scope::Everywhere => NAMESPACE,
@@ -47,11 +47,16 @@ pub(super) fn are_confused(text: &str, scope: Scope, allowed: &str, path: &str) 
         };
         *value = marker.to_string();
     }
-    let Ok(path) = expand(path, &markers) else {
-        return false;
-    };
-    markers.push(("path", path));
-    let Ok(expanded) = expand(text, &markers) else {
+    let mut values = Values::new();
+    for (name, text) in made {
+        let Ok(text) = expand(text, &markers) else {
+            return false;
+        };
+        values.push((*name, text));
+    }
+    // The first of a name counts.
+    values.append(&mut markers);
+    let Ok(expanded) = expand(text, &values) else {
         return false;
     };
     let is_marker = |character: char| matches!(character, NAMESPACE..=ORGANIZATION);
@@ -143,7 +148,12 @@ mod tests {
             ("{namespace}-{id}", "", false),
             ("{namespace}-{path}", "", true),
         ] {
-            let found = are_confused(text, Scope::Everywhere, &format!("/{allowed}"), "{group}/{key}");
+            let found = are_confused(
+                text,
+                Scope::Everywhere,
+                &format!("/{allowed}"),
+                &[("path", "{group}/{key}".to_owned())],
+            );
             assert_eq!(found, confused, "{text} {allowed}");
         }
         for (text, confused) in [
@@ -151,7 +161,18 @@ mod tests {
             ("{serviceAccount}-{group}", true),
             ("{serviceAccount}-{namespace}-{group}", true),
         ] {
-            assert_eq!(are_confused(text, Scope::Namespace, "/", ""), confused, "{text}");
+            assert_eq!(are_confused(text, Scope::Namespace, "/", &[]), confused, "{text}");
+        }
+        for (text, group, confused) in [
+            ("{group}-{key}", "{namespace}", true),
+            ("{group}#{key}", "{namespace}", false),
+            ("{group}/{key}", "{namespace}/{group}", false),
+            ("{group}/{key}", "{group}/{namespace}", true),
+            ("{path}", "{namespace}-{group}", false),
+        ] {
+            let made = [("group", group), ("path", "{group}/{key}")].map(|(name, text)| (name, text.to_owned()));
+            let found = are_confused(text, Scope::Everywhere, "/", &made);
+            assert_eq!(found, confused, "{text} {group}");
         }
     }
 }

@@ -29,10 +29,11 @@ use crate::access;
 use crate::injection::{AgentMounts, FileOrigin, Injection, RelativePath, SecretFile};
 use crate::managers::context::Context;
 use crate::managers::manager::{Manager, NotServed, not_found};
+use crate::managers::owners::{self, Scope};
 use crate::managers::placeholders::{self, Values, expand, may_hold};
 use crate::managers::{joins, naming};
 use crate::requests::SecretRequest;
-use expansion::wrong_text;
+use expansion::{set, wrong_text};
 use settings::relative;
 
 pub(crate) use settings::Template;
@@ -81,13 +82,30 @@ impl Manager for Template {
     }
 
     fn other_access_name(&self, request: &SecretRequest) -> Option<String> {
-        // Without the setting, the path is in lower case, and may choose the secret as well as say where the file appears.
-        let lower = self.path.is_none() && self.uses("path");
-        lower.then(|| access::name(&request.group, &request.key).to_ascii_lowercase())
+        // The path is made of what was asked for, and may choose the secret as well as say where the file appears.
+        if !self.uses("path") {
+            return None;
+        }
+        let (group, key) = self.access_key(request.asked());
+        let name = access::name(group, key);
+        // Without the setting, it is in lower case.
+        Some(match self.path {
+            None => name.to_ascii_lowercase(),
+            Some(_) => name,
+        })
     }
 
-    fn finds_by(&self, _part: &str) -> bool {
-        false
+    /// `{path}` and `{id}` stand for what was asked for.
+    fn finds_by(&self, part: &str) -> bool {
+        self.uses(part)
+    }
+
+    fn confused_text(&self, names: &[(&'static str, String)], allowed: &str) -> Option<&str> {
+        let mut made = names.to_vec();
+        made.push(("path", self.path_text().to_owned()));
+        let allowed = [&self.allowed, allowed].concat();
+        let mut texts = self.texts().into_iter();
+        texts.find(|text| owners::are_confused(text, Scope::Everywhere, &allowed, &made))
     }
 
     fn takes_optional(&self) -> bool {
@@ -96,16 +114,20 @@ impl Manager for Template {
 
     fn ambiguity(&self, request: &SecretRequest) -> Option<String> {
         let path = self.path_text();
-        self.texts()
-            .iter()
-            .find_map(|text| joins::ambiguity(text, request, &self.allowed, path))
+        let requests = [request, request.asked()];
+        let ambiguity = |text| {
+            let mut requests = requests.iter();
+            requests.find_map(|request| joins::ambiguity(text, request, &self.allowed, path))
+        };
+        self.texts().into_iter().find_map(ambiguity)
     }
 
     fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection<'_>, NotServed> {
+        let asked = request.asked();
         for (what, text) in [
-            ("group", &request.group),
-            ("group version", &request.group_version),
-            ("key", &request.key),
+            ("group", &asked.group),
+            ("group version", &asked.group_version),
+            ("key", &asked.key),
         ] {
             self.check_text(what, text)?;
         }
@@ -114,22 +136,27 @@ impl Manager for Template {
             return Err(not_found!("it needs a group and a key"));
         }
         let as_file = self.serves_file(request.mount)?;
-        let mut values = placeholders::values(request, context);
-        values.push(("mountPath", context.options.mount_path.clone()));
-        let path = self.file(request, &values);
+        let mut asked_values = placeholders::values(asked, context);
+        asked_values.push(("mountPath", context.options.mount_path.clone()));
+        let path = self.file(asked, &asked_values);
         match &path {
-            Ok(path) => values.push(("path", path.as_str().to_owned())),
+            Ok(path) => asked_values.push(("path", path.as_str().to_owned())),
             Err(error) if as_file => return Err(error.clone()),
             Err(_) => {}
         }
+        // Where the secret is found; what is named after it has the name that was asked for.
+        let mut values = asked_values.clone();
+        set(&mut values, "group", request.group.clone());
+        set(&mut values, "groupVersion", request.group_version.clone());
+        set(&mut values, "key", request.key.clone());
         let mut injection = Injection {
             source: format!("{}, key {}", request.group, request.key),
             ..Injection::default()
         };
         if as_file {
             let path = path?;
-            injection.env = naming::file_variables(request, context.options, &path)?;
-            let parts: [&str; 3] = [&request.group, &request.group_version, &request.key];
+            injection.env = naming::file_variables(asked, context.options, &path)?;
+            let parts: [&str; 3] = [&asked.group, &asked.group_version, &asked.key];
             injection.file = Some(SecretFile {
                 path,
                 origin: FileOrigin::Agent {
@@ -138,10 +165,10 @@ impl Manager for Template {
                 },
             });
         } else {
-            injection.env = self.variables(request, context, &mut values.clone())?;
+            injection.env = self.variables(asked, context, (&mut values.clone(), &mut asked_values.clone()))?;
         }
         self.add_metadata(&values, &mut injection)?;
-        self.add_objects(&values, &mut injection)?;
+        self.add_objects((&values, &asked_values), &mut injection)?;
         Ok(injection)
     }
 }

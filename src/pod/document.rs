@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use serde_json::Value;
 
 use super::error::PodError;
+use super::our_names::is_named_as_ours;
 use super::work::Budget;
 use crate::json::{Node, Shape, WrongType};
 use crate::requests::{Origin, PRIMARY_ANNOTATION};
@@ -84,10 +85,11 @@ impl<'a> Pod<'a> {
         })
     }
 
-    /// Returns whether it has a container or init container of this name.
-    pub(crate) fn has_container(&self, name: &str) -> bool {
-        self.containers(&[])
-            .any(|(_, container)| container.text("name") == Some(name))
+    /// Returns whether it has a container or init container of this name that is not one of ours, which are not there before they
+    /// are added.
+    pub(crate) fn has_own_container(&self, name: &str) -> bool {
+        let mut containers = self.containers(&[]);
+        !is_named_as_ours(name) && containers.any(|(_, container)| container.text("name") == Some(name))
     }
 
     /// Returns the images of its containers and init containers.

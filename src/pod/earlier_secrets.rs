@@ -11,7 +11,7 @@ use super::our_names::{INIT_CONTAINER_NAMES, is_numbered};
 use super::path;
 use super::plan::{Plan, Volume};
 use super::same::{same, same_mount};
-use super::volumes::{has_source, shortened};
+use super::volumes::{has_source, is_given};
 use super::work::Work;
 use crate::json::{Node, tree};
 use crate::sort::{has, sorted_set};
@@ -118,8 +118,7 @@ fn old_volumes<'p>(pod: &Pod<'_>, plan: &'p Plan<'_>, work: &mut Work<'_>) -> Re
     work.budget.compare(existing.len(), planned.len())?;
     for existing in existing {
         let name = name_of(existing);
-        let is_given = |wanted: &str| name == wanted || name == shortened(wanted) || is_numbered(name, wanted);
-        let Some(volume) = planned.iter().find(|volume| is_given(&volume.wanted)) else {
+        let Some(volume) = planned.iter().find(|volume| is_given(name, &volume.wanted)) else {
             continue;
         };
         let value = read(existing, &mut work.budget)?;

@@ -19,6 +19,8 @@ pub(crate) struct PodError {
     pub(super) about: Vec<Origin>,
     /// The container that it is about, where it is about one.
     pub(super) container: Option<String>,
+    /// The volume whose mount is in the way, where one is.
+    pub(super) volume: Option<String>,
     /// Whether something else is where an addition has to be.
     pub(super) is_clash: bool,
 }
@@ -58,6 +60,14 @@ impl PodError {
         }
     }
 
+    /// Says which volume's mount is in the way.
+    pub(super) fn of_volume(self, name: &str) -> Self {
+        Self {
+            volume: Some(name.to_owned()),
+            ..self
+        }
+    }
+
     /// Returns whether it is about `addition`.
     pub(super) fn is_about(&self, addition: &Addition<'_>) -> bool {
         self.about.contains(&addition.request.origin)
@@ -87,6 +97,7 @@ impl From<String> for PodError {
             message,
             about: Vec::new(),
             container: None,
+            volume: None,
             is_clash: false,
         }
     }

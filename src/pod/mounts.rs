@@ -76,7 +76,7 @@ impl<'p> Plan<'p> {
                 }
             }
             groups.retain(|group| !group.is_empty());
-            mount_in(container, &groups, &kinds, work)?;
+            mount_in(container, &groups, (self, &kinds), work)?;
         }
         Ok(())
     }
@@ -104,7 +104,7 @@ impl<'p> Plan<'p> {
 fn mount_in(
     container: &mut Node<'_>,
     groups: &[&[NewMount<'_>]],
-    kinds: &Kinds,
+    (plan, kinds): (&Plan<'_>, &Kinds),
     work: &mut Work<'_>,
 ) -> Result<(), PodError> {
     if groups.is_empty() {
@@ -117,35 +117,27 @@ fn mount_in(
     for group in groups {
         work.budget.compare(group.len().saturating_add(2), own.len())?;
         let existing = paths.iter().map(|path| Cow::Borrowed(path.as_str())).zip(&*own);
-        match missing(&name, &existing.collect::<Vec<_>>(), group, kinds, &mut work.budget) {
-            Err(error) => work.yield_to(error)?,
-            Ok(missing) => {
-                for mount in missing {
-                    paths.push(mount.clean_path.clone());
-                    own.push(mount.to_node());
+        let existing: Vec<_> = existing.collect();
+        let mut missing = Vec::with_capacity(group.len());
+        for mount in *group {
+            work.budget.spend(mount.path().len().saturating_add(MOUNT_BYTES))?;
+            match is_missing(&name, &existing, mount, group, (kinds, &mut work.budget)) {
+                Ok(is_missing) => missing.extend(is_missing.then_some(mount)),
+                // What an earlier injection has left may fit without a default that yields to something else.
+                Err(error) if error.volume.as_deref().is_some_and(|name| plan.is_named(name)) => work.doubt(error)?,
+                Err(error) => {
+                    work.yield_to(error)?;
+                    missing.clear();
+                    break;
                 }
             }
         }
-    }
-    Ok(())
-}
-
-/// Returns those of `mounts` that a container has still to get.
-fn missing<'n, 'm>(
-    container: &str,
-    existing: &[PlacedMount<'_, '_>],
-    mounts: &'n [NewMount<'m>],
-    kinds: &Kinds,
-    budget: &mut Budget,
-) -> Result<Vec<&'n NewMount<'m>>, PodError> {
-    let mut missing = Vec::with_capacity(mounts.len());
-    for mount in mounts {
-        budget.spend(mount.path().len().saturating_add(MOUNT_BYTES))?;
-        if is_missing(container, existing, mount, mounts, (kinds, &mut *budget))? {
-            missing.push(mount);
+        for mount in missing {
+            paths.push(mount.clean_path.clone());
+            own.push(mount.to_node());
         }
     }
-    Ok(missing)
+    Ok(())
 }
 
 /// Returns whether a container has still to get `mount`, one of those `planned` for it.
@@ -226,7 +218,9 @@ pub(super) fn mount_clash(container: &str, own: &Node<'_>, path: Option<&str>, a
         "the container {container:?} mounts its volume {volume:?} at {path:?}, where {addition} has to appear; mount that \
          volume elsewhere, or take the mount out if it is left of an earlier injection"
     );
-    PodError::clash(&[addition], message).in_container(container)
+    PodError::clash(&[addition], message)
+        .in_container(container)
+        .of_volume(volume)
 }
 
 /// Makes the error for a secret below a mount in which the container runtime cannot make a directory.
@@ -236,5 +230,7 @@ pub(super) fn read_only_parent(container: &str, parent: &Node<'_>, path: &str, a
         "{addition} has to appear at {path:?} in the container {container:?}, below {place:?}, where the volume {volume:?} is \
          mounted: that is read-only, so that the container runtime cannot make a directory in it; mount that volume elsewhere"
     );
-    PodError::clash(&[addition], message).in_container(container)
+    PodError::clash(&[addition], message)
+        .in_container(container)
+        .of_volume(volume)
 }

@@ -152,7 +152,7 @@ impl<'p> Plan<'p> {
                 Some(volume) => volume,
                 None => {
                     let (name, source) =
-                        directory_volume(in_directory, first).map_err(|other| path_clash(&path, first.owner, other))?;
+                        directory_volume(in_directory, first).map_err(|(one, other)| path_clash(&path, one, other))?;
                     self.volume(&name, source)?
                 }
             };

@@ -4,6 +4,7 @@
 
 use super::document::{INIT_CONTAINERS, Pod, is_true, item, name_of, read, text_of};
 use super::error::PodError;
+use super::our_names::is_numbered;
 use super::plan::{OwnedFile, Plan};
 use super::same::same;
 use super::work::Work;
@@ -63,6 +64,16 @@ impl Plan<'_> {
         }
         add_given_volumes(pod, &mut taken, work)
     }
+
+    /// Returns whether a planned volume may have the name `name`, in this Pod or in the one that came of it.
+    pub(super) fn is_named(&self, name: &str) -> bool {
+        self.volumes.iter().any(|volume| is_given(name, &volume.wanted))
+    }
+}
+
+/// Returns whether a volume for which the name `wanted` is wanted may be called `name`.
+pub(super) fn is_given(name: &str, wanted: &str) -> bool {
+    name == wanted || name == shortened(wanted) || is_numbered(name, wanted)
 }
 
 /// Adds the volumes that the injections give as they are.
@@ -132,29 +143,32 @@ pub(super) fn has_source(existing: &Value, source: &Value) -> bool {
 /// CSI volume.
 ///
 /// # Errors
-/// The addition whose file cannot be in one volume with the first.
+/// Two additions whose files cannot be in one volume.
 pub(super) fn directory_volume<'p>(
     files: &[OwnedFile<'p>],
     first: &OwnedFile<'p>,
-) -> Result<(String, Value), &'p Addition<'p>> {
+) -> Result<(String, Value), Clashing<'p>> {
     match &first.file.origin {
         FileOrigin::Csi { volume, source } => {
             let is_same = |file: &&OwnedFile<'_>| matches!(&file.file.origin, FileOrigin::Csi { source: other, .. } if other == source);
             match files.iter().find(|file| !is_same(file)) {
-                Some(other) => Err(other.owner),
+                Some(other) => Err((first.owner, other.owner)),
                 None => Ok((volume.clone(), tree([("csi", source.clone())]))),
             }
         }
-        FileOrigin::Secret { volume, .. } => Ok((volume.clone(), secret_source(secrets(files)?))),
-        FileOrigin::Fetched(_) | FileOrigin::Agent { .. } => Err(first.owner),
+        FileOrigin::Secret { volume, .. } => Ok((volume.clone(), secret_source(secrets(files, first)?))),
+        FileOrigin::Fetched(_) | FileOrigin::Agent { .. } => Err((first.owner, first.owner)),
     }
 }
+
+/// Two additions that need one place for different things.
+type Clashing<'p> = (&'p Addition<'p>, &'p Addition<'p>);
 
 /// A Secret in a volume: its name, whether it is optional, and its items.
 type VolumeSecret<'p> = (&'p str, bool, Vec<Value>);
 
 /// Returns the Secrets that hold `files`.
-fn secrets<'p>(files: &[OwnedFile<'p>]) -> Result<Vec<VolumeSecret<'p>>, &'p Addition<'p>> {
+fn secrets<'p>(files: &[OwnedFile<'p>], first: &OwnedFile<'p>) -> Result<Vec<VolumeSecret<'p>>, Clashing<'p>> {
     let mut secrets: Vec<VolumeSecret<'_>> = Vec::new();
     let mut whole: Vec<(&str, bool)> = Vec::new();
     for OwnedFile { owner, file, .. } in files {
@@ -162,10 +176,10 @@ fn secrets<'p>(files: &[OwnedFile<'p>]) -> Result<Vec<VolumeSecret<'p>>, &'p Add
             secret, key, optional, ..
         } = &file.origin
         else {
-            return Err(owner);
+            return Err((first.owner, owner));
         };
-        if is_hidden(files, secret, key, file.path.file_name()) {
-            return Err(owner);
+        if let Some(hiding) = hidden_by(files, secret, key, file.path.file_name()) {
+            return Err((owner, hiding.owner));
         }
         if key == WHOLE {
             if !whole.contains(&(secret, *optional)) {
@@ -198,10 +212,10 @@ fn secrets<'p>(files: &[OwnedFile<'p>]) -> Result<Vec<VolumeSecret<'p>>, &'p Add
     Ok(whole.chain(secrets).collect())
 }
 
-/// Returns whether a key of a Secret may stand where the volume shows all keys of one: of another Secret nobody knows the keys
-/// here, and of the same one a file has the very name of its key.
-fn is_hidden(files: &[OwnedFile<'_>], name: &str, key: &str, file_name: &str) -> bool {
-    files.iter().any(|other| match &other.file.origin {
+/// Returns the file for all keys of a Secret in whose place a key may stand: of another Secret nobody knows the keys here, and
+/// of the same one a file has the very name of its key.
+fn hidden_by<'f, 'p>(files: &'f [OwnedFile<'p>], name: &str, key: &str, file_name: &str) -> Option<&'f OwnedFile<'p>> {
+    files.iter().find(|other| match &other.file.origin {
         FileOrigin::Secret { secret, key: all, .. } if all == WHOLE => {
             secret != name || (key != WHOLE && key != file_name)
         }

@@ -54,6 +54,8 @@ pub(super) struct Work<'w> {
     pub(super) warnings: Vec<String>,
     /// Where defaults have to yield.
     pub(super) yielding: Vec<PodError>,
+    /// Where something is first in the way that an earlier injection may have left, in which a default has yielded.
+    pub(super) doubtful: Option<PodError>,
 }
 
 impl<'w> Work<'w> {
@@ -65,6 +67,7 @@ impl<'w> Work<'w> {
             budget: Budget::new(),
             warnings: warnings.cloned().collect(),
             yielding: Vec::new(),
+            doubtful: None,
         }
     }
 
@@ -73,12 +76,27 @@ impl<'w> Work<'w> {
     /// # Errors
     /// The error, where it is about no default.
     pub(super) fn yield_to(&mut self, error: PodError) -> Result<(), PodError> {
-        let mut defaults = self.additions.iter().filter(|addition| addition.request.is_default());
-        if !defaults.any(|default| error.is_about(default)) {
+        if !self.defaults().any(|default| error.is_about(default)) {
             return Err(error);
         }
         self.yielding.push(error);
         Ok(())
+    }
+
+    /// Notes what is in the way, unless a default yields to something else: without that default, other mounts are planned.
+    ///
+    /// # Errors
+    /// The error, where there are no defaults.
+    pub(super) fn doubt(&mut self, error: PodError) -> Result<(), PodError> {
+        if self.defaults().next().is_none() {
+            return Err(error);
+        }
+        self.doubtful.get_or_insert(error);
+        Ok(())
+    }
+
+    fn defaults(&self) -> impl Iterator<Item = &'w Addition<'w>> {
+        self.additions.iter().filter(|addition| addition.request.is_default())
     }
 
     /// Returns the first addition whose agent mounts a volume of its own where files appear.

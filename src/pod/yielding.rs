@@ -37,13 +37,13 @@ impl Pod<'_> {
             let outcome = trial.add_all(&mut work);
             let mut errors = work.yielding;
             if errors.is_empty() {
-                match outcome {
-                    Ok(()) => {
+                match outcome.err().or(work.doubtful) {
+                    None => {
                         *self = trial;
                         warnings.extend(work.warnings);
                         return Ok(warnings);
                     }
-                    Err(error) => errors.push(error),
+                    Some(error) => errors.push(error),
                 }
             }
             let additional = additions.len().saturating_mul(ADDITION_BYTES);

@@ -3,6 +3,8 @@
 //! The Pod is one that the API server accepts. Its names are taken from a few that the policy uses as well, so that they
 //! collide often.
 
+mod giving;
+
 use arbitrary::{Result, Unstructured};
 use secret_injector_policy::cluster::MemoryCluster;
 use secret_injector_policy::requests::{FLYTE_PREFIX, JSON_ANNOTATION, base32};
@@ -16,7 +18,7 @@ const NUMBER: &str = "98765432109876543210.012345678901234567890e4321";
 pub const SECRET_VALUE: &str = "v4lu3-$(HOME)-of-a-secret";
 
 /// The namespace of the Pod.
-const NAMESPACE: &str = "flytesnacks-development";
+pub const NAMESPACE: &str = "flytesnacks-development";
 
 /// What the policy gets.
 #[derive(Clone)]
@@ -44,10 +46,12 @@ impl Case {
     }
 
     fn take(source: &mut Unstructured<'_>) -> Result<Self> {
-        let settings = settings(source)?;
+        let mut settings = settings(source)?;
         let requests = many(source, 5, request)?;
         let mut pod = pod(source)?;
         annotate(source, &mut pod, &requests)?;
+        // Behind all else: what fuzzing has kept describes the same Pods as before.
+        giving::add(source, &mut settings, &mut pod)?;
         Ok(Self {
             pod,
             requests,
@@ -214,12 +218,13 @@ fn manager(source: &mut Unstructured<'_>) -> Result<Value> {
             "region": "us-east-1",
         }),
         json!({"type": "csi"}),
-        json!({"type": "csi", "secretProviderClass": "all", "secretName": "db"}),
+        json!({"type": "csi", "secretProviderClass": "all", "secretName": "db", "names": {"key": "{key}.v2"}}),
         json!({"type": "flyte"}),
         json!({"type": "flyte", "literal": true, "podNamespace": "any", "authorize": "serviceAccount"}),
         json!({"type": "template", "name": "bank-vaults", "env": [{"name": "{envVar}", "value": "vault:{group}#{key}"}]}),
         json!({
             "type": "template",
+            "names": {"group": "kv/{namespace}/{group}"},
             "path": "{group}/{key}",
             "volumes": [{"name": "agent", "emptyDir": {"medium": "Memory"}}],
             "volumeMounts": [{"name": "agent", "mountPath": "{mountPath}"}],

@@ -1,12 +1,17 @@
 //! What holds for every Pod, as checks that panic.
 
+mod giving;
+
 use std::collections::BTreeSet;
 
 use secret_injector_policy::names;
-use secret_injector_policy::requests::{Containers, SecretRequest, from_annotations};
+use secret_injector_policy::requests::{
+    Containers, FLYTE_PREFIX, JSON_ANNOTATION, Origin, SecretRequest, from_annotations,
+};
 use serde_json::{Map, Value, json};
 
 use super::case::{Case, SECRET_VALUE, answer};
+use giving::{Due, goes_without};
 
 /// The codes with which the policy rejects. There is no 500: the settings are valid.
 const CODES: [u64; 4] = [400, 403, 422, 503];
@@ -30,40 +35,37 @@ pub fn check(case: &Case, policy: &mut dyn FnMut(&[u8]) -> Vec<u8>) {
     let accepted = answer["accepted"].as_bool().expect("accepted");
     keeps_values_secret(&answer);
     says_the_same_in_a_dry_run(case, &answer, policy);
+    let due = Due::of(case);
+    giving::takes_nothing(case, &answer, &due, policy);
     if !accepted {
         let code = answer["code"].as_u64().expect("a code");
         let message = answer["message"].as_str().expect("a message");
         assert!(CODES.contains(&code) && !message.is_empty(), "{answer}");
         assert!(answer.get("mutated_object").is_none(), "{answer}");
-        assert!(!case.requests.is_empty(), "rejected without a request: {answer}");
+        let is_asked = !case.requests.is_empty() || !due.is_empty();
+        assert!(is_asked, "rejected without a request: {answer}");
         return;
     }
+    let audit = Audit::of(&answer);
+    let mut requests = requests_of(&case.pod);
+    let warnings = warnings_of(&answer);
+    giving::is_accounted_for(&due, &requests, &audit, &warnings);
+    giving::pulls_by_rule(case, &answer, &audit);
     let Some(pod) = answer.get("mutated_object") else {
         assert!(case.requests.is_empty(), "requests are passed over: {answer}");
         return;
     };
     assert!(
-        !case.requests.is_empty(),
+        !case.requests.is_empty() || !audit.is_empty(),
         "nothing is asked for, but the Pod is mutated"
     );
-    let requests = requests_of(&case.pod);
-    let warnings: Vec<&str> = answer["warnings"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .collect();
-    let audit = Audit::of(&answer);
-    assert_eq!(
-        audit.injected.len() + audit.unserved,
-        requests.len(),
-        "a request is dropped: {answer}"
-    );
+    assert_eq!(audit.own_count(), requests.len(), "a request is dropped: {answer}");
+    requests.extend(due.into_iter().map(|due| due.request));
     let told = warnings
         .iter()
         .filter(|warning| warning.starts_with("the Pod goes without a secret"))
         .count();
-    assert_eq!(told, audit.unserved, "a request is not warned about: {answer}");
+    assert_eq!(told, audit.unserved.len(), "a request is not warned about: {answer}");
 
     let additions = added(&case.pod, pod, "", &warnings).unwrap_or_else(|lost| panic!("lost: {lost}\n{answer}"));
     for (place, value) in &additions {
@@ -74,16 +76,25 @@ pub fn check(case: &Case, policy: &mut dyn FnMut(&[u8]) -> Vec<u8>) {
     assert!(before.is_empty(), "the test's own Pod is not valid: {before:?}");
     assert!(after.is_empty(), "the Pod is not valid any more: {after:?}\n{answer}");
     for (entry, request) in audit.served(&requests) {
-        reaches(entry, request, &case.pod, pod);
+        reaches(entry, request, (&case.pod, pod), &warnings);
     }
     first_manager_wins(case, &audit, &requests, policy);
-    idempotent(case, pod, policy);
+    idempotent(case, pod, &audit, policy);
+}
+
+fn warnings_of(answer: &Value) -> Vec<&str> {
+    let warnings = answer["warnings"].as_array().into_iter().flatten();
+    warnings.filter_map(Value::as_str).collect()
 }
 
 fn requests_of(pod: &Value) -> Vec<SecretRequest> {
     let annotations = pod["metadata"]["annotations"].as_object().into_iter().flatten();
     let annotations = annotations.filter_map(|(key, value)| Some((key.as_str(), value.as_str()?)));
-    from_annotations(annotations).expect("the case's own requests").requests
+    let mut requests = from_annotations(annotations).expect("the case's own requests").requests;
+    for request in &mut requests {
+        request.containers = giving::with_primary(std::mem::take(&mut request.containers), pod);
+    }
+    requests
 }
 
 /// Values are in the Pod's spec and nowhere else.
@@ -108,20 +119,31 @@ fn says_the_same_in_a_dry_run(case: &Case, real: &Value, policy: &mut dyn FnMut(
     if real["accepted"] == json!(true) {
         assert_eq!(said["wouldInject"], real["audit_annotations"]["injected"], "{dry}");
         assert_eq!(said["unserved"], real["audit_annotations"]["unserved"], "{dry}");
+        let warnings = warnings_of(&dry);
+        let said = warnings
+            .iter()
+            .filter(|warning| warning.starts_with("dryRun: "))
+            .count();
+        let audit = Audit::of(real);
+        let is_cut = warnings.iter().any(|warning| warning.ends_with("left out"));
+        assert!(is_cut || said == audit.injected.len() + audit.pulled.len(), "{dry}");
     } else {
         let text = format!("{}: {}", real["code"], real["message"].as_str().expect("a message"));
         assert_eq!(said["wouldReject"], json!(text), "{dry}");
     }
 }
 
-/// The policy's answer to its own Pod is that very Pod.
-fn idempotent(case: &Case, pod: &Value, policy: &mut dyn FnMut(&[u8]) -> Vec<u8>) {
+/// The policy's answer to its own Pod is that very Pod, and `audit` again.
+fn idempotent(case: &Case, pod: &Value, audit: &Audit<'_>, policy: &mut dyn FnMut(&[u8]) -> Vec<u8>) {
     let again = answer(&policy(&case.payload(pod)));
     assert_eq!(again["accepted"], json!(true), "the second time: {again}");
     assert_eq!(
         &again["mutated_object"], pod,
         "the second time, the Pod is changed again"
     );
+    let audit_again = Audit::of(&again);
+    assert_eq!(audit_again.injected, audit.injected, "the second time");
+    assert_eq!(audit_again.pulled, audit.pulled, "the second time");
     let warnings = again["warnings"].to_string();
     assert!(!warnings.contains("replace"), "the second time: {warnings}");
 }
@@ -158,8 +180,16 @@ fn nobody_before_serves(
     let mut settings = case.settings.clone();
     settings["managers"] = json!(managers[..served]);
     settings["onUnserved"] = json!("reject");
+    giving::leave_out("defaults", &mut settings);
+    if matches!(request.origin, Origin::Default { .. }) {
+        // The operator's own list is not matched with the rules.
+        giving::leave_out("access", &mut settings);
+    }
     let mut pod = case.pod.clone();
-    pod["metadata"]["annotations"] = json!({"secret-injector/requests": json!([{
+    // A manager may go by the others of the Pod's annotations.
+    let mut annotations = pod["metadata"]["annotations"].as_object().cloned().unwrap_or_default();
+    annotations.retain(|key, _| !key.starts_with(FLYTE_PREFIX));
+    let mut item = json!({
         "group": request.group,
         "groupVersion": request.group_version,
         "key": request.key,
@@ -168,7 +198,12 @@ fn nobody_before_serves(
         "envVar": request.env_var,
         "path": request.path,
         "mode": request.mode.map(|mode| format!("{mode:04o}")),
-    }]).to_string()});
+    });
+    if let Containers::Named(names) = &request.containers {
+        item["containers"] = json!(names);
+    }
+    annotations.insert(JSON_ANNOTATION.to_owned(), json!(json!([item]).to_string()));
+    pod["metadata"]["annotations"] = Value::Object(annotations);
     let alone = answer(&policy(&super::case::payload(&pod, &settings)));
     assert_eq!(
         alone["accepted"],
@@ -185,31 +220,55 @@ fn nobody_before_serves(
 
 /// What the audit annotations say.
 struct Audit<'a> {
+    /// The secrets.
     injected: Vec<Value>,
-    unserved: usize,
+    /// The names of the Secrets for the Pod's images.
+    pulled: Vec<String>,
+    /// Who asks for what nobody serves.
+    unserved: Vec<&'a str>,
     status: Option<&'a Value>,
 }
 
 impl<'a> Audit<'a> {
     fn of(answer: &'a Value) -> Self {
-        let text = |name: &str| answer["audit_annotations"][name].as_str().unwrap_or_default();
-        let unserved = text("unserved");
+        let text = |name: &str| answer["audit_annotations"][name].as_str();
+        let entries: Vec<Value> = serde_json::from_str(text("injected").unwrap_or("[]")).expect("a list");
+        let (pulled, injected): (Vec<Value>, Vec<Value>) = entries
+            .into_iter()
+            .partition(|entry| entry["imagePullSecret"].is_string());
+        let name = |entry: &Value| entry["imagePullSecret"].as_str().map(str::to_owned);
         Self {
-            injected: serde_json::from_str(text("injected")).expect("a list in the audit annotation"),
-            unserved: if unserved.is_empty() {
-                0
-            } else {
-                unserved.split("; ").count()
-            },
+            injected,
+            pulled: pulled.iter().filter_map(name).collect(),
+            unserved: text("unserved")
+                .into_iter()
+                .flat_map(|origins| origins.split("; "))
+                .collect(),
             status: answer["mutated_object"]["metadata"]["annotations"].get("secret-injector/status"),
         }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.injected.is_empty() && self.pulled.is_empty()
+    }
+
+    /// What the Pod itself asks for.
+    fn own(&self) -> Vec<&Value> {
+        let own = self.injected.iter().filter(|entry| entry["origin"] != "default");
+        own.collect()
+    }
+
+    /// How many requests of the Pod itself it has.
+    fn own_count(&self) -> usize {
+        let unserved = self.unserved.iter().filter(|origin| origin.starts_with("annotation "));
+        self.own().len() + unserved.count()
     }
 
     /// Each entry with its request.
     fn served<'r>(&self, requests: &'r [SecretRequest]) -> Vec<(&Value, &'r SecretRequest)> {
         let request = |entry: &Value| {
-            let name = format!("annotation {}", entry["request"].as_str().unwrap_or_default());
-            requests.iter().find(|request| request.origin.to_string() == name)
+            let wanted = entry["request"].as_str();
+            requests.iter().find(|request| wanted == Some(&request.origin.place()))
         };
         self.injected
             .iter()
@@ -253,7 +312,7 @@ impl<'a> Audit<'a> {
             }
             "/spec/volumes" => !self.injected.is_empty(),
             "/spec/initContainers" => managed(&["aws", "gcp", "azure", "confidant", "flyte", "template"]),
-            "/spec/imagePullSecrets" => managed(&["flyte"]),
+            "/spec/imagePullSecrets" => managed(&["flyte"]) || self.pulled.iter().any(|pulled| pulled == name),
             "/metadata/annotations" => managed(&["vault", "template"]) || Some(value) == self.status,
             _ => false,
         };
@@ -476,12 +535,15 @@ fn problems(pod: &Value) -> Vec<String> {
 }
 
 /// Fails unless each container that the request is for has its variables, and its file at each of its paths where that is a
-/// Secret's.
-fn reaches(entry: &Value, request: &SecretRequest, before: &Value, after: &Value) {
+/// Secret's. A container that has its own goes without a default.
+fn reaches(entry: &Value, request: &SecretRequest, (before, after): (&Value, &Value), warnings: &[&str]) {
     for list in CONTAINER_LISTS {
         for own in before["spec"][list].as_array().into_iter().flatten() {
             let name = own["name"].as_str().unwrap_or_default();
             if !matches!(&request.containers, Containers::All) && !request.containers.includes(name) {
+                continue;
+            }
+            if goes_without(request, Some(name), warnings) {
                 continue;
             }
             let containers = after["spec"][list].as_array().into_iter().flatten();

@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Value};
 
-use super::objects::{ENV, INIT_CONTAINERS, MOUNTS, VOLUMES, check_item, label_problem, text_in};
+use super::objects::{ENV, INIT_CONTAINERS, MOUNTS, VOLUMES, check_item, items_in, label_problem, text_in};
 use super::settings::Template;
 use crate::injection::{Annotation, EnvValue, EnvVar, Injection};
 use crate::json::fields::SettingsError;
@@ -15,12 +15,13 @@ use crate::managers::{naming, variables};
 use crate::requests::{MountRequirement, SecretRequest};
 
 impl Template {
-    /// The variables of a request: each entry once, and again for the request's `env_var` where its name tells.
+    /// The variables of a request: each entry once, and again for the request's `env_var` where its name tells. Their names are
+    /// made of `names`, and what they hold of `values`.
     pub(super) fn variables(
         &self,
         request: &SecretRequest,
         context: &Context<'_>,
-        values: &mut Values,
+        (values, names): (&mut Values, &mut Values),
     ) -> Result<Vec<EnvVar>, NotServed> {
         let further = naming::extra_env_var(request)?;
         let flytes = naming::variable_name(context.options, &request.group, &request.key);
@@ -34,9 +35,10 @@ impl Template {
         };
         let mut env: Vec<EnvVar> = Vec::new();
         for variable in variables {
-            set(values, "envVar", variable);
+            set(values, "envVar", variable.clone());
+            set(names, "envVar", variable);
             for entry in self.env.iter().rev() {
-                let Some((name, fields)) = made_variable(entry, values, request)? else {
+                let Some((name, fields)) = made_variable(entry, (values, names), request)? else {
                     continue;
                 };
                 // The same entry again: its name does not hold {envVar}.
@@ -102,14 +104,18 @@ impl Template {
         Ok(())
     }
 
-    pub(super) fn add_objects(&self, values: &Values, injection: &mut Injection<'_>) -> Result<(), NotServed> {
+    pub(super) fn add_objects(
+        &self,
+        values: (&Values, &Values),
+        injection: &mut Injection<'_>,
+    ) -> Result<(), NotServed> {
         for (from, to, list) in [
             (&self.volumes, &mut injection.volumes, VOLUMES),
             (&self.mounts, &mut injection.mounts, MOUNTS),
             (&self.init_containers, &mut injection.init_containers, INIT_CONTAINERS),
         ] {
             for template in from {
-                let item = expand_all(template, values).map_err(wrong_text)?;
+                let item = expand_object(template, values).map_err(wrong_text)?;
                 check_item(&item, list).map_err(|mistake| wrong_object(&mistake, list.1))?;
                 if list == INIT_CONTAINERS {
                     variables::check_init_container(template, &item)?;
@@ -121,12 +127,33 @@ impl Template {
     }
 }
 
+/// Expands an object with `values`, which say where the secret is found. What it is called and where it appears is made of
+/// `names`, in the mounts of a container too.
+#[inline(never)] // The module is smaller with it apart.
+fn expand_object(object: &Value, (values, names): (&Values, &Values)) -> Result<Value, String> {
+    let mut expanded = expand_all(object, values)?;
+    for field in ["name", "mountPath"] {
+        if let (Some(text), Some(made)) = (object.get(field), expanded.get_mut(field)) {
+            *made = expand_all(text, names)?;
+        }
+    }
+    let mounts = expanded.get_mut(MOUNTS.0).and_then(Value::as_array_mut);
+    for (mount, made) in items_in(object, MOUNTS.0).zip(mounts.into_iter().flatten()) {
+        *made = expand_object(mount, (values, names))?;
+    }
+    Ok(expanded)
+}
+
 /// A variable's name, and the other fields of its object.
 type Variable = (String, Map<String, Value>);
 
 /// Returns what an entry of `env` is for a request.
-fn made_variable(entry: &Value, values: &Values, request: &SecretRequest) -> Result<Option<Variable>, NotServed> {
-    let expanded = expand_all(entry, values).map_err(wrong_text)?;
+fn made_variable(
+    entry: &Value,
+    values: (&Values, &Values),
+    request: &SecretRequest,
+) -> Result<Option<Variable>, NotServed> {
+    let expanded = expand_object(entry, values).map_err(wrong_text)?;
     check_item(&expanded, ENV).map_err(|mistake| wrong_object(&mistake, "variable"))?;
     let Value::Object(mut fields) = expanded else {
         return Ok(None);
@@ -142,7 +169,8 @@ fn twice(what: &str, key: &str) -> NotServed {
     not_found!("with this request, two of the policy's {what} have the key {key:?}, and one would be lost")
 }
 
-fn set(values: &mut Values, name: &'static str, value: String) {
+/// Sets what a placeholder stands for.
+pub(super) fn set(values: &mut Values, name: &'static str, value: String) {
     values.retain(|(known, _)| *known != name);
     values.push((name, value));
 }

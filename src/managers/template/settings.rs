@@ -11,7 +11,6 @@ use crate::injection::RelativePath;
 use crate::json::fields::{Fields, SettingsError};
 use crate::managers::manager::{Manager, NotServed};
 use crate::managers::naming;
-use crate::managers::owners::{self, Scope};
 use crate::managers::placeholders::{self, Values, expand, holds};
 
 #[derive(Debug)]
@@ -126,8 +125,7 @@ impl Template {
 
     /// Checks that no two Pods of different namespaces or service accounts get the same text for different secrets.
     fn check_owners(&self, fields: &Fields<'_>) -> Result<(), SettingsError> {
-        let confused = |text: &&str| owners::are_confused(text, Scope::Everywhere, &self.allowed, self.path_text());
-        match self.texts().into_iter().find(confused) {
+        match self.confused_text(&[], "") {
             None => Ok(()),
             Some(text) => Err(SettingsError::new(
                 fields.place(),
