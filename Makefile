@@ -140,7 +140,7 @@ sessions: policy.wasm ## Record the session files for kwctl anew
 	@UPDATE_SESSIONS=1 cargo test -p e2e-tests --test kwctl sessions_are
 
 .PHONY: bench
-bench: policy.wasm ## Measure the policy beside the baselines (QUICK=1: one round)
+bench: policy.wasm ## Measure the policy beside the baselines (QUICK=1: fewer rounds)
 	@QUICK=$(QUICK) $(UNWIND) $(ALLOCATOR) cargo bench -p e2e-tests --features jemalloc --bench evaluation
 
 $(GO_WEBHOOK): e2e-tests/go-webhook/main.go e2e-tests/go-webhook/build.py

@@ -19,9 +19,11 @@ use e2e_tests::{
     modules::{self, Baseline, repository},
 };
 
-/// Makes a run short: one round, and `docs` stays as it is.
+/// Makes a run short, and `docs` stay as they are.
 const QUICK: &str = "QUICK";
-const ROUNDS: usize = 3;
+/// Many short ones: a neighbour who comes and goes within a round spoils its ratios, and the median leaves those rounds out.
+const ROUNDS: usize = 9;
+const QUICK_ROUNDS: usize = 3;
 
 struct Module {
     name: &'static str,
@@ -33,7 +35,7 @@ fn main() -> Result<()> {
     // What starts with a dash is cargo's or Criterion's; the rest narrows the run.
     let filtered = env::args().skip(1).any(|argument| !argument.starts_with('-'));
     let quick = env::var_os(QUICK).is_some_and(|value| !value.is_empty());
-    let rounds = if quick { 1 } else { ROUNDS };
+    let rounds = if quick { QUICK_ROUNDS } else { ROUNDS };
     let started = SystemTime::now();
     let estimates = repository().join("target/criterion");
     let mut criterion = Criterion::default()
@@ -122,8 +124,8 @@ fn group<'c>(criterion: &'c mut Criterion, measure: Measure, case: &str) -> Benc
     let mut group = criterion.benchmark_group(measure.group(case));
     group
         .sampling_mode(SamplingMode::Flat)
-        .warm_up_time(Duration::from_millis(50))
-        .measurement_time(Duration::from_millis(200));
+        .warm_up_time(Duration::from_millis(15))
+        .measurement_time(Duration::from_millis(60));
     group
 }
 
@@ -147,7 +149,7 @@ fn guest(criterion: &mut Criterion, modules: &[Module], case: &Case, round: usiz
     let payload = validate_payload(&case.request, &case.settings)?;
     let mut group = group(criterion, Measure::Guest, &case.name);
     // The instances, which are not measured, take longer than the calls.
-    group.measurement_time(Duration::from_millis(40));
+    group.measurement_time(Duration::from_millis(15));
     for module in modules {
         group.bench_function(BenchmarkId::new(module.name, round), |bencher| {
             bencher.iter_batched(

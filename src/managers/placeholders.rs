@@ -37,32 +37,36 @@ pub(crate) fn values(request: &SecretRequest, context: &Context<'_>) -> Values {
     ]
 }
 
+/// What every request has, as a request may have it.
+const SAMPLE: [(&str, &str); 6] = [
+    ("group", "group"),
+    ("groupVersion", "version"),
+    ("key", "key"),
+    ("namespace", "namespace"),
+    ("serviceAccount", "default"),
+    ("id", "0123456789abcdef0123456789abcdef"),
+];
+
+/// The placeholders that only some texts have.
+const FURTHER: [&str; 6] = ["envVar", "mountPath", "path", "project", "domain", "organization"];
+
 /// Values as a request may have them, to try the settings' texts with.
 pub(crate) fn sample() -> Values {
-    [
-        ("group", "group"),
-        ("groupVersion", "version"),
-        ("key", "key"),
-        ("namespace", "namespace"),
-        ("serviceAccount", "default"),
-        ("id", "0123456789abcdef0123456789abcdef"),
-    ]
-    .map(|(name, value)| (name, value.to_owned()))
-    .to_vec()
+    SAMPLE.map(|(name, value)| (name, value.to_owned())).to_vec()
 }
 
 /// Returns whether a valid text has the placeholder `name` in it.
 pub(crate) fn holds(text: &str, name: &str) -> bool {
+    let is_other =
+        |other: &str| other != name && (SAMPLE.iter().any(|(known, _)| *known == other) || FURTHER.contains(&other));
     // All other placeholders are known, so that an error is about this one.
-    text.contains(name) && expand(text, &all_but(name)).is_err()
+    text.contains(name) && replace(text, |other| is_other(other).then_some("")).is_err()
 }
 
 /// Returns all placeholders but `name`, with values that stand for nothing.
 pub(crate) fn all_but(name: &str) -> Values {
     let mut others = sample();
-    for further in ["envVar", "mountPath", "path", "project", "domain", "organization"] {
-        others.push((further, String::new()));
-    }
+    others.extend(FURTHER.map(|further| (further, String::new())));
     others.retain(|(known, _)| *known != name);
     others
 }
@@ -85,11 +89,34 @@ pub(crate) fn is_of_request(text: &str) -> bool {
 /// # Errors
 /// A sentence's end that names a placeholder that `values` do not have.
 pub(crate) fn expand(text: &str, values: &[(&'static str, String)]) -> Result<String, String> {
-    let find = |name: &str| values.iter().find(|(known, _)| *known == name).map(|(_, value)| value);
+    let find = |name: &str| values.iter().find(|(known, _)| *known == name);
+    replace(text, |name| find(name).map(|(_, value)| value.as_str())).map_err(|problem| match problem {
+        Wrong::Doubled(name) => format!("has {{{{{name}}}}}; the placeholder is {{{name}}}"),
+        Wrong::Unknown(name) => {
+            let known: Vec<String> = values.iter().map(|(known, _)| format!("{{{known}}}")).collect();
+            format!(
+                "has {{{name}}}, which is no placeholder here; there are {}; write \\{{{name}}} for the text itself",
+                known.join(", ")
+            )
+        }
+    })
+}
+
+/// Why the placeholders of a text cannot be replaced.
+enum Wrong<'t> {
+    /// The name of a placeholder stands in two pairs of braces.
+    Doubled(&'t str),
+    /// There is no such placeholder.
+    Unknown(&'t str),
+}
+
+/// Replaces the placeholders of `text` with what `find` has for their names.
+fn replace<'t, 'v>(text: &'t str, find: impl Fn(&str) -> Option<&'v str>) -> Result<String, Wrong<'t>> {
     let mut expanded = String::with_capacity(text.len());
     let mut rest = text;
-    while let Some(position) = rest.find(['{', '\\']) {
-        let (before, from) = rest.split_at(position);
+    while let Some((before, from)) =
+        memchr::memchr2(b'{', b'\\', rest.as_bytes()).and_then(|position| rest.split_at_checked(position))
+    {
         expanded.push_str(before);
         if let Some(after) = from.strip_prefix(r"\{") {
             expanded.push('{');
@@ -99,20 +126,13 @@ pub(crate) fn expand(text: &str, values: &[(&'static str, String)]) -> Result<St
                 && find(name).is_some()
                 && !expanded.ends_with('{')
             {
-                return Err(format!("has {{{{{name}}}}}; the placeholder is {{{name}}}"));
+                return Err(Wrong::Doubled(name));
             }
             expanded.push_str("{{");
             rest = after;
         } else if let Some((name, after)) = from.strip_prefix('{').and_then(name) {
             let Some(value) = find(name) else {
-                let known = values
-                    .iter()
-                    .map(|(known, _)| format!("{{{known}}}"))
-                    .collect::<Vec<_>>()
-                    .join(", ");
-                return Err(format!(
-                    "has {{{name}}}, which is no placeholder here; there are {known}; write \\{{{name}}} for the text itself"
-                ));
+                return Err(Wrong::Unknown(name));
             };
             expanded.push_str(value);
             rest = after;

@@ -4,7 +4,9 @@
 
 use serde_json::{Map, Value};
 
-use super::objects::{ENV, INIT_CONTAINERS, MOUNTS, VOLUMES, check_item, items_in, label_problem, text_in};
+use super::objects::{
+    ENV, INIT_CONTAINERS, MOUNTS, VOLUMES, check_item, check_variable, items_in, label_problem, text_in,
+};
 use super::settings::Template;
 use crate::injection::{Annotation, EnvValue, EnvVar, Injection};
 use crate::json::fields::SettingsError;
@@ -154,7 +156,12 @@ fn made_variable(
     request: &SecretRequest,
 ) -> Result<Option<Variable>, NotServed> {
     let expanded = expand_object(entry, values).map_err(wrong_text)?;
-    check_item(&expanded, ENV).map_err(|mistake| wrong_object(&mistake, "variable"))?;
+    // Without a source there are texts alone, of which only the name cannot be any text.
+    let checked = match expanded.get("valueFrom") {
+        None => check_variable(&expanded),
+        Some(_) => check_item(&expanded, ENV),
+    };
+    checked.map_err(|mistake| wrong_object(&mistake, "variable"))?;
     let Value::Object(mut fields) = expanded else {
         return Ok(None);
     };

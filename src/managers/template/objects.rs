@@ -133,7 +133,8 @@ pub(super) fn check_item(item: &Value, (name, kind): (&str, &str)) -> Result<(),
     Ok(())
 }
 
-fn check_variable(item: &Value) -> Result<(), SettingsError> {
+/// Checks a variable whose fields have the types that Kubernetes wants.
+pub(super) fn check_variable(item: &Value) -> Result<(), SettingsError> {
     let name = text_in(item, "name");
     if !names::is_variable(name) {
         return wrong(
