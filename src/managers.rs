@@ -34,9 +34,10 @@ mod vault;
 mod whole;
 
 use std::fmt::Write as _;
+use std::rc::Rc;
 
 use crate::injection::{Addition, AgentMounts, FileOrigin, Injection};
-use crate::requests::{SecretRequest, WHOLE};
+use crate::requests::{Asked, SecretRequest, WHOLE};
 use manager::{FOR_ONE_FILE, Manager, not_found};
 
 pub(crate) use configured::ConfiguredManager;
@@ -223,11 +224,23 @@ fn check_file(request: &SecretRequest, injection: &Injection<'_>) -> Result<(), 
 fn check_access_to_whole(manager: &dyn Manager, request: &SecretRequest, context: &Context<'_>) -> Result<(), String> {
     // One is shorter, the other longer than the keys of Secrets.
     for length in [1, 254] {
-        let any = SecretRequest {
+        let any_key = |request: &SecretRequest| SecretRequest {
             key: "\u{1}".repeat(length),
             ..request.clone()
         };
-        if !context.rules.allow(&manager.access_name(&any)) {
+        let mut any = any_key(request);
+        any.asked = request.asked.as_deref().map(|asked| {
+            let is_whole = asked.request.key == WHOLE;
+            let request = if is_whole {
+                any_key(&asked.request)
+            } else {
+                asked.request.clone()
+            };
+            let role = asked.role.clone();
+            Rc::new(Asked { request, role })
+        });
+        let mut names = std::iter::once(manager.access_name(&any)).chain(manager.other_access_name(&any));
+        if names.any(|name| !context.rules.allow(&name)) {
             return Err(context.rules.refusal(request, &manager.access_name(request)));
         }
     }

@@ -89,7 +89,9 @@ impl Mapping {
         if !fields.is_checked()
             && let Some(text) = manager.confused_text(&mapping.texts, &mapping.allowed)
         {
-            return Err(names.invalid("group", &format!("with {text:?}, {CONFUSED}")));
+            let part = mapping.texts.iter().find(|(part, _)| holds(text, part));
+            let part = part.map_or("group", |(part, _)| *part);
+            return Err(names.invalid(part, &format!("{CONFUSED} (in the manager's text {text:?})")));
         }
         names.finish()?;
         Ok(Some(mapping))

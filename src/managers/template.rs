@@ -33,7 +33,7 @@ use crate::managers::owners::{self, Scope};
 use crate::managers::placeholders::{self, Values, expand, may_hold};
 use crate::managers::{joins, naming};
 use crate::requests::SecretRequest;
-use expansion::{set, wrong_text};
+use expansion::wrong_text;
 use settings::relative;
 
 pub(crate) use settings::Template;
@@ -95,7 +95,7 @@ impl Manager for Template {
         })
     }
 
-    /// `{path}` and `{id}` stand for what was asked for.
+    /// `{path}` stands for what was asked for.
     fn finds_by(&self, part: &str) -> bool {
         self.uses(part)
     }
@@ -145,10 +145,11 @@ impl Manager for Template {
             Err(_) => {}
         }
         // Where the secret is found; what is named after it has the name that was asked for.
-        let mut values = asked_values.clone();
-        set(&mut values, "group", request.group.clone());
-        set(&mut values, "groupVersion", request.group_version.clone());
-        set(&mut values, "key", request.key.clone());
+        let mut values = placeholders::values(request, context);
+        let others = asked_values
+            .iter()
+            .filter(|(name, _)| matches!(*name, "mountPath" | "path"));
+        values.extend(others.cloned());
         let mut injection = Injection {
             source: format!("{}, key {}", request.group, request.key),
             ..Injection::default()

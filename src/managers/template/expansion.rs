@@ -130,7 +130,7 @@ impl Template {
 }
 
 /// Expands an object with `values`, which say where the secret is found. What it is called and where it appears is made of
-/// `names`, in the mounts of a container too.
+/// `names`, in the mounts and variables of a container too.
 #[inline(never)] // The module is smaller with it apart.
 fn expand_object(object: &Value, (values, names): (&Values, &Values)) -> Result<Value, String> {
     let mut expanded = expand_all(object, values)?;
@@ -139,9 +139,11 @@ fn expand_object(object: &Value, (values, names): (&Values, &Values)) -> Result<
             *made = expand_all(text, names)?;
         }
     }
-    let mounts = expanded.get_mut(MOUNTS.0).and_then(Value::as_array_mut);
-    for (mount, made) in items_in(object, MOUNTS.0).zip(mounts.into_iter().flatten()) {
-        *made = expand_object(mount, (values, names))?;
+    for (list, _) in [MOUNTS, ENV] {
+        let items = expanded.get_mut(list).and_then(Value::as_array_mut);
+        for (item, made) in items_in(object, list).zip(items.into_iter().flatten()) {
+            *made = expand_object(item, (values, names))?;
+        }
     }
     Ok(expanded)
 }
