@@ -146,12 +146,16 @@ fn check_access(manager: &ConfiguredManager, request: &SecretRequest, context: &
     if let Some(reason) = manager.ambiguity(request) {
         return Err(reason);
     }
-    let mut names = std::iter::once(manager.access_name(request)).chain(manager.other_access_name(request));
-    match names.find(|name| !context.rules.allow(name)) {
+    match access_names(manager, request).find(|name| !context.rules.allow(name)) {
         None if manager.access_key(request).1 == WHOLE => check_access_to_whole(manager, request, context),
         None => Ok(()),
         Some(secret) => Err(context.rules.refusal(request, &secret)),
     }
+}
+
+/// Returns the names of the secrets that `request` may be about, all of which a rule has to allow.
+fn access_names(manager: &dyn Manager, request: &SecretRequest) -> impl Iterator<Item = String> {
+    std::iter::once(manager.access_name(request)).chain(manager.other_access_name(request))
 }
 
 fn inject<'m>(
@@ -239,9 +243,10 @@ fn check_access_to_whole(manager: &dyn Manager, request: &SecretRequest, context
             let role = asked.role.clone();
             Rc::new(Asked { request, role })
         });
-        let mut names = std::iter::once(manager.access_name(&any)).chain(manager.other_access_name(&any));
-        if names.any(|name| !context.rules.allow(&name)) {
-            return Err(context.rules.refusal(request, &manager.access_name(request)));
+        for (any, name) in access_names(manager, &any).zip(access_names(manager, request)) {
+            if !context.rules.allow(&any) {
+                return Err(context.rules.refusal(request, &name));
+            }
         }
     }
     Ok(())

@@ -46,7 +46,8 @@ impl Summaries {
         let mut audit = Writer::nested(additions.len().saturating_mul(256));
         status.byte(b'[');
         audit.byte(b'[');
-        for (listed, addition) in additions.iter().enumerate() {
+        let mut more = additions.len();
+        for addition in additions {
             status.item();
             status.byte(b'{');
             let start = status.written();
@@ -59,16 +60,16 @@ impl Summaries {
             }
             if audit.written() <= MAX_AUDIT {
                 write_audit(&mut audit, addition, |audit| audit.copy(&status, start));
-                let more = additions.len().saturating_sub(listed).saturating_sub(1);
-                if more > 0 && audit.written() > MAX_AUDIT {
-                    audit.item();
-                    audit.byte(b'{');
-                    audit.field("more");
-                    audit.raw(&more.to_string());
-                    audit.byte(b'}');
-                }
+                more = more.saturating_sub(1);
             }
             status.byte(b'}');
+        }
+        if more > 0 {
+            audit.item();
+            audit.byte(b'{');
+            audit.field("more");
+            audit.raw(&more.to_string());
+            audit.byte(b'}');
         }
         for name in pulled {
             for summary in [&mut status, &mut audit] {

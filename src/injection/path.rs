@@ -48,12 +48,6 @@ impl RelativePath {
         self.0.split('/').cmp(other.0.split('/'))
     }
 
-    /// Returns whether this is `directory`, or below it.
-    pub(crate) fn is_at_or_below(&self, directory: &Self) -> bool {
-        let rest = self.0.strip_prefix(directory.as_str());
-        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    }
-
     /// The path without its last part; empty where there is only one.
     pub(crate) fn directory(&self) -> &str {
         self.0.rsplit_once('/').map_or("", |(directory, _)| directory)

@@ -33,7 +33,7 @@ use crate::managers::owners::{self, Scope};
 use crate::managers::placeholders::{self, Values, expand, may_hold};
 use crate::managers::{joins, naming};
 use crate::requests::SecretRequest;
-use expansion::wrong_text;
+use expansion::{set, wrong_text};
 use settings::relative;
 
 pub(crate) use settings::Template;
@@ -114,9 +114,9 @@ impl Manager for Template {
 
     fn ambiguity(&self, request: &SecretRequest) -> Option<String> {
         let path = self.path_text();
-        let requests = [request, request.asked()];
+        let asked = request.asked.as_deref().map(|asked| &asked.request);
         let ambiguity = |text| {
-            let mut requests = requests.iter();
+            let mut requests = std::iter::once(request).chain(asked);
             requests.find_map(|request| joins::ambiguity(text, request, &self.allowed, path))
         };
         self.texts().into_iter().find_map(ambiguity)
@@ -145,11 +145,12 @@ impl Manager for Template {
             Err(_) => {}
         }
         // Where the secret is found; what is named after it has the name that was asked for.
-        let mut values = placeholders::values(request, context);
-        let others = asked_values
-            .iter()
-            .filter(|(name, _)| matches!(*name, "mountPath" | "path"));
-        values.extend(others.cloned());
+        let mut values = asked_values.clone();
+        if request.asked.is_some() {
+            for (name, value) in placeholders::values(request, context) {
+                set(&mut values, name, value);
+            }
+        }
         let mut injection = Injection {
             source: format!("{}, key {}", request.group, request.key),
             ..Injection::default()

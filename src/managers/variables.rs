@@ -137,3 +137,17 @@ fn is_default_name(name: &str, request: &SecretRequest, options: &Options) -> bo
     let default = format!("{}{}_{}", options.env_prefix, request.group, request.key);
     name.eq_ignore_ascii_case(&default)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_is_sorted_so_that_each_of_its_names_is_found() {
+        assert!(STARTUP.is_sorted());
+        for name in STARTUP.iter().chain(STARTUP_PREFIXES) {
+            assert!(is_startup(name), "{name}");
+        }
+        assert!(!is_startup("_UNION_PATH") && !is_startup(""));
+    }
+}

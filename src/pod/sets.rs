@@ -4,6 +4,7 @@
 
 use super::at_paths::{PlacedFile, mount_at_paths, path_clash};
 use super::error::PodError;
+use super::path::is_below;
 use super::plan::{Mount, OwnedFile, Plan, memory};
 use super::volumes::directory_volume;
 use super::work::Work;
@@ -222,9 +223,10 @@ fn without_copies<'p>(files: Vec<OwnedFile<'p>>, mount_path: &str) -> Result<Vec
         };
         let (path, other_path) = (&file.file.path, &other.file.path);
         let is_same = is_same(file.file, other.file) && file.owner.request.mode == other.owner.request.mode;
-        if path == other_path && is_same && file.owner.position == other.owner.position {
+        let is_at_path = other_path == path;
+        if is_at_path && is_same && file.owner.position == other.owner.position {
             copies.push(other.index);
-        } else if other_path.is_at_or_below(path) {
+        } else if is_at_path || is_below(other_path.as_str(), path.as_str()) {
             let path = format!("{mount_path}/{}", path.as_str());
             return Err(path_clash(&path, file.owner, other.owner));
         }
@@ -234,21 +236,18 @@ fn without_copies<'p>(files: Vec<OwnedFile<'p>>, mount_path: &str) -> Result<Vec
 
 /// Returns whether two files hold the same. A Secret has no versions: that of the group names the volume alone.
 fn is_same(file: &SecretFile<'_>, other: &SecretFile<'_>) -> bool {
-    match (&file.origin, &other.origin) {
-        (
-            FileOrigin::Secret {
-                volume: _,
-                secret,
-                key,
-                optional,
-            },
-            FileOrigin::Secret {
-                volume: _,
-                secret: other_secret,
-                key: other_key,
-                optional: other_optional,
-            },
-        ) => (secret, key, optional) == (other_secret, other_key, other_optional),
+    match (secret_of(file), secret_of(other)) {
+        (None, None) => file.origin == other.origin,
         (one, other) => one == other,
+    }
+}
+
+/// Returns the Secret that holds the file, its key, and whether the file may be missing.
+fn secret_of<'f>(file: &'f SecretFile<'_>) -> Option<(&'f str, &'f str, bool)> {
+    match &file.origin {
+        FileOrigin::Secret {
+            secret, key, optional, ..
+        } => Some((secret, key, *optional)),
+        _ => None,
     }
 }
