@@ -71,22 +71,24 @@ impl Summaries {
             audit.raw(&more.to_string());
             audit.byte(b'}');
         }
-        for name in pulled {
-            for summary in [&mut status, &mut audit] {
-                summary.item();
-                summary.byte(b'{');
-                summary.field("imagePullSecret");
-                summary.text(name);
-                summary.byte(b'}');
-            }
-        }
-        status.byte(b']');
-        audit.byte(b']');
         Self {
-            status: status.into_string(),
-            audit: audit.into_string(),
+            status: with_pulled(status, pulled),
+            audit: with_pulled(audit, pulled),
         }
     }
+}
+
+/// Ends a list with the Secrets for the Pod's images.
+fn with_pulled(mut summary: Writer, pulled: &[&str]) -> String {
+    for name in pulled {
+        summary.item();
+        summary.byte(b'{');
+        summary.field("imagePullSecret");
+        summary.text(name);
+        summary.byte(b'}');
+    }
+    summary.byte(b']');
+    summary.into_string()
 }
 
 /// Writes what the audit log has of an addition; `write_status` writes what the Pod has of it.

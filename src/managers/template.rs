@@ -64,6 +64,18 @@ impl Template {
     }
 }
 
+/// Returns what the placeholders stand for where a text says where the secret is found: what `names` makes of the values
+/// `asked`.
+fn found_values(request: &SecretRequest, asked: &Values, context: &Context<'_>) -> Values {
+    let mut values = asked.clone();
+    if request.asked.is_some() {
+        for (name, value) in placeholders::values(request, context) {
+            set(&mut values, name, value);
+        }
+    }
+    values
+}
+
 impl Manager for Template {
     fn gives_whole(&self) -> bool {
         true
@@ -144,13 +156,7 @@ impl Manager for Template {
             Err(error) if as_file => return Err(error.clone()),
             Err(_) => {}
         }
-        // Where the secret is found; what is named after it has the name that was asked for.
-        let mut values = asked_values.clone();
-        if request.asked.is_some() {
-            for (name, value) in placeholders::values(request, context) {
-                set(&mut values, name, value);
-            }
-        }
+        let values = found_values(request, &asked_values, context);
         let mut injection = Injection {
             source: format!("{}, key {}", request.group, request.key),
             ..Injection::default()
