@@ -234,8 +234,7 @@ fn check_access_to_whole(manager: &dyn Manager, request: &SecretRequest, context
         };
         let mut any = any_key(request);
         any.asked = request.asked.as_deref().map(|asked| {
-            let is_whole = asked.request.key == WHOLE;
-            let request = if is_whole {
+            let request = if asked.request.key == WHOLE {
                 any_key(&asked.request)
             } else {
                 asked.request.clone()
