@@ -142,8 +142,9 @@ fn check_access(manager: &ConfiguredManager, request: &SecretRequest, context: &
     if !context.rules.are_given() || request.is_default() {
         return Ok(());
     }
+    let names = manager.mapping.as_ref().map_or(&[][..], |mapping| &mapping.texts);
     let manager = manager.manager.as_ref();
-    if let Some(reason) = manager.ambiguity(request) {
+    if let Some(reason) = manager.ambiguity(request, names) {
         return Err(reason);
     }
     match access_names(manager, request).find(|name| !context.rules.allow(name)) {

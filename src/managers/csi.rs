@@ -97,8 +97,9 @@ impl Manager for Csi {
         false
     }
 
-    fn ambiguity(&self, request: &SecretRequest) -> Option<String> {
-        self.texts().find_map(|text| joins::ambiguity(text, request, "/", ""))
+    fn ambiguity(&self, request: &SecretRequest, names: &[(&'static str, String)]) -> Option<String> {
+        self.texts()
+            .find_map(|text| joins::ambiguity(text, request, names, ("/", "")))
     }
 
     fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection<'_>, NotServed> {

@@ -5,7 +5,7 @@
 
 #![forbid(unsafe_code)]
 
-use crate::managers::placeholders::{all_but, expand, holds, may_hold};
+use crate::managers::placeholders::{Values, all_but, expand, holds, may_hold, set};
 use crate::requests::SecretRequest;
 
 /// Stand for the parts of a request in a text that is looked at; no text of the settings has them.
@@ -13,24 +13,29 @@ const GROUP: char = '\u{1}';
 const KEY: char = '\u{2}';
 const VERSION: char = '\u{3}';
 
-/// Says why `text`, with the placeholders of the settings, becomes the same for another request than `request`. `allowed` are
-/// the characters that group and key may hold besides letters, digits and `._-`; `path` is what `{path}` stands for.
+/// Says why `text`, with the placeholders of the settings, becomes the same for another request than `request`. `names` are the
+/// texts that made the request's names, `allowed` the characters that group and key may hold besides letters, digits and `._-`,
+/// and `path` is what `{path}` stands for: it is made of what was asked for.
 ///
 /// The text between group and key tells them apart where it has a character that neither may hold, and where the later one
-/// has none of its characters. A slash behind the group joins them as a rule does. No rule is about the group version, so
-/// that it may stand behind such a character alone.
-pub(super) fn ambiguity(text: &str, request: &SecretRequest, allowed: &str, path: &str) -> Option<String> {
-    let mut markers = all_but("group");
-    markers.retain(|(name, _)| !matches!(*name, "key" | "groupVersion" | "path"));
-    // Without a version, the placeholder is nothing.
-    let version = (!request.group_version.is_empty()).then_some(VERSION);
-    markers.extend([
-        ("group", GROUP.to_string()),
-        ("key", KEY.to_string()),
-        ("groupVersion", version.map(String::from).unwrap_or_default()),
-    ]);
-    markers.push(("path", expand(path, &markers).ok()?));
-    let expanded = expand(text, &markers).ok()?;
+/// does not hold its last character. A slash behind the group joins them as a rule does. No rule is about the group version,
+/// so that it may stand behind such a character alone.
+pub(super) fn ambiguity(
+    text: &str,
+    request: &SecretRequest,
+    names: &[(&'static str, String)],
+    (allowed, path): (&str, &str),
+) -> Option<String> {
+    let asked = request.asked();
+    let of_asked = markers(asked, &[])?;
+    let mut of_found = markers(request, names)?;
+    set(&mut of_found, "path", expand(path, &of_asked).ok()?);
+    let expanded = expand(text, &of_found).ok()?;
+    let has_path = holds(text, "path");
+    let is_apart = |separator: &str, first: char, later: char| {
+        let by_path = !has_path || tells_apart(separator, first, chosen(later, asked, &of_asked), allowed);
+        by_path && tells_apart(separator, first, chosen(later, request, &of_found), allowed)
+    };
     let by_id = holds(text, "id");
     let mut before: Option<(char, usize)> = None;
     for (position, character) in expanded.char_indices() {
@@ -45,7 +50,7 @@ pub(super) fn ambiguity(text: &str, request: &SecretRequest, allowed: &str, path
                     if !is_firm(separator, allowed) {
                         return Some(by_version(text, request));
                     }
-                } else if !tells_apart(separator, first == GROUP, request, allowed) {
+                } else if !is_apart(separator, first, character) {
                     return Some(by_group_and_key(text, request));
                 }
             }
@@ -59,8 +64,8 @@ pub(super) fn ambiguity(text: &str, request: &SecretRequest, allowed: &str, path
 fn by_group_and_key(text: &str, request: &SecretRequest) -> String {
     format!(
         "the settings join group and key as {text:?}, and {:?} with {:?} could be another group and key, which no rule of \
-         the setting access can tell apart: ask the cluster's operator to put a character between them that neither has, \
-         such as '/' or '#', or rename the secret",
+         the setting access can tell apart: ask the cluster's operator to put a character between them that neither can \
+         hold, or {{id}} in their place, or rename the secret",
         request.group, request.key
     )
 }
@@ -80,17 +85,58 @@ fn is_firm(separator: &str, allowed: &str) -> bool {
     separator.chars().any(|character| !may_hold(character, allowed))
 }
 
-fn tells_apart(separator: &str, group_first: bool, request: &SecretRequest, allowed: &str) -> bool {
-    let later = if group_first { &request.key } else { &request.group };
+/// Returns what the placeholders stand for in a text that is looked at.
+fn markers(request: &SecretRequest, names: &[(&'static str, String)]) -> Option<Values> {
+    let mut markers = all_but("group");
+    // Without a version, the placeholder is nothing.
+    let version = (!request.group_version.is_empty()).then_some(VERSION);
+    for (part, marker) in [("group", Some(GROUP)), ("key", Some(KEY)), ("groupVersion", version)] {
+        let text = marker.map_or(Some(String::new()), |marker| marked(part, marker, names));
+        set(&mut markers, part, text?);
+    }
+    Some(markers)
+}
+
+/// Returns whether `separator` tells what is before it from `later`.
+fn tells_apart(separator: &str, first: char, later: &str, allowed: &str) -> bool {
     is_firm(separator, allowed)
-        || (group_first && separator == "/")
-        || (!separator.is_empty() && !later.contains(|character| separator.contains(character)))
+        || (first == GROUP && separator == "/")
+        || separator.chars().last().is_some_and(|last| !later.contains(last))
+}
+
+/// Returns `marker` with what stands before and behind the placeholders in the text of `names` for `part`, whatever is asked for.
+fn marked(part: &str, marker: char, names: &[(&'static str, String)]) -> Option<String> {
+    let Some((_, text)) = names.iter().find(|(name, _)| *name == part) else {
+        return Some(marker.to_string());
+    };
+    let placeholders: Values = all_but("")
+        .into_iter()
+        .map(|(name, _)| (name, marker.to_string()))
+        .collect();
+    let mut text = expand(text, &placeholders).ok()?;
+    if let (Some(first), Some(last)) = (text.find(marker), text.rfind(marker)) {
+        text.replace_range(first..last, "");
+    }
+    Some(text)
+}
+
+/// Returns what the request chooses of the part that `marker` stands for.
+fn chosen<'r>(marker: char, request: &'r SecretRequest, markers: &Values) -> &'r str {
+    let (part, value) = match marker {
+        GROUP => ("group", &request.group),
+        _ => ("key", &request.key),
+    };
+    let fixed = markers.iter().find(|(name, _)| *name == part);
+    fixed
+        .and_then(|(_, text)| text.split_once(marker))
+        .and_then(|(before, after)| value.strip_prefix(before)?.strip_suffix(after))
+        .unwrap_or(value)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::requests::{JSON_ANNOTATION, from_annotations};
+    use crate::requests::{JSON_ANNOTATION, Origin, from_annotations};
 
     #[test]
     fn joins() {
@@ -107,6 +153,7 @@ mod tests {
             ("{key}/{group}", "a/b", "k", "", false),
             ("{group}--{key}", "a-", "b", "", true),
             ("{group}--{key}", "a", "-b", "", false),
+            ("{group}-x-{key}", "a", "x", "", true),
             ("{group}: {key}", "a", "b-c", "", true),
             ("{group}-{namespace}-{key}", "a", "b-c", "", false),
             ("s-{id}", "a", "b-c", "", true),
@@ -119,9 +166,45 @@ mod tests {
                 .requests
                 .remove(0);
             assert_eq!(
-                ambiguity(text, &request, &format!("/{allowed}"), "{group}/{key}").is_none(),
+                ambiguity(text, &request, &[], (&format!("/{allowed}"), "{group}/{key}")).is_none(),
                 told,
                 "{text} {group} {key}"
+            );
+        }
+    }
+
+    #[test]
+    fn names() {
+        for (text, names, told) in [
+            ("{group}-{key}", [("key", "my-{key}")], true),
+            ("{group}-{key}", [("key", "my-{namespace}-{key}")], false),
+            ("{group}-{key}", [("key", "my-{group}")], true),
+            ("{group}-{key}", [("key", "key")], true),
+            ("{group}-{key}", [("group", "{namespace}-{group}")], true),
+            ("{group}{key}", [("group", "{group}#")], true),
+            ("{group}{key}", [("group", "{group}/")], true),
+            ("{group}{key}", [("key", "prod{key}")], false),
+            ("{group}{groupVersion}#{key}", [("groupVersion", "7")], true),
+            ("{group}{groupVersion}#{key}", [("groupVersion", "7{key}")], false),
+        ] {
+            let mut request = SecretRequest::new(Origin::Flyte { key: String::new() });
+            let names = names.map(|(part, text)| (part, text.to_owned()));
+            let values = [
+                ("group", "team"),
+                ("groupVersion", "1"),
+                ("key", "prod"),
+                ("namespace", "a-b"),
+            ];
+            let values = values.map(|(part, text)| (part, text.to_owned()));
+            let made = |part: &str| {
+                let text = names.iter().find(|(name, _)| *name == part);
+                expand(&text.map_or(format!("{{{part}}}"), |(_, text)| text.clone()), &values).unwrap()
+            };
+            (request.group, request.group_version, request.key) = (made("group"), made("groupVersion"), made("key"));
+            assert_eq!(
+                ambiguity(text, &request, &names, ("/", "")).is_none(),
+                told,
+                "{text} {names:?}"
             );
         }
     }
@@ -154,7 +237,7 @@ mod tests {
                 .unwrap()
                 .requests
                 .remove(0);
-            let answer = ambiguity(text, &request, "/", path);
+            let answer = ambiguity(text, &request, &[], ("/", path));
             assert_eq!(answer.is_none(), told, "{text} {path} {version}");
             assert!(answer.is_none_or(|answer| answer.contains("the group version")));
         }

@@ -55,8 +55,9 @@ pub(crate) trait Manager {
     }
 
     /// Returns why the manager might find another secret for `request` than the one that a rule of the settings' `access` is
-    /// about: it joins group and key to one name, which another group and key would make as well.
-    fn ambiguity(&self, _request: &SecretRequest) -> Option<String> {
+    /// about: it joins group and key to one name, which another group and key would make as well. `names` are the texts of the
+    /// setting `names`, which made the request's.
+    fn ambiguity(&self, _request: &SecretRequest, _names: &[(&'static str, String)]) -> Option<String> {
         None
     }
 

@@ -35,7 +35,7 @@ const LABELS: usize = 3;
 /// By which names a manager finds what Pods ask for.
 pub(crate) struct Mapping {
     /// The texts for the parts of a name, and for the role. What has no text stays as it is.
-    texts: Vec<(&'static str, String)>,
+    pub(super) texts: Vec<(&'static str, String)>,
     /// What may be put in beyond letters, digits and a few more.
     allowed: String,
     /// What the labels of a Pod have to agree with, where the texts may have them.
@@ -106,7 +106,7 @@ impl Mapping {
         if !manager.finds_by(part) {
             return Err(format!(
                 "changes nothing: this manager does not find secrets by it (template and csi do where one of their texts has \
-                 {{{part}}})"
+                 {{{part}}}, and csi finds by the key with secretName)"
             ));
         }
         let labels = self.binding.as_ref().map_or(0, Binding::bound_labels);
@@ -193,8 +193,8 @@ impl Mapping {
 }
 
 const CONFUSED: &str = "makes one name for different Pods, or holds a control character: \"{namespace}-{group}\" is \"a-b-c\" for the \
-                        namespace \"a\" with the group \"b-c\" and for \"a-b\" with \"c\"; put '/' between the placeholders, or \
-                        another character that neither can hold";
+                        namespace \"a\" with the group \"b-c\" and for \"a-b\" with \"c\"; put a character that neither can \
+                        hold between the placeholders, such as '/', or leave one out where no such character is allowed";
 
 /// Returns `text` with its own letters in lower case, as some stores take names: an upper-case letter parts nothing.
 fn without_case(text: &str) -> String {

@@ -30,10 +30,10 @@ use crate::injection::{AgentMounts, FileOrigin, Injection, RelativePath, SecretF
 use crate::managers::context::Context;
 use crate::managers::manager::{Manager, NotServed, not_found};
 use crate::managers::owners::{self, Scope};
-use crate::managers::placeholders::{self, Values, expand, may_hold};
+use crate::managers::placeholders::{self, Values, expand, may_hold, set};
 use crate::managers::{joins, naming};
 use crate::requests::SecretRequest;
-use expansion::{set, wrong_text};
+use expansion::wrong_text;
 use settings::relative;
 
 pub(crate) use settings::Template;
@@ -124,14 +124,10 @@ impl Manager for Template {
         false
     }
 
-    fn ambiguity(&self, request: &SecretRequest) -> Option<String> {
-        let path = self.path_text();
-        let asked = request.asked.as_deref().map(|asked| &asked.request);
-        let ambiguity = |text| {
-            let mut requests = std::iter::once(request).chain(asked);
-            requests.find_map(|request| joins::ambiguity(text, request, &self.allowed, path))
-        };
-        self.texts().into_iter().find_map(ambiguity)
+    fn ambiguity(&self, request: &SecretRequest, names: &[(&'static str, String)]) -> Option<String> {
+        let made_of = (self.allowed.as_str(), self.path_text());
+        let mut texts = self.texts().into_iter();
+        texts.find_map(|text| joins::ambiguity(text, request, names, made_of))
     }
 
     fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection<'_>, NotServed> {

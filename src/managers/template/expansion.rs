@@ -12,7 +12,7 @@ use crate::injection::{Annotation, EnvValue, EnvVar, Injection};
 use crate::json::fields::SettingsError;
 use crate::managers::context::Context;
 use crate::managers::manager::{NotServed, not_found};
-use crate::managers::placeholders::{Values, expand, expand_all};
+use crate::managers::placeholders::{Values, expand, expand_all, set};
 use crate::managers::{naming, variables};
 use crate::requests::{MountRequirement, SecretRequest};
 
@@ -176,12 +176,6 @@ fn made_variable(
 
 fn twice(what: &str, key: &str) -> NotServed {
     not_found!("with this request, two of the policy's {what} have the key {key:?}, and one would be lost")
-}
-
-/// Sets what a placeholder stands for.
-pub(super) fn set(values: &mut Values, name: &'static str, value: String) {
-    values.retain(|(known, _)| *known != name);
-    values.push((name, value));
 }
 
 fn wrong_object(error: &SettingsError, what: &str) -> NotServed {
