@@ -1,7 +1,5 @@
 //! Who may ask for what.
 
-#![forbid(unsafe_code)]
-
 use crate::json::fields::{Fields, SettingsError};
 use crate::names::Glob;
 use crate::patterns::{self, Subject};
@@ -18,9 +16,6 @@ pub(crate) struct Rule {
 
 impl Rule {
     /// Reads an item of `access`. A list that is left out allows all.
-    ///
-    /// # Errors
-    /// What an operator has to change.
     pub(crate) fn from_fields(mut fields: Fields<'_>) -> Result<Self, SettingsError> {
         let namespaces = globs(&mut fields, "namespaces", Subject::Namespace)?;
         let service_accounts = globs(&mut fields, "serviceAccounts", Subject::ServiceAccount)?;

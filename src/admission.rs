@@ -1,7 +1,5 @@
 //! From an admission request to a response.
 
-#![forbid(unsafe_code)]
-
 mod defaults;
 mod dry_run;
 mod rejection;

@@ -1,7 +1,5 @@
 //! Reading Secrets and asking about permissions, through the host.
 
-#![forbid(unsafe_code)]
-
 #[cfg(feature = "host")]
 mod host;
 #[cfg(any(test, feature = "memory-cluster"))]

@@ -1,7 +1,5 @@
 //! Secrets that Pods get without asking for them.
 
-#![forbid(unsafe_code)]
-
 use crate::access::{any_fits, globs};
 use crate::json::fields::{Fields, SettingsError};
 use crate::names::{Glob, is_label_value, is_metadata_key};
@@ -20,9 +18,6 @@ pub(crate) struct DefaultRule {
 
 impl DefaultRule {
     /// Reads an item of `defaults`.
-    ///
-    /// # Errors
-    /// What an operator has to change.
     pub(crate) fn from_fields(mut fields: Fields<'_>) -> Result<Self, SettingsError> {
         let namespaces = globs(&mut fields, "namespaces", Subject::Namespace)?;
         let service_accounts = globs(&mut fields, "serviceAccounts", Subject::ServiceAccount)?;

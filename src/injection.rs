@@ -4,8 +4,6 @@
 //! [Pod API](https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/). The types hold only what
 //! this policy writes: the generated types of `k8s-openapi` would double the module's size.
 
-#![forbid(unsafe_code)]
-
 mod fetch;
 mod path;
 

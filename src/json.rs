@@ -4,8 +4,6 @@
 //! text it came as. Writing the document back therefore costs a copy for what nobody looked at, and a field that this
 //! crate does not know comes out as it went in.
 
-#![forbid(unsafe_code)]
-
 mod error;
 mod field;
 pub(crate) mod fields;

@@ -1,7 +1,5 @@
 //! Names: what Kubernetes allows, and how Flyte makes them.
 
-#![forbid(unsafe_code)]
-
 mod distance;
 mod excerpt;
 mod glob;

@@ -1,7 +1,5 @@
 //! What managers and the Pod need to know of the settings.
 
-#![forbid(unsafe_code)]
-
 use crate::json::fields::{Fields, SettingsError};
 use crate::names::{self, is_mount_path, taken_path};
 
@@ -41,9 +39,6 @@ impl InitContainers {
 
 impl Options {
     /// Reads the options among the settings.
-    ///
-    /// # Errors
-    /// The first setting that an operator has to change.
     pub(crate) fn from_fields(fields: &mut Fields<'_>) -> Result<Self, SettingsError> {
         let env_prefix = env_prefix(fields)?;
         let mount_path = mount_path(fields)?;

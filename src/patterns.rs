@@ -4,8 +4,6 @@
 //! language (a regular expression, a negation, a set) is valid here as well, but fits nothing or too much. Such a pattern is
 //! an error.
 
-#![forbid(unsafe_code)]
-
 use crate::json::fields::{Fields, SettingsError};
 use crate::names::Glob;
 
@@ -25,9 +23,6 @@ pub(crate) enum Subject {
 }
 
 /// Reads the list of patterns in the field `name`.
-///
-/// # Errors
-/// When a pattern cannot mean what it looks like.
 pub(crate) fn read(
     fields: &mut Fields<'_>,
     name: &'static str,

@@ -1,7 +1,5 @@
 //! Adding injections to a Pod.
 
-#![forbid(unsafe_code)]
-
 mod agents;
 mod at_paths;
 mod document;

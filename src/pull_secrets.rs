@@ -1,7 +1,5 @@
 //! Secrets with which the kubelet pulls images, by rule.
 
-#![forbid(unsafe_code)]
-
 use std::borrow::Cow;
 
 use crate::access::{any_fits, globs};
@@ -21,9 +19,6 @@ pub(crate) struct PullSecret {
 
 impl PullSecret {
     /// Reads an item of `imagePullSecrets`.
-    ///
-    /// # Errors
-    /// What an operator has to change.
     pub(crate) fn from_fields(mut fields: Fields<'_>) -> Result<Self, SettingsError> {
         let name = fields.text("name")?.unwrap_or_default();
         if !is_dns_subdomain(&name) {

@@ -1,8 +1,6 @@
 //! Amounts as Kubernetes writes them, so that they can be compared
 //! ([Quantity](https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/)).
 
-#![forbid(unsafe_code)]
-
 use serde_json::Value;
 
 /// The smallest unit that Kubernetes keeps: it rounds up to 10⁻⁹.

@@ -2,8 +2,6 @@
 //!
 //! Two forms exist side by side: Flyte's ([`flyte`]) and a readable one ([`JSON_ANNOTATION`]).
 
-#![forbid(unsafe_code)]
-
 pub mod base32;
 pub mod flyte;
 #[cfg(test)]

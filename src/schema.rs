@@ -3,8 +3,6 @@
 //! The generated types of `k8s-openapi` would tell the same, but reading JSON into them doubles the module's size. The
 //! table `schema/types.txt` is checked against them by the tests of this module: field by field, in both directions.
 
-#![forbid(unsafe_code)]
-
 use serde_json::{Map, Value};
 
 use crate::json::fields::SettingsError;

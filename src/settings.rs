@@ -1,7 +1,5 @@
 //! What an operator may set, and its validation.
 
-#![forbid(unsafe_code)]
-
 use serde_json::value::RawValue;
 
 use crate::access::Rule;
@@ -107,9 +105,6 @@ const FLYTE_WEBHOOK_FIELDS: &[(&str, &str)] = &[
 
 impl Settings {
     /// Reads and checks the settings, a JSON object; `null` and `{}` are the defaults.
-    ///
-    /// # Errors
-    /// The first setting that an operator has to change.
     pub(crate) fn parse(text: &str) -> Result<Self, SettingsError> {
         Self::from_fields(Fields::parse(text, "")?)
     }

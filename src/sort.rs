@@ -3,8 +3,6 @@
 //! The standard library's sort is 9 KiB of code in the module, and more for each further type that is sorted. This one
 //! merges, which takes a tenth of that, and sorts positions, whatever they are positions of.
 
-#![forbid(unsafe_code)]
-
 use std::cmp::Ordering;
 
 /// Sorts `items` by `compare`. Equal ones keep their order.

@@ -1,7 +1,5 @@
 //! The secrets that the settings give to a Pod which does not ask for them.
 
-#![forbid(unsafe_code)]
-
 use super::rejection::Rejection;
 use super::request::AdmissionRequest;
 use crate::cluster::Cluster;
@@ -14,9 +12,6 @@ use crate::requests::{Containers, Origin, SecretRequest};
 const DEFAULTS_ANNOTATION: &str = "secret-injector/defaults";
 
 /// Adds the requests that `rules` have for the Pod behind those of the Pod's own.
-///
-/// # Errors
-/// When a field of the Pod has the wrong type.
 pub(super) fn add_defaults(
     rules: &[DefaultRule],
     admission: &AdmissionRequest<'_>,
@@ -52,9 +47,6 @@ pub(super) fn add_defaults(
 }
 
 /// Adds the Secrets that `rules` have for the Pod's images, those of our init containers included. Returns their names.
-///
-/// # Errors
-/// When a field of the Pod has the wrong type.
 pub(super) fn add_pull_secrets<'s>(
     rules: &'s [PullSecret],
     pod: &mut Pod<'_>,

@@ -1,7 +1,5 @@
 //! What the policy says of secrets where the setting `dryRun` keeps it from injecting them.
 
-#![forbid(unsafe_code)]
-
 use super::summary::{visible_file, visible_variables};
 use crate::injection::Addition;
 use crate::options::Options;

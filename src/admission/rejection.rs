@@ -1,7 +1,5 @@
 //! Why a Pod is rejected.
 
-#![forbid(unsafe_code)]
-
 use crate::json::fields::SettingsError;
 use crate::managers::NotServedKind;
 use crate::pod::PodError;

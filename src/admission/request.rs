@@ -1,7 +1,5 @@
 //! What is read of the host's payload.
 
-#![forbid(unsafe_code)]
-
 use serde_json::value::RawValue;
 
 use super::rejection::Rejection;
@@ -68,9 +66,6 @@ pub(super) struct AdmissionRequest<'a> {
 
 impl<'a> AdmissionRequest<'a> {
     /// Reads the payload; returns nothing where it is about anything but the creation of a Pod.
-    ///
-    /// # Errors
-    /// When a field has the wrong type.
     pub(super) fn read(payload: &'a [u8]) -> Result<Option<Self>, Rejection> {
         let text = std::str::from_utf8(payload).map_err(|_| Rejection::not_a_request())?;
         let mut document = Node::parse(text, PAYLOAD).map_err(|_| Rejection::not_a_request())?;
@@ -95,9 +90,6 @@ impl<'a> AdmissionRequest<'a> {
     }
 
     /// Returns the namespace of the Pod.
-    ///
-    /// # Errors
-    /// When a field has the wrong type.
     pub(super) fn namespace(&self) -> Result<&str, Rejection> {
         text(Some(&self.request), "namespace")
     }

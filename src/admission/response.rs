@@ -1,7 +1,5 @@
 //! The policy's answer.
 
-#![forbid(unsafe_code)]
-
 use super::rejection::Rejection;
 use crate::json::{Node, Writer};
 

@@ -1,7 +1,5 @@
 //! Which manager serves which request, and what happens to those that none serves.
 
-#![forbid(unsafe_code)]
-
 use super::rejection::Rejection;
 use super::request::AdmissionRequest;
 use crate::access::PodRules;

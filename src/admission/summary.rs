@@ -1,7 +1,5 @@
 //! What a Pod is told, and the audit log: which secrets went in, and which did not.
 
-#![forbid(unsafe_code)]
-
 use std::fmt::Write as _;
 
 use crate::injection::{Addition, Injection};

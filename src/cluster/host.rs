@@ -1,7 +1,5 @@
 //! The cluster behind the host.
 
-#![forbid(unsafe_code)]
-
 use std::collections::BTreeSet;
 
 use base64ct::{Base64, Encoding};

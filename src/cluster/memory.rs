@@ -1,7 +1,5 @@
 //! A cluster in memory.
 
-#![forbid(unsafe_code)]
-
 use super::{Cluster, ClusterError, SecretData};
 
 /// A cluster in memory, for tests.

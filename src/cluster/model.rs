@@ -1,7 +1,5 @@
 //! What the policy asks the cluster, and what comes back.
 
-#![forbid(unsafe_code)]
-
 use std::rc::Rc;
 
 use crate::sort::sort_by;
@@ -21,15 +19,9 @@ pub trait Cluster {
     fn secret(&self, namespace: &str, name: &str, keys: &[&str]) -> Result<SecretData, ClusterError>;
 
     /// Returns the names of all keys of a Secret, for a suggestion.
-    ///
-    /// # Errors
-    /// [`ClusterError`]
     fn secret_keys(&self, namespace: &str, name: &str) -> Result<Vec<String>, ClusterError>;
 
     /// Returns whether `user`, who is in `groups`, may `get` the Secret `name`.
-    ///
-    /// # Errors
-    /// [`ClusterError`], never [`ClusterError::NotFound`].
     fn may_get_secret(&self, user: &str, groups: &[&str], namespace: &str, name: &str) -> Result<bool, ClusterError>;
 }
 

@@ -1,7 +1,5 @@
 //! The questions of one evaluation.
 
-#![forbid(unsafe_code)]
-
 use std::cell::{Cell, RefCell};
 
 use super::model::{Cluster, ClusterError, MAX_BYTES, MAX_QUESTIONS, SecretData};

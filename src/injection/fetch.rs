@@ -1,7 +1,5 @@
 //! How the Pod asks a manager for the init containers that fetch its secrets.
 
-#![forbid(unsafe_code)]
-
 use std::fmt;
 
 use serde_json::Value;

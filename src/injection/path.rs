@@ -1,7 +1,5 @@
 //! Where a file appears, below the directory of secrets.
 
-#![forbid(unsafe_code)]
-
 use std::cmp::Ordering;
 
 /// A path below a directory: no empty, `.` or `..` part, so that it cannot leave it.

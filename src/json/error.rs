@@ -1,7 +1,5 @@
 //! What is wrong with the settings.
 
-#![forbid(unsafe_code)]
-
 /// What an operator has to change in the settings.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{place} {problem}")]

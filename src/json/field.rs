@@ -1,7 +1,5 @@
 //! One field of an object that is otherwise left alone.
 
-#![forbid(unsafe_code)]
-
 use super::node::{Node, Shape};
 
 /// Returns the value of the field `name` of the JSON object `text`: a string as it is, other values as JSON without white

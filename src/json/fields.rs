@@ -1,7 +1,5 @@
 //! Reading an object of the settings, or of an annotation, field by field, so that each error names its place.
 
-#![forbid(unsafe_code)]
-
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_json::value::RawValue;

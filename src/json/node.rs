@@ -1,7 +1,5 @@
 //! A document of which parts are opened.
 
-#![forbid(unsafe_code)]
-
 use std::borrow::Cow;
 use std::rc::Rc;
 
@@ -114,9 +112,6 @@ impl<'a> Node<'a> {
     }
 
     /// The field `name` as an object that can be added to; made where it is absent or `null`.
-    ///
-    /// # Errors
-    /// [`WrongType`] where this node, or the field, is something else.
     pub(crate) fn object_mut(&mut self, name: &'static str) -> Result<&mut Vec<(Cow<'a, str>, Self)>, WrongType> {
         match self.field_mut(name, || Self::Object(Vec::new()))? {
             Self::Object(fields) => Ok(fields),
@@ -128,9 +123,6 @@ impl<'a> Node<'a> {
     }
 
     /// The field `name` as an array that can be added to; made where it is absent or `null`.
-    ///
-    /// # Errors
-    /// [`WrongType`] where this node, or the field, is something else.
     pub(crate) fn list_mut(&mut self, name: &'static str) -> Result<&mut Vec<Self>, WrongType> {
         match self.field_mut(name, || Self::List(Vec::new()))? {
             Self::List(items) => Ok(items),
@@ -142,9 +134,6 @@ impl<'a> Node<'a> {
     }
 
     /// The field `name`, made by `missing` where it is absent or `null`.
-    ///
-    /// # Errors
-    /// [`WrongType`] where this node is not an object.
     pub(crate) fn field_mut(
         &mut self,
         name: &'static str,

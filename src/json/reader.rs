@@ -1,7 +1,5 @@
 //! Reading JSON into a [`Node`].
 
-#![forbid(unsafe_code)]
-
 use std::borrow::Cow;
 use std::fmt;
 

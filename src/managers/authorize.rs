@@ -1,7 +1,5 @@
 //! Asking Kubernetes who may read a Secret that a manager hands out.
 
-#![forbid(unsafe_code)]
-
 use crate::json::fields::{Fields, SettingsError};
 use crate::managers::context::Context;
 use crate::managers::manager::{NotServed, denied, unavailable};
@@ -48,9 +46,6 @@ impl Authorize {
     }
 
     /// Asks Kubernetes whether the Pod's service account, the person who creates the Pod, or both, may `get` the Secret.
-    ///
-    /// # Errors
-    /// [`NotServed`] with what would allow it, or [`NotServed`].
     pub(crate) fn check(self, namespace: &str, secret: &str, context: &Context<'_>) -> Result<(), NotServed> {
         if matches!(self, Self::User | Self::Both) {
             check_person(context.user.name)?;

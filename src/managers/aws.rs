@@ -5,8 +5,6 @@
 //! [AWS injector](https://github.com/flyteorg/flyte/blob/master/flyteplugins/go/tasks/pluginmachinery/secret/aws_secret_manager.go): group
 //! and key together are the secret's ARN, wherever the request puts the border between them.
 
-#![forbid(unsafe_code)]
-
 use crate::injection::{ContainerName, Fetch, FetchContainer, FetchTarget, Fetched, Fetcher, Injection};
 use crate::json::fields::{Fields, SettingsError};
 use crate::managers::cli::{Cli, Located, check_version, path_parts};
@@ -40,9 +38,6 @@ pub(super) static CLI: Cli = Cli {
 };
 
 /// Reads the manager's settings.
-///
-/// # Errors
-/// What an operator has to change.
 pub(crate) fn from_fields(fields: &mut Fields<'_>) -> Result<Box<dyn Manager>, SettingsError> {
     if fields.choice("client", false, &[("sidecar", false), ("cli", true)])? {
         return CLI.read(fields);

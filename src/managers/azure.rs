@@ -6,8 +6,6 @@
 //! the group is the secret's URL, the group version its version, the key plays no part, or, with the
 //! setting `key: field`, names a field of it.
 
-#![forbid(unsafe_code)]
-
 use crate::access;
 use crate::json::fields::{Fields, SettingsError};
 use crate::managers::cli::{Cli, Located, check_version};

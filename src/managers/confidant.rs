@@ -4,8 +4,6 @@
 //! A request's group is the credential's name, its key one of the credential's keys. Which service a Pod is, the
 //! operator's settings say, never the Pod.
 
-#![forbid(unsafe_code)]
-
 use serde_json::Value;
 
 use crate::injection::{ContainerName, Fetch, FetchContainer, Fetched, Fetcher, Injection};
@@ -47,9 +45,6 @@ pub(crate) struct Confidant {
 
 impl Confidant {
     /// Reads the manager's settings.
-    ///
-    /// # Errors
-    /// What an operator has to change.
     pub(crate) fn from_fields(fields: &mut Fields<'_>) -> Result<Box<dyn Manager>, SettingsError> {
         let url = required(
             fields,

@@ -1,7 +1,5 @@
 //! The managers of the settings: which types there are, and how one is read.
 
-#![forbid(unsafe_code)]
-
 use crate::json::fields::{Fields, SettingsError};
 use crate::managers::manager::Manager;
 use crate::managers::mapping::Mapping;
@@ -38,9 +36,6 @@ const TYPES: &[(&str, Read)] = &[
 
 impl ConfiguredManager {
     /// Reads one item of the settings' `managers`.
-    ///
-    /// # Errors
-    /// What an operator has to change.
     pub(crate) fn from_fields(mut fields: Fields<'_>) -> Result<Self, SettingsError> {
         let kind = fields.take::<String>("type")?;
         let Some((name, read)) = TYPES.iter().find(|(name, _)| Some(*name) == kind.as_deref()) else {

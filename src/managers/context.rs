@@ -1,7 +1,5 @@
 //! What managers may know of the Pod, the settings and the cluster.
 
-#![forbid(unsafe_code)]
-
 use std::any::Any;
 use std::cell::RefCell;
 use std::rc::Rc;

@@ -6,8 +6,6 @@
 //! [syncs](https://secrets-store-csi-driver.sigs.k8s.io/topics/sync-as-kubernetes-secret) while a Pod mounts the volume,
 //! so that a variable brings the volume along.
 
-#![forbid(unsafe_code)]
-
 use serde_json::Value;
 
 use crate::injection::{EnvValue, EnvVar, FileOrigin, Injection, SecretFile};
@@ -40,9 +38,6 @@ pub(crate) struct Csi {
 
 impl Csi {
     /// Reads the manager's settings.
-    ///
-    /// # Errors
-    /// What an operator has to change.
     pub(crate) fn from_fields(fields: &mut Fields<'_>) -> Result<Box<dyn Manager>, SettingsError> {
         let driver = fields.take::<String>("driver")?.unwrap_or_else(|| DRIVER.to_owned());
         if driver.len() > names::DNS_LABEL_LENGTH || !names::is_dns_subdomain(&driver) {

@@ -1,7 +1,5 @@
 //! What the managers share whose init containers fetch secrets into memory volumes.
 
-#![forbid(unsafe_code)]
-
 use serde_json::{Map, Value};
 
 use crate::injection::{
@@ -35,9 +33,6 @@ impl ContainerSettings {
     /// Reads `image`, `imagePullPolicy`, `resources` and `securityContext`. Each that is given replaces the default
     /// whole. `cpu` and `memory` are the default of limits and requests alike: other amounts would take a Pod out of the
     /// class Guaranteed, or out of a quota.
-    ///
-    /// # Errors
-    /// What an operator has to change.
     pub(crate) fn from_fields(
         fields: &mut Fields<'_>,
         image: &str,
@@ -76,17 +71,11 @@ impl ContainerSettings {
     }
 
     /// Reads the settings of a container with a cloud's own client, see [`Self::with_network`].
-    ///
-    /// # Errors
-    /// What an operator has to change.
     pub(crate) fn of_client(fields: &mut Fields<'_>, image: &str) -> Result<Self, SettingsError> {
         Self::from_fields(fields, image, "200m", "500Mi")?.with_network(fields)
     }
 
     /// Reads `env` and `caBundle` as well, for a container that asks a server.
-    ///
-    /// # Errors
-    /// What an operator has to change.
     pub(crate) fn with_network(self, fields: &mut Fields<'_>) -> Result<Self, SettingsError> {
         let network = Network::from_fields(fields)?;
         Ok(Self { network, ..self })
@@ -149,9 +138,6 @@ fn restricted() -> Value {
 /// The injection of a secret that is fetched to the lower case of the path `parts`.
 ///
 /// A variable is served through a file of variables, where the settings allow it.
-///
-/// # Errors
-/// [`NotServed`] when the request asks for what cannot be.
 pub(crate) fn injection<'m>(
     request: &SecretRequest,
     context: &Context<'_>,
@@ -188,9 +174,6 @@ fn variable<'m>(
 }
 
 /// Checks that the settings have files of variables.
-///
-/// # Errors
-/// Where they have none.
 pub(crate) fn check_env_files(options: &Options) -> Result<(), NotServed> {
     if !options.env_files {
         return Err(not_found!(

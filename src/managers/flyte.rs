@@ -5,8 +5,6 @@
 //! does with its K8s fetcher. A secret belongs to a project, a domain or an organization, and the closest one wins. Where
 //! the Secret is in the Pod's namespace, the Pod refers to it; only from another namespace a value is put into the Pod.
 
-#![forbid(unsafe_code)]
-
 pub(super) mod binding;
 mod files;
 mod labels;
@@ -54,9 +52,6 @@ pub(crate) struct Flyte {
 
 impl Flyte {
     /// Reads the manager's settings.
-    ///
-    /// # Errors
-    /// What an operator has to change.
     pub(crate) fn from_fields(fields: &mut Fields<'_>) -> Result<Box<dyn Manager>, SettingsError> {
         if let Some(kind) = fields.choice("store", None, Kind::ALL)? {
             return Store::from_fields(kind, fields);
@@ -239,9 +234,6 @@ impl ScopedSecret<'_> {
     }
 
     /// Returns what a variable is to hold.
-    ///
-    /// # Errors
-    /// [`NotServed`] when no variable can hold the value.
     fn variable(self, request: &SecretRequest, by_reference: bool) -> Result<EnvValue, NotServed> {
         let text = std::str::from_utf8(self.value())
             .ok()

@@ -4,8 +4,6 @@
 //! [global secrets](https://github.com/flyteorg/flyte/blob/master/flytepropeller/pkg/webhook/global_secrets.go), which
 //! come from the webhook's own environment and files; a policy has neither.
 
-#![forbid(unsafe_code)]
-
 use std::borrow::Cow;
 use std::cell::Cell;
 
@@ -31,9 +29,6 @@ pub(crate) struct Global {
 
 impl Global {
     /// Reads the manager's settings.
-    ///
-    /// # Errors
-    /// What an operator has to change.
     pub(crate) fn from_fields(fields: &mut Fields<'_>) -> Result<Box<dyn Manager>, SettingsError> {
         let namespace = fields
             .take::<String>("namespace")?

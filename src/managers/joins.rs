@@ -3,8 +3,6 @@
 //! `{group}-{key}` is `team-b-prod` for the key `b-prod` of `team` and for the key `prod` of `team-b`: a rule of `access` for
 //! one of them would open the other. A group version that stands beside them may do the same.
 
-#![forbid(unsafe_code)]
-
 use crate::managers::placeholders::{Values, all_but, expand, holds, may_hold, set};
 use crate::requests::SecretRequest;
 

@@ -4,8 +4,6 @@
 //! [K8s injector](https://github.com/flyteorg/flyte/blob/master/flytepropeller/pkg/webhook/k8s_secrets.go) does, and
 //! serves whatever makes Kubernetes Secrets: External Secrets, Sealed Secrets, Doppler.
 
-#![forbid(unsafe_code)]
-
 use std::borrow::Cow;
 
 use crate::digest;
@@ -28,9 +26,6 @@ pub(crate) struct Kubernetes {
 
 impl Kubernetes {
     /// Reads the manager's settings.
-    ///
-    /// # Errors
-    /// What an operator has to change.
     pub(crate) fn from_fields(fields: &mut Fields<'_>) -> Result<Box<dyn Manager>, SettingsError> {
         Ok(Box::new(Self {
             optional: fields.take("optional")?.unwrap_or(true),

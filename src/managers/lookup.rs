@@ -1,7 +1,5 @@
 //! Looking at a Secret at admission.
 
-#![forbid(unsafe_code)]
-
 use crate::cluster::{ClusterError, SecretData};
 use crate::managers::context::Context;
 use crate::managers::manager::{NotServed, unavailable};
@@ -23,9 +21,6 @@ pub(crate) enum Lookup {
 }
 
 /// Looks for the request's key in a Secret. All requests for the same group share one read of it.
-///
-/// # Errors
-/// [`NotServed`] when the cluster could not be asked.
 pub(crate) fn look_up(
     request: &SecretRequest,
     namespace: &str,

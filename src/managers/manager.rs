@@ -1,7 +1,5 @@
 //! What every manager does.
 
-#![forbid(unsafe_code)]
-
 use std::fmt;
 
 use crate::access;
@@ -12,9 +10,6 @@ use crate::requests::SecretRequest;
 /// A system that keeps secrets, as an operator has set it up.
 pub(crate) trait Manager {
     /// Returns what this manager adds to the Pod for `request`.
-    ///
-    /// # Errors
-    /// Why it does not serve the request.
     fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection<'_>, NotServed>;
 
     /// Returns the name that the settings give to this manager, if any.

@@ -3,8 +3,6 @@
 //! `{group: "secret/data/{namespace}/{group}"}` finds `secret/data/team-a/db` for a Pod of `team-a` that asks for `db`. What is
 //! put in holds letters, digits and `._-` alone, so that it cannot leave the prefix.
 
-#![forbid(unsafe_code)]
-
 use std::rc::Rc;
 
 use crate::json::fields::{Fields, SettingsError};
@@ -44,9 +42,6 @@ pub(crate) struct Mapping {
 
 impl Mapping {
     /// Reads the setting `names` of `manager`, whose other settings are `fields`. `scope` is where its secrets are.
-    ///
-    /// # Errors
-    /// What an operator has to change.
     #[inline(never)] // The module is smaller with these functions apart.
     pub(super) fn from_fields(
         names: Option<Fields<'_>>,
@@ -135,9 +130,6 @@ impl Mapping {
 
     /// Returns the request with the names by which the manager is to look for what `asked` asks for, and what the Pod's
     /// author should know.
-    ///
-    /// # Errors
-    /// Why no secret can have that name.
     #[inline(never)]
     pub(super) fn apply(
         &self,

@@ -1,7 +1,5 @@
 //! What several managers do in the same way.
 
-#![forbid(unsafe_code)]
-
 use crate::digest;
 use crate::injection::{EnvValue, EnvVar, RelativePath};
 use crate::managers::manager::{NotServed, not_found};
@@ -21,9 +19,6 @@ const ENV_PREFIX: &str = "FLYTE_SECRETS_ENV_PREFIX";
 pub(crate) const CLIENT_VARIABLES: [&str; 3] = [DEFAULT_DIR, FILE_PREFIX, ENV_PREFIX];
 
 /// The variable that Flyte's clients look for: the upper case of prefix, group, `_` and key.
-///
-/// # Errors
-/// [`NotServed`] when Kubernetes does not take it as a name.
 pub(crate) fn variable_name(options: &Options, group: &str, key: &str) -> Result<String, NotServed> {
     let mut name = String::with_capacity(options.env_prefix.len() + group.len() + key.len() + 1);
     for part in [options.env_prefix.as_str(), group, "_", key] {
@@ -41,9 +36,6 @@ pub(crate) fn variable_name(options: &Options, group: &str, key: &str) -> Result
 
 /// Returns the variables that hold `value`: the one that Flyte's clients look for, and the one that the request names; and
 /// the one that tells the clients the prefix.
-///
-/// # Errors
-/// When Kubernetes does not take one of the names.
 pub(crate) fn variables(
     request: &SecretRequest,
     options: &Options,
@@ -60,9 +52,6 @@ pub(crate) fn variables(
 }
 
 /// The further variable that the request names.
-///
-/// # Errors
-/// [`NotServed`] when Kubernetes does not take it as a name.
 pub(crate) fn extra_env_var(request: &SecretRequest) -> Result<Option<&str>, NotServed> {
     match request.env_var.as_str() {
         "" => Ok(None),
@@ -86,17 +75,11 @@ pub(crate) fn client_variable_warning(request: &SecretRequest) -> Option<String>
 }
 
 /// The path of a secret's file: the lower case of `parts`.
-///
-/// # Errors
-/// [`NotServed`] when a part cannot be a file's name.
 pub(crate) fn file_path(parts: &[&str]) -> Result<RelativePath, NotServed> {
     exact_path(parts).map(RelativePath::into_lower_case)
 }
 
 /// The path of the file that `parts` name, in their own case.
-///
-/// # Errors
-/// As [`file_path`].
 pub(crate) fn exact_path(parts: &[&str]) -> Result<RelativePath, NotServed> {
     RelativePath::new(parts).map_err(|part| {
         not_found!(
@@ -106,9 +89,6 @@ pub(crate) fn exact_path(parts: &[&str]) -> Result<RelativePath, NotServed> {
 }
 
 /// The variables that go with a file: where Flyte's clients find it, and the further one, which holds its path.
-///
-/// # Errors
-/// As [`extra_env_var`].
 pub(crate) fn file_variables(
     request: &SecretRequest,
     options: &Options,

@@ -1,8 +1,6 @@
 //! What an init container needs to reach a store through the cluster's network: an operator's variables, such as those of
 //! a proxy, and the certificates of a company's own CA.
 
-#![forbid(unsafe_code)]
-
 use serde_json::Value;
 
 use crate::injection::FetchVolume;
@@ -53,9 +51,6 @@ pub(crate) struct Network {
 
 impl Network {
     /// Reads `env` and `caBundle`.
-    ///
-    /// # Errors
-    /// What an operator has to change.
     pub(crate) fn from_fields(fields: &mut Fields<'_>) -> Result<Self, SettingsError> {
         let env = fields.take::<Vec<Value>>("env")?.unwrap_or_default();
         let ca = match fields.nested("caBundle")? {

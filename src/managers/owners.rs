@@ -3,8 +3,6 @@
 //! `{namespace}-{group}` is `team-b-prod` for the group `b-prod` in the namespace `team` and for the group `prod` in the
 //! namespace `team-b`: a Pod of one namespace would get the secrets of the other.
 
-#![forbid(unsafe_code)]
-
 use crate::managers::placeholders::{self, Values, all_but, expand};
 
 /// Stand for the placeholders in a text that is looked at; no text of the settings has them.

@@ -8,8 +8,6 @@
 //! | `{{` | `{{`, so that Go's and similar template languages can be written; `{{group}}` is an error |
 //! | any other brace, as in JSON | itself |
 
-#![forbid(unsafe_code)]
-
 use serde_json::Value;
 
 use crate::json::fields::{Fields, SettingsError};
@@ -91,9 +89,6 @@ pub(crate) fn is_of_request(text: &str) -> bool {
 }
 
 /// `text` with the placeholders replaced.
-///
-/// # Errors
-/// A sentence's end that names a placeholder that `values` do not have.
 pub(crate) fn expand(text: &str, values: &[(&'static str, String)]) -> Result<String, String> {
     let find = |name: &str| values.iter().find(|(known, _)| *known == name);
     replace(text, |name| find(name).map(|(_, value)| value.as_str())).map_err(|problem| match problem {
@@ -161,9 +156,6 @@ fn name(text: &str) -> Option<(&str, &str)> {
 }
 
 /// `value` with the placeholders replaced in all its strings; the keys of its objects stay.
-///
-/// # Errors
-/// As [`expand`].
 pub(crate) fn expand_all(value: &Value, values: &[(&'static str, String)]) -> Result<Value, String> {
     Ok(match value {
         Value::String(text) => Value::String(expand(text, values)?),
@@ -186,9 +178,6 @@ pub(crate) fn expand_all(value: &Value, values: &[(&'static str, String)]) -> Re
 
 /// The text in the field `name`, in which the placeholders of `sample` may stand and which is to become the name of a
 /// Kubernetes object.
-///
-/// # Errors
-/// What an operator has to change.
 pub(crate) fn object_name(fields: &mut Fields<'_>, name: &'static str) -> Result<Option<String>, SettingsError> {
     let Some(text) = fields.take::<String>(name)? else {
         return Ok(None);
@@ -201,9 +190,6 @@ pub(crate) fn object_name(fields: &mut Fields<'_>, name: &'static str) -> Result
 }
 
 /// The name that such a text becomes for a request; `what` says what it is the name of.
-///
-/// # Errors
-/// [`NotServed`] when no object can have it.
 pub(crate) fn expand_name(text: &str, what: &str, values: &[(&'static str, String)]) -> Result<String, NotServed> {
     match expand(text, values) {
         Ok(name) if names::is_dns_subdomain(&name) => Ok(name),

@@ -1,7 +1,5 @@
 //! The scripts of init containers, as Pods get them: without what only readers of the source need.
 
-#![forbid(unsafe_code)]
-
 /// The text of a file beside the caller's, without the lines that are comments alone, and in shell without indentation.
 /// Every Pod carries its scripts, and the API server keeps them.
 macro_rules! script {

@@ -1,7 +1,5 @@
 //! Which requests a manager is asked for.
 
-#![forbid(unsafe_code)]
-
 use std::borrow::Cow;
 
 use crate::json::fields::{Fields, SettingsError};
@@ -63,9 +61,6 @@ impl Selector {
     }
 
     /// Returns whether the manager is asked for `request`.
-    ///
-    /// # Errors
-    /// Why it is not.
     pub(super) fn matches(&self, request: &SecretRequest) -> Result<(), &'static str> {
         if !self.groups.is_empty() && !self.groups.iter().any(|glob| glob.fits(&request.group)) {
             return Err("the settings' match.groups leaves this group to others");

@@ -19,8 +19,6 @@
 //! therefore hold ASCII letters, digits, `.`, `_`, `-` and `/` only, and no part between slashes may be empty, `.` or
 //! `..`. The setting `allowedCharacters` adds further characters.
 
-#![forbid(unsafe_code)]
-
 mod expansion;
 mod objects;
 mod settings;

@@ -1,7 +1,5 @@
 //! Variables that change how the programs of a container start.
 
-#![forbid(unsafe_code)]
-
 use serde_json::Value;
 
 use crate::injection::{EnvValue, Injection};
@@ -69,9 +67,6 @@ fn refusal(name: &str) -> NotServed {
 }
 
 /// Checks the name of a template's variable: `text` in the settings, `name` for the request.
-///
-/// # Errors
-/// As [`check`], where the request chooses the name.
 pub(super) fn check_name(text: &str, name: &str, request: &SecretRequest) -> Result<(), NotServed> {
     if is_startup(name) && is_of_request(text) && !matches!(request.containers, Containers::Named(_)) {
         return Err(refusal(name));

@@ -8,8 +8,6 @@
 //! error. The group is the path in Vault (`secret/data/app`), the group version the engine or the version of a KV 2 secret,
 //! the key the field that the file holds.
 
-#![forbid(unsafe_code)]
-
 mod agent_file;
 mod annotations;
 mod checks;
@@ -52,9 +50,6 @@ pub(crate) struct Vault {
 
 impl Vault {
     /// Reads the manager's settings.
-    ///
-    /// # Errors
-    /// What an operator has to change.
     pub(crate) fn from_fields(fields: &mut Fields<'_>) -> Result<Box<dyn Manager>, SettingsError> {
         let role = fields.take::<String>("role")?.unwrap_or_else(|| "flyte".to_owned());
         if role.trim().is_empty() {

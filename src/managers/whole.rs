@@ -1,7 +1,5 @@
 //! Whole secrets: all keys of a group, which the key `*` stands for.
 
-#![forbid(unsafe_code)]
-
 use super::context::Context;
 use super::manager::{NotServed, not_found, unavailable};
 use super::{naming, variables};
@@ -11,9 +9,6 @@ use crate::names;
 use crate::requests::SecretRequest;
 
 /// Reads all keys of a Secret.
-///
-/// # Errors
-/// [`NotServed`] where there is none, or the cluster could not be asked.
 pub(super) fn read(namespace: &str, secret: &str, context: &Context<'_>) -> Result<SecretData, NotServed> {
     let data = if names::is_dns_subdomain(secret) {
         context.cluster.secret(namespace, secret, &[])

@@ -1,7 +1,5 @@
 //! How alike two names are.
 
-#![forbid(unsafe_code)]
-
 /// The most characters that are a slip.
 const SLIP: usize = 2;
 

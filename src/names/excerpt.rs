@@ -1,6 +1,4 @@
 //! Input in messages: short, and unable to change how a terminal or a log shows the rest.
-#![forbid(unsafe_code)]
-
 const MAX_LENGTH: usize = 40;
 
 /// Returns the start of `text` with everything but printable ASCII escaped, and `…` where it was cut.

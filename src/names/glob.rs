@@ -1,7 +1,5 @@
 //! Patterns for names.
 
-#![forbid(unsafe_code)]
-
 /// A pattern in which `*` stands for any text and `?` for one character.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Glob(Vec<Part>);

@@ -1,7 +1,5 @@
 //! Paths at which something can be mounted.
 
-#![forbid(unsafe_code)]
-
 /// What the kubelet mounts into every container, or the container runtime does not let anything be mounted over.
 const TAKEN_PATHS: &[(&str, &str)] = &[
     (

@@ -1,7 +1,5 @@
 //! Files that an agent writes which somebody else injects: what of the Pod's own would hide them.
 
-#![forbid(unsafe_code)]
-
 use super::document::{Pod, name_of};
 use super::error::PodError;
 use super::kinds::Kinds;

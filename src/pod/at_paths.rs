@@ -1,7 +1,5 @@
 //! Files that appear at paths of their own, beside the usual ones.
 
-#![forbid(unsafe_code)]
-
 use super::error::PodError;
 use super::path;
 use super::plan::{Mount, OwnedFile};

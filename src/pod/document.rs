@@ -1,7 +1,5 @@
 //! A Pod, of which only the fields below are opened, so that all else comes out as it went in.
 
-#![forbid(unsafe_code)]
-
 use std::borrow::Cow;
 
 use serde_json::Value;
@@ -109,9 +107,6 @@ impl<'a> Pod<'a> {
     }
 
     /// Returns the container that Flyte's annotation names, or the only one of the Pod, for the request at `origin`.
-    ///
-    /// # Errors
-    /// Where there is no such container.
     pub(crate) fn primary_container(&self, origin: &Origin) -> Result<&str, PodError> {
         let annotation = self.annotations().find(|(key, _)| *key == PRIMARY_ANNOTATION);
         let containers = self.spec_items("containers");
@@ -136,9 +131,6 @@ impl<'a> Pod<'a> {
 
     /// Returns the service account that the Pod runs as. `serviceAccount` is the older name of `serviceAccountName`; the API
     /// server fills in both.
-    ///
-    /// # Errors
-    /// Where they differ.
     pub(crate) fn service_account(&self) -> Result<&str, PodError> {
         let name = |field| {
             self.field(field)

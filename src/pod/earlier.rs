@@ -1,8 +1,6 @@
 //! What is left of an earlier injection, in a copied manifest or a copied Pod: it would write the old values over the
 //! new ones.
 
-#![forbid(unsafe_code)]
-
 use serde_json::Value;
 
 use super::document::{INIT_CONTAINERS, Pod, is_true, name_of, read};

@@ -1,7 +1,5 @@
 //! Volumes of Secrets that are left of an earlier injection, and init containers of one that nothing asks for any more.
 
-#![forbid(unsafe_code)]
-
 use serde_json::Value;
 
 use super::document::{INIT_CONTAINERS, Pod, is_true, name_of, read, text_of};

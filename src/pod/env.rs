@@ -4,8 +4,6 @@
 //! front where the order matters: where one of the container's own refers to one of ours as `$(NAME)`, which the kubelet
 //! expands with what stands before it, or where one of ours replaces the container's own of the same name.
 
-#![forbid(unsafe_code)]
-
 use std::collections::BTreeMap;
 
 use serde_json::Value;

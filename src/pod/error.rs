@@ -1,7 +1,5 @@
 //! Why the additions cannot be made.
 
-#![forbid(unsafe_code)]
-
 use std::fmt::Display;
 
 use crate::injection::Addition;

@@ -4,8 +4,6 @@
 //! volumes; as a rule that is all of them, and there is one memory volume for what is fetched and one volume for each
 //! group of a Kubernetes Secret.
 
-#![forbid(unsafe_code)]
-
 use super::agents::{check_hidden, check_mount_path};
 use super::document::Pod;
 use super::earlier::take_out;

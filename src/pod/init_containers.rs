@@ -1,7 +1,5 @@
 //! Init containers: those that fetch files, and those of templates.
 
-#![forbid(unsafe_code)]
-
 use super::document::{CONTAINERS, INIT_CONTAINERS, Pod, is_true, item, name_of, read, text_of};
 use super::earlier::has_command_of;
 use super::error::PodError;

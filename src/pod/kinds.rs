@@ -1,7 +1,5 @@
 //! Into which of the Pod's volumes the container runtime can mount something else.
 
-#![forbid(unsafe_code)]
-
 use serde_json::Value;
 
 use super::document::{Pod, is_true, name_of};

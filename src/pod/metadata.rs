@@ -1,7 +1,5 @@
 //! Annotations, labels and the Secrets for image pulls.
 
-#![forbid(unsafe_code)]
-
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -70,9 +68,6 @@ impl<'a> Pod<'a> {
 
     /// Writes the status annotation, a JSON string; what it held is of no interest. Returns whether there was room for it:
     /// where there is none, the Pod has no such annotation.
-    ///
-    /// # Errors
-    /// Where the annotations are no object.
     pub(crate) fn set_status(&mut self, status: String) -> Result<bool, PodError> {
         let annotations = self.metadata_mut("annotations")?;
         let others: usize = annotations
@@ -99,9 +94,6 @@ impl<'a> Pod<'a> {
     }
 
     /// Takes the status annotation away, which says nothing where the policy does not write it.
-    ///
-    /// # Errors
-    /// Where the annotations are no object.
     pub(crate) fn remove_status(&mut self) -> Result<(), PodError> {
         if self.annotations().any(|(key, _)| key == STATUS_ANNOTATION) {
             self.metadata_mut("annotations")?
@@ -126,9 +118,6 @@ impl<'a> Pod<'a> {
     }
 
     /// Adds a Secret for image pulls behind the Pod's own, if it is not there yet.
-    ///
-    /// # Errors
-    /// Where they are no list.
     pub(crate) fn add_pull_secret(&mut self, name: &str) -> Result<(), PodError> {
         let secrets = self.spec_list("imagePullSecrets")?;
         if !secrets.iter().any(|secret| secret.text("name") == Some(name)) {

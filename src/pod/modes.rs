@@ -1,7 +1,5 @@
 //! The permissions of files, and the users that read them.
 
-#![forbid(unsafe_code)]
-
 use serde_json::Value;
 
 use super::document::{CONTAINERS, INIT_CONTAINERS, Pod, name_of};
@@ -117,9 +115,6 @@ pub(super) fn run_as(spec: &mut Value, user: Option<i64>) {
 }
 
 /// Checks that containers can read the files of Secret volumes, which belong to root.
-///
-/// # Errors
-/// Where they cannot.
 pub(super) fn check_modes(pod: &Pod<'_>, ours: &[String], work: &mut Work<'_>) -> Result<(), PodError> {
     for addition in work.additions {
         let origin = addition.injection.file.as_ref().map(|file| &file.origin);

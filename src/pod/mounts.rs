@@ -1,7 +1,5 @@
 //! Mounts.
 
-#![forbid(unsafe_code)]
-
 use std::borrow::Cow;
 
 use super::document::{Pod, item, name_of, read, text_of};

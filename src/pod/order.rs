@@ -1,7 +1,5 @@
 //! Whether a secret is there before the containers start that need it.
 
-#![forbid(unsafe_code)]
-
 use super::document::{INIT_CONTAINERS, Pod, name_of};
 use super::error::PodError;
 use super::work::Work;

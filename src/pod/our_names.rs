@@ -1,7 +1,5 @@
 //! Names of what this policy, Flyte and agents add.
 
-#![forbid(unsafe_code)]
-
 /// The names of the init containers that this policy and Flyte add; a number may follow.
 pub(super) const INIT_CONTAINER_NAMES: [&str; 5] = [
     "aws-pull-secret",

@@ -1,7 +1,5 @@
 //! Paths of mounts, as the container runtime understands them.
 
-#![forbid(unsafe_code)]
-
 use std::borrow::Cow;
 
 pub(super) use crate::names::is_below;

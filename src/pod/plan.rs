@@ -1,7 +1,5 @@
 //! What is to be added for files, before anything is.
 
-#![forbid(unsafe_code)]
-
 use serde_json::Value;
 
 use super::document::{Pod, name_of};

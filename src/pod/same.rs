@@ -3,8 +3,6 @@
 //! A field that the Pod's own object has beyond ours mostly changes what it means: `optional`, `items`, `readOnly`,
 //! `subPath`. Only what the API server fills in or leaves out by itself makes no difference.
 
-#![forbid(unsafe_code)]
-
 use serde_json::{Map, Value};
 
 use super::path;

@@ -1,7 +1,5 @@
 //! The files of containers that see the same ones: in which volumes they are, and where these are mounted.
 
-#![forbid(unsafe_code)]
-
 use super::at_paths::{PlacedFile, mount_at_paths, path_clash};
 use super::error::PodError;
 use super::path::is_below;

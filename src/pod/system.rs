@@ -1,7 +1,5 @@
 //! The operating system that a Pod is for.
 
-#![forbid(unsafe_code)]
-
 use serde_json::Value;
 
 use super::document::{Pod, text_of};

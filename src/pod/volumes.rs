@@ -1,7 +1,5 @@
 //! Volumes.
 
-#![forbid(unsafe_code)]
-
 use super::document::{INIT_CONTAINERS, Pod, is_true, item, name_of, read, text_of};
 use super::error::PodError;
 use super::our_names::is_numbered;

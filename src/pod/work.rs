@@ -1,7 +1,5 @@
 //! What is added to one Pod, and how much of it.
 
-#![forbid(unsafe_code)]
-
 use super::error::PodError;
 use crate::injection::{Addition, AgentMounts};
 use crate::options::Options;

@@ -1,7 +1,5 @@
 //! Defaults, which yield: where the Pod has or asks for the same variable or path, the Pod's stays.
 
-#![forbid(unsafe_code)]
-
 use super::document::{Pod, length, name_of};
 use super::error::PodError;
 use super::init_containers::recognized_templates;

@@ -15,8 +15,6 @@
 //! - strings of more than 1 KiB, which name nothing;
 //! - numbers of `mount_requirement` that mean nothing.
 
-#![forbid(unsafe_code)]
-
 use super::base32;
 use super::model::{MAX_FIELD_LENGTH, MountRequirement, too_long};
 use super::text_format::{Fault, Lexer, Token};

@@ -13,8 +13,6 @@
 //! `field`, one field of a secret that is a JSON object; `path`, a further place for the file; `mode`, the file's permissions
 //! in octal; and `optional`, whether the Pod starts without the secret.
 
-#![forbid(unsafe_code)]
-
 use serde_json::value::RawValue;
 
 use crate::json::fields::{Fields, NOT_UNICODE, SettingsError, kind};
@@ -83,9 +81,6 @@ fn decode_item(origin: Origin, text: &str) -> Result<SecretRequest, String> {
 }
 
 /// Reads a request of the object `fields`, and leaves the fields that no request has.
-///
-/// # Errors
-/// When a field has another type or a value that it cannot have.
 pub(crate) fn read(fields: &mut Fields<'_>, origin: Origin) -> Result<SecretRequest, SettingsError> {
     fields.normalize(ALIASES)?;
     let mut request = SecretRequest {
@@ -181,9 +176,6 @@ fn optional(fields: &mut Fields<'_>) -> Result<Option<bool>, SettingsError> {
 }
 
 /// Reads the list of names in the field `containers`.
-///
-/// # Errors
-/// When it is no list of names that containers can have.
 pub(crate) fn containers(fields: &mut Fields<'_>) -> Result<Containers, SettingsError> {
     const NAME: &str = "containers";
     let Some(raw) = fields.take_raw(NAME)? else {

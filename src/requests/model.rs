@@ -1,7 +1,5 @@
 //! One secret that a Pod asks for.
 
-#![forbid(unsafe_code)]
-
 use std::fmt;
 use std::rc::Rc;
 

@@ -5,8 +5,6 @@
 //! That is not the parser of google.golang.org/protobuf: this one wants all three digits of an octal escape and both of
 //! a hexadecimal one, knows `\X`, and makes U+FFFD of each surrogate. The
 //! [language's specification](https://protobuf.dev/reference/protobuf/textformat-spec/) says otherwise in places.
-#![forbid(unsafe_code)]
-
 use crate::names::excerpt;
 
 /// What is wrong in the text, and how many bytes after its start.

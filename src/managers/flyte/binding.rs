@@ -1,7 +1,5 @@
 //! What binds the labels of a Pod, which whoever creates the Pod may choose, to something that an operator decides.
 
-#![forbid(unsafe_code)]
-
 use crate::json::fields::{Fields, SettingsError};
 use crate::managers::context::Context;
 use crate::managers::flyte::labels::{DOMAIN, Labels, ORGANIZATION, PROJECT, PodLabels};
@@ -54,9 +52,6 @@ const MARKED: Labels<'_> = Labels {
 
 impl Binding {
     /// Reads the settings `organization` and `podNamespace`.
-    ///
-    /// # Errors
-    /// What an operator has to change.
     pub(crate) fn from_fields(fields: &mut Fields<'_>) -> Result<Self, SettingsError> {
         let pod_namespace = PodNamespace::from_fields(fields)?;
         let given = word(

@@ -1,7 +1,5 @@
 //! The init container that writes files where the values are in the Pod.
 
-#![forbid(unsafe_code)]
-
 use crate::injection::{ContainerName, Fetch, FetchContainer};
 use crate::managers::fetch::{ContainerSettings, Layout};
 use crate::managers::script::script;

@@ -1,7 +1,5 @@
 //! The labels of a Pod from which Flyte 2 makes the names of its secrets.
 
-#![forbid(unsafe_code)]
-
 use crate::digest;
 use crate::managers::manager::{NotServed, not_found};
 use crate::managers::placeholders;

@@ -5,8 +5,6 @@
 //! [azure_utils.go](https://github.com/flyteorg/flyte/blob/master/flyteplugins/go/tasks/pluginmachinery/secret/azure_utils.go)
 //! and the fetchers beside it.
 
-#![forbid(unsafe_code)]
-
 use crate::injection::{Fetch, FetchContainer, Fetched, Fetcher, FileOrigin, Injection, SecretFile};
 use crate::json::fields::{Fields, SettingsError};
 use crate::managers::cli::{Cli, TAKE_FIELD};
@@ -68,9 +66,6 @@ pub(super) struct Store {
 
 impl Store {
     /// Reads the manager's settings.
-    ///
-    /// # Errors
-    /// What an operator has to change.
     pub(super) fn from_fields(kind: Kind, fields: &mut Fields<'_>) -> Result<Box<dyn Manager>, SettingsError> {
         let (setting, meaning) = kind.setting();
         let given = fields.take::<String>(setting)?.unwrap_or_default();

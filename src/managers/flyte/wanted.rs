@@ -1,7 +1,5 @@
 //! How one of Flyte 2's own secrets is to reach a container.
 
-#![forbid(unsafe_code)]
-
 use crate::injection::RelativePath;
 use crate::managers::manager::{NotServed, not_found};
 use crate::managers::naming;

@@ -1,7 +1,5 @@
 //! What a template makes of a request.
 
-#![forbid(unsafe_code)]
-
 use serde_json::{Map, Value};
 
 use super::objects::{

@@ -1,7 +1,5 @@
 //! The Kubernetes objects, annotations and labels in a template's settings.
 
-#![forbid(unsafe_code)]
-
 use serde_json::Value;
 
 use crate::json::fields::{Fields, SettingsError};

@@ -1,7 +1,5 @@
 //! The settings of a template.
 
-#![forbid(unsafe_code)]
-
 use serde_json::Value;
 
 use super::objects::{
@@ -52,9 +50,6 @@ fn name(fields: &mut Fields<'_>) -> Result<Option<String>, SettingsError> {
 
 impl Template {
     /// Reads the manager's settings and tries them with a sample request.
-    ///
-    /// # Errors
-    /// What an operator has to change.
     pub(crate) fn from_fields(fields: &mut Fields<'_>) -> Result<Box<dyn Manager>, SettingsError> {
         let name = name(fields)?;
         let path = fields.take::<String>("path")?;

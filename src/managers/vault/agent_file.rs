@@ -1,7 +1,5 @@
 //! What the agent is to write, and how.
 
-#![forbid(unsafe_code)]
-
 use serde_json::Value;
 
 use super::annotations::{
@@ -158,9 +156,6 @@ pub(super) fn variables(request: &SecretRequest, context: &Context<'_>) -> Resul
 }
 
 /// Returns the path of the file: `usual`, or that of a file of variables.
-///
-/// # Errors
-/// None, as an identity is a file's name.
 pub(super) fn path_of(usual: RelativePath, id: &str, variable: Option<&str>) -> Result<RelativePath, NotServed> {
     match variable {
         None => Ok(usual),

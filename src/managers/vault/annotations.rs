@@ -4,8 +4,6 @@
 //! ([annotations.go](https://github.com/hashicorp/vault-k8s/blob/v1.7.0/agent-inject/agent/annotations.go)). The table in
 //! `docs/reference/vault-annotations.md` says the same for people.
 
-#![forbid(unsafe_code)]
-
 use crate::injection::Annotation;
 
 /// What the injector's annotations begin with

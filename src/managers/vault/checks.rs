@@ -1,7 +1,5 @@
 //! Whether what a Pod says to the Vault Agent injector itself goes together with a secret of the policy's.
 
-#![forbid(unsafe_code)]
-
 use super::annotations::{
     AGENT_CONFIGMAP, AGENT_INIT_FIRST, AGENT_INJECT_CONTAINERS, AGENT_INJECT_STATUS, ANNOTATIONS, ERROR_ON_MISSING_KEY,
     Effect, FAMILIES, INJECTED, OfOurs, PREFIX, ROLE, is_true,
@@ -108,9 +106,6 @@ pub(super) fn containers_warning(request: &SecretRequest, orders: &AgentOrders) 
 
 /// Returns a warning where the request names containers that start before the agent has written the file, and others.
 /// `common` are the annotations that are the same for every secret.
-///
-/// # Errors
-/// Where it names no other containers.
 pub(super) fn early_containers_warning(
     request: &SecretRequest,
     common: &[Annotation],

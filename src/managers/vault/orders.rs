@@ -1,7 +1,5 @@
 //! What a Pod says to the Vault Agent injector itself.
 
-#![forbid(unsafe_code)]
-
 use std::rc::Rc;
 
 use super::annotations::{

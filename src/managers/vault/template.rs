@@ -1,7 +1,5 @@
 //! What the agent reads in Vault, and the template that makes a file of it.
 
-#![forbid(unsafe_code)]
-
 use std::fmt::Write as _;
 
 /// How Vault keeps a secret: where its fields are in the answer.
@@ -45,9 +43,6 @@ pub(super) struct Source<'r> {
 
 impl<'r> Source<'r> {
     /// Returns the secret at `path` that the group version asks for.
-    ///
-    /// # Errors
-    /// Why there is none, for the Pod's author.
     pub(super) fn new(path: &'r str, group_version: &'r str, default: Engine) -> Result<Self, String> {
         let (engine, version) = match Engine::named(group_version) {
             Some(engine) => (engine, None),
