@@ -111,7 +111,7 @@ fn inject<'a>(
     }
     Ok(Some(Response {
         accepted: true,
-        mutated_object: Some(pod.into_node()),
+        mutated_object: Some(pod.node),
         injected: summaries.audit,
         unserved: origins(&outcome.unserved),
         warnings: few(warnings),

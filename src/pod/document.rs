@@ -1,6 +1,7 @@
 //! A Pod, of which only the fields below are opened, so that all else comes out as it went in.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 
 use serde_json::Value;
 
@@ -49,17 +50,26 @@ pub(crate) const STATUS_ANNOTATION: &str = "secret-injector/status";
 
 /// A Pod that can be added to.
 #[derive(Debug, Clone)]
-pub(crate) struct Pod<'a>(pub(super) Node<'a>);
+pub(crate) struct Pod<'a> {
+    pub(crate) node: Node<'a>,
+    /// Who its containers run as, once that was looked at.
+    pub(super) users: OnceCell<Users>,
+}
+
+/// Who the Pod's own containers run as.
+#[derive(Debug, Clone)]
+pub(super) struct Users {
+    /// The containers' names, whether they are init containers, and their users where the Pod says them.
+    pub(super) containers: Vec<(bool, String, Option<i64>)>,
+    /// Whether all have a group in common, which owns the Pod's volumes.
+    pub(super) has_group: bool,
+}
 
 impl<'a> Pod<'a> {
     /// Takes a document of the [`SHAPE`].
-    pub(crate) fn new(node: Node<'a>) -> Self {
-        Self(node)
-    }
-
-    /// The Pod as JSON.
-    pub(crate) fn into_node(self) -> Node<'a> {
-        self.0
+    pub(crate) const fn new(node: Node<'a>) -> Self {
+        let users = OnceCell::new();
+        Self { node, users }
     }
 
     /// Its annotations, those that are strings.
@@ -73,7 +83,7 @@ impl<'a> Pod<'a> {
     }
 
     fn metadata(&self, field: &str) -> impl Iterator<Item = (&Cow<'a, str>, &Cow<'a, str>)> {
-        let fields = match self.0.get("metadata").and_then(|metadata| metadata.get(field)) {
+        let fields = match self.node.get("metadata").and_then(|metadata| metadata.get(field)) {
             Some(Node::Object(fields)) => fields.as_slice(),
             _ => &[],
         };
@@ -149,7 +159,7 @@ impl<'a> Pod<'a> {
     /// Returns the first annotation among those with which `is_read` is about that has no string. The API server would
     /// refuse it; here, what it asks for would be passed over.
     pub(crate) fn annotation_without_text(&self, is_read: impl Fn(&str) -> bool) -> Option<&str> {
-        let annotations = self.0.get("metadata")?.get("annotations")?;
+        let annotations = self.node.get("metadata")?.get("annotations")?;
         let Node::Object(fields) = annotations else {
             return None;
         };
@@ -158,7 +168,7 @@ impl<'a> Pod<'a> {
     }
 
     pub(super) fn spec(&self) -> Option<&Node<'a>> {
-        self.0.get("spec")
+        self.node.get("spec")
     }
 
     /// Returns the field `name` of its spec.
@@ -168,7 +178,7 @@ impl<'a> Pod<'a> {
 
     /// Opens what files need besides variables.
     pub(super) fn open_volumes(&mut self) -> Result<(), WrongType> {
-        let spec = self.0.field_mut("spec", || Node::Object(Vec::new()))?;
+        let spec = self.node.field_mut("spec", || Node::Object(Vec::new()))?;
         spec.open("volumes", VOLUMES);
         for (_, container) in self.containers_mut(&[]) {
             container.open("volumeMounts", VOLUME_MOUNTS);
@@ -192,7 +202,7 @@ impl<'a> Pod<'a> {
         ours: &'p [String],
     ) -> impl Iterator<Item = (bool, &'p mut Node<'a>)> {
         let (mut init, mut others): (&mut [Node<'a>], &mut [Node<'a>]) = (&mut [], &mut []);
-        let spec = fields_mut(&mut self.0).iter_mut().filter(|(name, _)| name == "spec");
+        let spec = fields_mut(&mut self.node).iter_mut().filter(|(name, _)| name == "spec");
         for (list, value) in spec.flat_map(|(_, spec)| fields_mut(spec)) {
             match (list.as_ref(), value) {
                 (INIT_CONTAINERS, Node::List(items)) => init = items,
@@ -210,7 +220,7 @@ impl<'a> Pod<'a> {
     }
 
     pub(super) fn spec_list(&mut self, list: &'static str) -> Result<&mut Vec<Node<'a>>, WrongType> {
-        self.0.field_mut("spec", || Node::Object(Vec::new()))?.list_mut(list)
+        self.node.field_mut("spec", || Node::Object(Vec::new()))?.list_mut(list)
     }
 }
 

@@ -103,7 +103,7 @@ impl<'a> Pod<'a> {
     }
 
     fn metadata_mut(&mut self, field: &'static str) -> Result<&mut Vec<(Cow<'a, str>, Node<'a>)>, WrongType> {
-        self.0
+        self.node
             .field_mut("metadata", || Node::Object(Vec::new()))?
             .object_mut(field)
     }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::document::{CONTAINERS, INIT_CONTAINERS, Pod, name_of};
+use super::document::{Pod, Users, name_of};
 use super::error::PodError;
 use super::our_names::is_named_as_ours;
 use super::work::Work;
@@ -35,22 +35,32 @@ impl Pod<'_> {
     /// Looks at the containers that a request for `containers` reaches, but for the init containers `ours` and others with a
     /// name of ours or of an agent.
     pub(crate) fn readers(&self, containers: &Containers, ours: &[String]) -> Readers {
-        let context = self.field("securityContext").map(Node::to_value).unwrap_or_default();
-        let user = |context: &Value| context.get("runAsUser").and_then(Value::as_i64);
-        let of_pod = user(&context);
-        let init = self.spec_items(INIT_CONTAINERS).iter();
-        let init = init.filter(|container| !has(ours, name_of(container)) && !is_named_as_ours(name_of(container)));
-        let all = init.chain(self.spec_items(CONTAINERS));
-        let mut users = all
-            .filter(|container| name_of(container) != "vault-agent" && containers.includes(name_of(container)))
-            .map(|container| {
-                let own = container.get("securityContext").map(Node::to_value).unwrap_or_default();
-                user(&own).or(of_pod)
-            });
-        let first = users.next().flatten();
+        let users = self.users.get_or_init(|| self.read_users());
+        let reached = users
+            .containers
+            .iter()
+            .filter(|(is_init, name, _)| containers.includes(name) && !(*is_init && has(ours, name)));
+        let mut reached = reached.map(|(_, _, user)| *user);
+        let first = reached.next().flatten();
         Readers {
-            user: first.filter(|first| users.all(|other| other == Some(*first))),
-            has_group: context.get("fsGroup").is_some_and(|group| !group.is_null()),
+            user: first.filter(|first| reached.all(|other| other == Some(*first))),
+            has_group: users.has_group,
+        }
+    }
+
+    /// Reads the users, which may be long to read and is done once.
+    fn read_users(&self) -> Users {
+        let context = |node: Option<&Node<'_>>| node.map(Node::to_value).unwrap_or_default();
+        let user = |context: &Value| context.get("runAsUser").and_then(Value::as_i64);
+        let of_pod = context(self.field("securityContext"));
+        let containers = self.containers(&[]).map(|(is_init, container)| {
+            let own = user(&context(container.get("securityContext")));
+            (is_init, name_of(container).to_owned(), own.or_else(|| user(&of_pod)))
+        });
+        let is_own = |is_init: bool, name: &str| name != "vault-agent" && !(is_init && is_named_as_ours(name));
+        Users {
+            containers: containers.filter(|(is_init, name, _)| is_own(*is_init, name)).collect(),
+            has_group: of_pod.get("fsGroup").is_some_and(|group| !group.is_null()),
         }
     }
 }

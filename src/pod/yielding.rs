@@ -45,7 +45,7 @@ impl Pod<'_> {
                 }
             }
             let additional = additions.len().saturating_mul(ADDITION_BYTES);
-            read = read.saturating_add(length(&self.0)).saturating_add(additional);
+            read = read.saturating_add(length(&self.node)).saturating_add(additional);
             if read > MAX_READ {
                 return Err(PodError::too_many());
             }

@@ -194,6 +194,22 @@ fn own_items_times_secrets() {
     }
 }
 
+/// A narrow mode needs to know who reads the file: the users of all containers, for each file.
+#[test]
+fn modes_times_users() {
+    let policy = Policy::new();
+    let level = "x".repeat(1024);
+    let container = |number: usize| json!({"name": format!("c{number}"), "securityContext": {"runAsUser": 7, "seLinuxOptions": {"level": level}}});
+    let request =
+        |number: usize| json!({"group": "g", "key": format!("k{number}"), "mountRequirement": "FILE", "mode": "0440"});
+    let requests = json!((0..1_000).map(request).collect::<Vec<_>>());
+    for settings in EVERY_MANAGER {
+        let mut pod: Value = serde_json::from_str(&pod_of(0, &requests_of(settings, requests.clone()))).expect("JSON");
+        pod["spec"]["containers"] = json!((0..1_000).map(container).collect::<Vec<_>>());
+        policy.answer(&payload(&pod.to_string(), settings));
+    }
+}
+
 /// Each container its own choice of secrets: nothing can be shared between them.
 #[test]
 fn every_container_its_own_secrets() {
