@@ -2,67 +2,44 @@
 
 use crate::json::fields::{Fields, SettingsError};
 use crate::names::Glob;
-use crate::patterns::{self, Subject};
+use crate::patterns::{self, Patterns};
 use crate::requests::SecretRequest;
 
 /// One rule of the settings' `access`: Pods in these namespaces, with these service accounts, may ask for these
 /// secrets.
-#[derive(Debug, Clone)]
 pub(crate) struct Rule {
-    namespaces: Vec<Glob>,
-    service_accounts: Vec<Glob>,
+    namespaces: Patterns,
+    service_accounts: Patterns,
     secrets: Vec<Glob>,
 }
 
 impl Rule {
     /// Reads an item of `access`. A list that is left out allows all.
     pub(crate) fn from_fields(mut fields: Fields<'_>) -> Result<Self, SettingsError> {
-        let namespaces = globs(&mut fields, "namespaces", Subject::Namespace)?;
-        let service_accounts = globs(&mut fields, "serviceAccounts", Subject::ServiceAccount)?;
-        let secrets = globs(&mut fields, "secrets", Subject::Secret)?;
+        let namespaces = Patterns::from_fields(&mut fields, "namespaces", patterns::namespace)?;
+        let service_accounts = Patterns::from_fields(&mut fields, "serviceAccounts", patterns::service_account)?;
+        let secrets = Patterns::from_fields(&mut fields, "secrets", patterns::secret)?;
         let place = fields.place().to_owned();
         fields.finish()?;
-        if namespaces.is_none() && service_accounts.is_none() && secrets.is_none() {
+        if ![&namespaces, &service_accounts, &secrets]
+            .iter()
+            .any(|patterns| patterns.are_given())
+        {
             let problem = "has no condition, so that every Pod may ask for everything: write namespaces: [\"*\"] if that is \
                            meant";
             return Err(SettingsError::new(&place, problem));
         }
-        let all = || vec![Glob::new("*")];
         Ok(Self {
-            namespaces: namespaces.unwrap_or_else(all),
-            service_accounts: service_accounts.unwrap_or_else(all),
-            secrets: secrets.unwrap_or_else(all),
+            namespaces,
+            service_accounts,
+            secrets: secrets.into_globs(),
         })
     }
 
     /// Returns whether the rule is about a Pod's namespace and service account.
     fn is_for(&self, namespace: &str, service_account: &str) -> bool {
-        any_fits(&self.namespaces, namespace) && any_fits(&self.service_accounts, service_account)
+        self.namespaces.fit(namespace) && self.service_accounts.fit(service_account)
     }
-}
-
-/// Returns whether one of `globs` fits `text`.
-pub(crate) fn any_fits(globs: &[Glob], text: &str) -> bool {
-    globs.iter().any(|glob| glob.fits(text))
-}
-
-/// Reads the list of patterns in the field `name` of a rule.
-///
-/// # Errors
-/// When it is empty, or a pattern cannot mean what it looks like.
-pub(crate) fn globs(
-    fields: &mut Fields<'_>,
-    name: &'static str,
-    subject: Subject,
-) -> Result<Option<Vec<Glob>>, SettingsError> {
-    let globs = patterns::read(fields, name, subject)?;
-    if globs.as_ref().is_some_and(Vec::is_empty) {
-        return Err(fields.invalid(
-            name,
-            "is empty, so that the rule fits nothing: list patterns, or leave it out",
-        ));
-    }
-    Ok(globs)
 }
 
 /// Returns the name of the key `key` of `group` in rules.

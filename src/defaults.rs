@@ -1,16 +1,15 @@
 //! Secrets that Pods get without asking for them.
 
-use crate::access::{any_fits, globs};
 use crate::json::fields::{Fields, SettingsError};
-use crate::names::{Glob, is_label_value, is_metadata_key};
-use crate::patterns::Subject;
+use crate::names::{is_label_value, is_metadata_key};
+use crate::patterns::{self, Patterns};
 use crate::pod::Pod;
 use crate::requests::{Containers, Origin, SecretRequest, json};
 
 /// An item of the settings' `defaults`: Pods that fit all of its conditions get these secrets.
 pub(crate) struct DefaultRule {
-    namespaces: Option<Vec<Glob>>,
-    service_accounts: Option<Vec<Glob>>,
+    namespaces: Patterns,
+    service_accounts: Patterns,
     labels: Vec<(String, String)>,
     /// What the Pods get.
     pub(crate) requests: Vec<SecretRequest>,
@@ -19,8 +18,8 @@ pub(crate) struct DefaultRule {
 impl DefaultRule {
     /// Reads an item of `defaults`.
     pub(crate) fn from_fields(mut fields: Fields<'_>) -> Result<Self, SettingsError> {
-        let namespaces = globs(&mut fields, "namespaces", Subject::Namespace)?;
-        let service_accounts = globs(&mut fields, "serviceAccounts", Subject::ServiceAccount)?;
+        let namespaces = Patterns::from_fields(&mut fields, "namespaces", patterns::namespace)?;
+        let service_accounts = Patterns::from_fields(&mut fields, "serviceAccounts", patterns::service_account)?;
         let labels = labels(&mut fields)?;
         let containers = json::containers(&mut fields)?;
         let mut requests = Vec::new();
@@ -30,7 +29,7 @@ impl DefaultRule {
         if requests.is_empty() {
             return Err(fields.invalid("requests", "has no request: list the secrets that the Pods get"));
         }
-        if namespaces.is_none() && service_accounts.is_none() && labels.is_empty() {
+        if !namespaces.are_given() && !service_accounts.are_given() && labels.is_empty() {
             return Err(fields.invalid(
                 "namespaces",
                 "is missing, so that every Pod would get these secrets: write [\"*\"] if that is meant",
@@ -47,11 +46,8 @@ impl DefaultRule {
 
     /// Returns whether the Pod, in its namespace and with its service account, gets the secrets.
     pub(crate) fn is_for(&self, namespace: &str, service_account: &str, pod: &Pod<'_>) -> bool {
-        let fits = |globs: &Option<Vec<Glob>>, text| globs.as_ref().is_none_or(|globs| any_fits(globs, text));
         let has = |(key, value): &(String, String)| pod.labels().any(|(known, own)| known == key && own == value);
-        fits(&self.namespaces, namespace)
-            && fits(&self.service_accounts, service_account)
-            && self.labels.iter().all(has)
+        self.namespaces.fit(namespace) && self.service_accounts.fit(service_account) && self.labels.iter().all(has)
     }
 }
 

@@ -9,8 +9,9 @@ pub(crate) struct Options {
     pub env_prefix: String,
     /// `mountPath`: the directory in which secret files appear.
     pub mount_path: String,
-    /// `initContainers`: where the containers we add stand.
-    pub init_containers: InitContainers,
+    /// `initContainers: first`: whether the containers that we add stand before the Pod's own, which then find the files. Flyte
+    /// puts them last.
+    pub init_containers_first: bool,
     /// `envFiles`: whether variables may come from files that our init containers write.
     pub env_files: bool,
     /// `clientVariables`: whether containers get the variables that tell Flyte's clients where secrets are.
@@ -21,34 +22,14 @@ pub(crate) struct Options {
     pub dry_run: bool,
 }
 
-/// Where the init containers we add stand among the Pod's own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum InitContainers {
-    /// Before the Pod's own, which then find the files.
-    First,
-    /// After the Pod's own, as Flyte puts them.
-    Last,
-}
-
-impl InitContainers {
-    /// Returns whether the init containers that we add stand before the Pod's own.
-    pub(crate) fn stand_first(self) -> bool {
-        self == Self::First
-    }
-}
-
 impl Options {
     /// Reads the options among the settings.
     pub(crate) fn from_fields(fields: &mut Fields<'_>) -> Result<Self, SettingsError> {
         let env_prefix = env_prefix(fields)?;
         let mount_path = mount_path(fields)?;
-        let init_containers = fields.choice(
-            "initContainers",
-            InitContainers::First,
-            &[("first", InitContainers::First), ("last", InitContainers::Last)],
-        )?;
+        let init_containers_first = fields.choice("initContainers", true, &[("first", true), ("last", false)])?;
         let env_files = fields.take("envFiles")?.unwrap_or(false);
-        if env_files && init_containers == InitContainers::Last {
+        if env_files && !init_containers_first {
             return Err(fields.invalid(
                 "envFiles",
                 "needs initContainers: first: an init container of a Pod would wait without end for a variable whose file \
@@ -58,7 +39,7 @@ impl Options {
         Ok(Self {
             env_prefix,
             mount_path,
-            init_containers,
+            init_containers_first,
             env_files,
             client_variables: fields.choice("clientVariables", true, &[("flyte", true), ("none", false)])?,
             status_annotation: fields.take("statusAnnotation")?.unwrap_or(true),

@@ -7,32 +7,61 @@
 use crate::json::fields::{Fields, SettingsError};
 use crate::names::Glob;
 
-/// What a pattern is matched with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Subject {
-    /// The name of a namespace.
-    Namespace,
-    /// The name of a service account.
-    ServiceAccount,
-    /// `group/key` of a secret.
-    Secret,
-    /// The group of a secret.
-    Group,
-    /// The image of a container.
-    Image,
+/// A condition of a rule: a list of patterns, of which one has to fit. Without a list, everything fits.
+pub(crate) struct Patterns(Option<Vec<Glob>>);
+
+impl Patterns {
+    /// Reads the list of patterns in the field `name` of a rule.
+    ///
+    /// # Errors
+    /// When it is empty, or a pattern cannot mean what it looks like.
+    pub(crate) fn from_fields(
+        fields: &mut Fields<'_>,
+        name: &'static str,
+        check: Check,
+    ) -> Result<Self, SettingsError> {
+        let globs = read(fields, name, check)?;
+        if globs.as_ref().is_some_and(Vec::is_empty) {
+            return Err(fields.invalid(
+                name,
+                "is empty, so that the rule fits nothing: list patterns, or leave it out",
+            ));
+        }
+        Ok(Self(globs))
+    }
+
+    /// Returns whether there is a list.
+    pub(crate) fn are_given(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Returns whether `text` fits.
+    pub(crate) fn fit(&self, text: &str) -> bool {
+        self.0
+            .as_ref()
+            .is_none_or(|globs| globs.iter().any(|glob| glob.fits(text)))
+    }
+
+    /// Returns the patterns: the one that fits everything, where there is no list.
+    pub(crate) fn into_globs(self) -> Vec<Glob> {
+        self.0.unwrap_or_else(|| vec![Glob::new("*")])
+    }
 }
+
+/// Says why nothing that a pattern is matched with can fit it.
+type Check = fn(&str) -> Option<String>;
 
 /// Reads the list of patterns in the field `name`.
 pub(crate) fn read(
     fields: &mut Fields<'_>,
     name: &'static str,
-    subject: Subject,
+    check: Check,
 ) -> Result<Option<Vec<Glob>>, SettingsError> {
     let Some(patterns) = fields.take::<Vec<String>>(name)? else {
         return Ok(None);
     };
     for pattern in &patterns {
-        if let Some(problem) = of_another_language(pattern).or_else(|| subject.problem(pattern)) {
+        if let Some(problem) = of_another_language(pattern).or_else(|| check(pattern)) {
             return Err(fields.invalid(name, &format!("holds {pattern:?}, {problem}")));
         }
     }
@@ -62,15 +91,19 @@ fn of_another_language(pattern: &str) -> Option<String> {
     ))
 }
 
-impl Subject {
-    fn problem(self, pattern: &str) -> Option<String> {
-        match self {
-            Self::Namespace => not_a_name(pattern, "namespace", ""),
-            Self::ServiceAccount => not_a_name(pattern, "service account", "."),
-            Self::Secret => not_a_secret(pattern),
-            Self::Group | Self::Image => None,
-        }
-    }
+/// Checks a pattern for the names of namespaces.
+pub(crate) fn namespace(pattern: &str) -> Option<String> {
+    not_a_name(pattern, "namespace", "")
+}
+
+/// Checks a pattern for the names of service accounts.
+pub(crate) fn service_account(pattern: &str) -> Option<String> {
+    not_a_name(pattern, "service account", ".")
+}
+
+/// Takes every pattern.
+pub(crate) fn anything(_: &str) -> Option<String> {
+    None
 }
 
 /// Returns why no object of a kind fits: names are lower case letters, digits, `-`, and the characters of `more`.
@@ -90,9 +123,9 @@ fn not_a_name(pattern: &str, kind: &str, more: &str) -> Option<String> {
     ))
 }
 
-/// Returns why a pattern without a slash is no pattern for `group/key`. One with `:` is for secrets that have an address of
+/// Checks a pattern for secrets, which are named `group/key`, so that it has a slash. One with `:` is for secrets that have an address of
 /// their own, such as an ARN.
-fn not_a_secret(pattern: &str) -> Option<String> {
+pub(crate) fn secret(pattern: &str) -> Option<String> {
     if pattern.contains('/')
         || pattern.starts_with("arn:")
         || (!pattern.is_empty() && pattern.bytes().all(|byte| byte == b'*'))

@@ -2,18 +2,17 @@
 
 use std::borrow::Cow;
 
-use crate::access::{any_fits, globs};
 use crate::cluster::{Cluster, ClusterError};
 use crate::json::fields::{Fields, SettingsError};
-use crate::names::{Glob, is_dns_subdomain};
-use crate::patterns::Subject;
+use crate::names::is_dns_subdomain;
+use crate::patterns::{self, Patterns};
 
 /// An item of the settings' `imagePullSecrets`: Pods with an image that fits get a reference to the Secret.
 pub(crate) struct PullSecret {
     /// The Secret's name, in the Pod's namespace.
     pub(crate) name: String,
-    images: Vec<Glob>,
-    namespaces: Option<Vec<Glob>>,
+    images: Patterns,
+    namespaces: Patterns,
     verify: bool,
 }
 
@@ -24,13 +23,14 @@ impl PullSecret {
         if !is_dns_subdomain(&name) {
             return Err(fields.invalid("name", "has to be the name of a Secret in the Pods' namespaces"));
         }
-        let Some(images) = globs(&mut fields, "images", Subject::Image)? else {
+        let images = Patterns::from_fields(&mut fields, "images", patterns::anything)?;
+        if !images.are_given() {
             return Err(fields.invalid(
                 "images",
                 "is missing: list patterns for the images that the Secret is for, such as registry.example.com/*",
             ));
-        };
-        let namespaces = globs(&mut fields, "namespaces", Subject::Namespace)?;
+        }
+        let namespaces = Patterns::from_fields(&mut fields, "namespaces", patterns::namespace)?;
         let verify = fields.take("verify")?.unwrap_or(false);
         fields.finish()?;
         Ok(Self {
@@ -43,8 +43,8 @@ impl PullSecret {
 
     /// Returns whether a Pod in `namespace` with `images` gets the Secret.
     pub(crate) fn is_for(&self, namespace: &str, images: &[String]) -> bool {
-        let fits = |image: &String| any_fits(&self.images, image) || any_fits(&self.images, &full(image));
-        self.namespaces.as_ref().is_none_or(|globs| any_fits(globs, namespace)) && images.iter().any(fits)
+        let fits = |image: &String| self.images.fit(image) || self.images.fit(&full(image));
+        self.namespaces.fit(namespace) && images.iter().any(fits)
     }
 
     /// Returns a warning where the settings ask for a look at the Secret, and it is not there or cannot be looked at.

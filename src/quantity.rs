@@ -6,6 +6,9 @@ use serde_json::Value;
 /// The smallest unit that Kubernetes keeps: it rounds up to 10⁻⁹.
 const DECIMALS: i32 = 9;
 
+/// How many digits of a fraction count: those behind them are less than a unit, even of the largest suffix.
+const MAX_FRACTION: usize = 18;
+
 /// Returns the amount in 10⁻⁹ units, rounded up as Kubernetes does; the largest number where it is larger than that.
 /// Returns `None` where `text` is no amount.
 pub(crate) fn parse(text: &str) -> Option<i128> {
@@ -22,10 +25,13 @@ pub(crate) fn parse(text: &str) -> Option<i128> {
         return None;
     }
     let (factor, exponent) = unit(suffix)?;
+    let fraction = fraction.trim_end_matches('0');
+    let (fraction, rest) = fraction.split_at_checked(MAX_FRACTION).unwrap_or((fraction, ""));
     let mut amount: i128 = 0;
     for digit in whole.bytes().chain(fraction.bytes()) {
         amount = amount.saturating_mul(10).saturating_add(i128::from(digit - b'0'));
     }
+    amount = amount.saturating_add(i128::from(!rest.is_empty()));
     let places = i32::try_from(fraction.len()).unwrap_or(i32::MAX);
     let shift = exponent.saturating_add(DECIMALS).saturating_sub(places);
     let amount = shifted(amount.saturating_mul(factor), shift);
@@ -147,6 +153,9 @@ mod tests {
             ("1e-40", "1n"),
             ("0e-40", "0"),
             ("1e50", "1e60"),
+            ("1.0000000000000000000000000000000000000000", "1"),
+            ("2.3333333333333333333333333333333333333333", "2333333334n"),
+            ("0.5000000000000000000000000000000000000000Ei", "512Pi"),
         ] {
             assert_eq!(parse(one), parse(other), "{one} and {other}");
         }

@@ -13,8 +13,8 @@ use crate::pull_secrets::PullSecret;
 pub(crate) struct Settings {
     /// What managers and the Pod need to know.
     pub options: Options,
-    /// `onUnserved`: what happens when no manager serves a request.
-    pub on_unserved: OnUnserved,
+    /// `onUnserved: warn`: whether a Pod is admitted without a secret that no manager serves, with a warning.
+    pub admits_unserved: bool,
     /// `managers`, in the order in which they are asked.
     pub managers: Vec<ConfiguredManager>,
     /// `access`: who may ask for what. `None`: every Pod for everything.
@@ -25,83 +25,32 @@ pub(crate) struct Settings {
     pub pull_secrets: Vec<PullSecret>,
 }
 
-/// What happens when no manager serves a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum OnUnserved {
-    /// The Pod is rejected.
-    Reject,
-    /// The Pod is admitted without that secret, with a warning.
-    Warn,
-}
-
 /// Fields of Flyte's `webhook:` configuration that are not this policy's, and whose they are
 /// ([config.go](https://github.com/flyteorg/flyte/blob/master/flytepropeller/pkg/webhook/config/config.go)).
-const FLYTE_WEBHOOK_FIELDS: &[(&str, &str)] = &[
-    (
-        "certDir",
-        "the Kubewarden controller makes and renews the certificates; leave it out",
-    ),
-    (
-        "localCert",
-        "the Kubewarden controller makes and renews the certificates; leave it out",
-    ),
-    (
-        "secretName",
-        "the Kubewarden controller keeps the certificates in Secrets of its own; leave it out",
-    ),
-    ("listenPort", "the policy server listens; leave it out"),
-    (
-        "servicePort",
-        "the Kubewarden controller makes the Service; leave it out",
-    ),
-    (
-        "serviceName",
-        "the Kubewarden controller makes the Service; leave it out",
-    ),
-    (
-        "cacheInvalidationPort",
-        "the policy server keeps no secrets, so there is no cache to invalidate; leave it out",
-    ),
-    (
-        "metrics-prefix",
-        "the policy server exports its own metrics; leave it out",
-    ),
-    (
-        "metricsPrefix",
-        "the policy server exports its own metrics; leave it out",
-    ),
-    (
-        "webhookTimeout",
-        "set spec.timeoutSeconds of the ClusterAdmissionPolicy instead",
-    ),
-    (
-        "namespaceSelector",
-        "set spec.namespaceSelector of the ClusterAdmissionPolicy instead",
-    ),
-    (
-        "disableCreateMutatingWebhookConfig",
-        "the Kubewarden controller registers the webhook; leave it out",
-    ),
-    (
-        "kubeClientConfig",
-        "the policy server talks to Kubernetes; leave it out",
-    ),
-    (
-        "imageBuilderConfig",
-        "this policy does not rewrite images; leave it out",
-    ),
-    ("secretManagerType", "list the managers under managers"),
-    ("secretManagerTypes", "list the managers under managers"),
-    ("secretEnvVarPrefix", "set envPrefix instead"),
-    ("awsSecretManager", "add an item with type: aws to managers instead"),
-    ("gcpSecretManager", "add an item with type: gcp to managers instead"),
-    ("azureSecretManager", "add an item with type: azure to managers instead"),
-    ("vaultSecretManager", "add an item with type: vault to managers instead"),
-    (
-        "embeddedSecretManagerConfig",
-        "add an item with type: flyte to managers instead",
-    ),
-];
+const FLYTE_WEBHOOK_FIELDS: &str = "
+certDir: the Kubewarden controller makes and renews the certificates; leave it out
+localCert: the Kubewarden controller makes and renews the certificates; leave it out
+secretName: the Kubewarden controller keeps the certificates in Secrets of its own; leave it out
+listenPort: the policy server listens; leave it out
+servicePort: the Kubewarden controller makes the Service; leave it out
+serviceName: the Kubewarden controller makes the Service; leave it out
+cacheInvalidationPort: the policy server keeps no secrets, so there is no cache to invalidate; leave it out
+metrics-prefix: the policy server exports its own metrics; leave it out
+metricsPrefix: the policy server exports its own metrics; leave it out
+webhookTimeout: set spec.timeoutSeconds of the ClusterAdmissionPolicy instead
+namespaceSelector: set spec.namespaceSelector of the ClusterAdmissionPolicy instead
+disableCreateMutatingWebhookConfig: the Kubewarden controller registers the webhook; leave it out
+kubeClientConfig: the policy server talks to Kubernetes; leave it out
+imageBuilderConfig: this policy does not rewrite images; leave it out
+secretManagerType: list the managers under managers
+secretManagerTypes: list the managers under managers
+secretEnvVarPrefix: set envPrefix instead
+awsSecretManager: add an item with type: aws to managers instead
+gcpSecretManager: add an item with type: gcp to managers instead
+azureSecretManager: add an item with type: azure to managers instead
+vaultSecretManager: add an item with type: vault to managers instead
+embeddedSecretManagerConfig: add an item with type: flyte to managers instead
+";
 
 impl Settings {
     /// Reads and checks the settings, a JSON object; `null` and `{}` are the defaults.
@@ -111,35 +60,23 @@ impl Settings {
 
     fn from_fields(mut fields: Fields<'_>) -> Result<Self, SettingsError> {
         let options = Options::from_fields(&mut fields)?;
-        let on_unserved = fields.choice(
-            "onUnserved",
-            OnUnserved::Reject,
-            &[("reject", OnUnserved::Reject), ("warn", OnUnserved::Warn)],
-        )?;
+        let admits_unserved = fields.choice("onUnserved", false, &[("reject", false), ("warn", true)])?;
         let managers = managers(&mut fields)?;
         let access = access(&mut fields)?;
-        let mut defaults = Vec::new();
-        for item in fields.list("defaults")?.unwrap_or_default() {
-            defaults.push(DefaultRule::from_fields(item)?);
-        }
-        let mut pull_secrets = Vec::new();
-        for item in fields.list("imagePullSecrets")?.unwrap_or_default() {
-            pull_secrets.push(PullSecret::from_fields(item)?);
-        }
-        if let Some((name, whose)) = FLYTE_WEBHOOK_FIELDS
-            .iter()
-            .find(|(name, _)| fields.unknown().is_some_and(|unknown| unknown == *name))
-        {
+        let defaults = fields.list_of("defaults", DefaultRule::from_fields)?;
+        let pull_secrets = fields.list_of("imagePullSecrets", PullSecret::from_fields)?;
+        let mut of_flyte = FLYTE_WEBHOOK_FIELDS.lines().filter_map(|line| line.split_once(": "));
+        if let Some((name, whose)) = of_flyte.find(|(name, _)| fields.unknown() == Some(name)) {
             return Err(fields.invalid(name, &format!("is not a setting of this policy: {whose}")));
         }
         fields.finish()?;
         Ok(Self {
             options,
-            on_unserved,
+            admits_unserved,
             managers,
             access,
-            defaults,
-            pull_secrets,
+            defaults: defaults.unwrap_or_default(),
+            pull_secrets: pull_secrets.unwrap_or_default(),
         })
     }
 
@@ -153,17 +90,17 @@ impl Settings {
 }
 
 fn managers(fields: &mut Fields<'_>) -> Result<Vec<ConfiguredManager>, SettingsError> {
-    let Some(items) = fields.list("managers")? else {
+    let Some(managers) = fields.list_of("managers", ConfiguredManager::from_fields)? else {
         let default = Fields::parse(r#"{"type":"kubernetes"}"#, "managers[0]")?;
         return Ok(vec![ConfiguredManager::from_fields(default)?]);
     };
-    if items.is_empty() {
+    if managers.is_empty() {
         return Err(fields.invalid(
             "managers",
             "is empty: name a manager, or leave it out for [{type: kubernetes}]",
         ));
     }
-    items.into_iter().map(ConfiguredManager::from_fields).collect()
+    Ok(managers)
 }
 
 fn access(fields: &mut Fields<'_>) -> Result<Option<Vec<Rule>>, SettingsError> {
@@ -174,12 +111,5 @@ fn access(fields: &mut Fields<'_>) -> Result<Option<Vec<Rule>>, SettingsError> {
              every Pod may ask for everything",
         ));
     }
-    match fields.list("access")? {
-        Some(rules) => rules
-            .into_iter()
-            .map(Rule::from_fields)
-            .collect::<Result<_, _>>()
-            .map(Some),
-        None => Ok(None),
-    }
+    fields.list_of("access", Rule::from_fields)
 }

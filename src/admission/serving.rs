@@ -8,7 +8,7 @@ use crate::injection::Addition;
 use crate::managers::{self, Context, Mapping, NotServed, NotServedKind, Notes};
 use crate::pod::PodError;
 use crate::requests::{Origin, SecretRequest};
-use crate::settings::{OnUnserved, Settings};
+use crate::settings::Settings;
 
 /// The most bytes of secrets that the additions may hold: as many as may be added to a Pod. Many requests may ask for the
 /// same large secret, and each addition has a copy of it.
@@ -53,7 +53,7 @@ pub(super) fn serve<'r>(
     let groups = admission.groups();
     let context = Context {
         options: &settings.options,
-        suggests: settings.on_unserved == OnUnserved::Reject,
+        suggests: !settings.admits_unserved,
         namespace,
         service_account,
         user: admission.user(&groups),
@@ -105,10 +105,7 @@ impl<'r> Outcome<'r> {
         let may_go_without = match request.origin {
             // The Pod has not asked for it. Whether a store answers must not decide what the Pod gets.
             Origin::Default { required, .. } => !required && not_served.kind != NotServedKind::Unavailable,
-            _ => {
-                not_served.kind == NotServedKind::NotFound
-                    && request.optional.unwrap_or(settings.on_unserved == OnUnserved::Warn)
-            }
+            _ => not_served.kind == NotServedKind::NotFound && request.optional.unwrap_or(settings.admits_unserved),
         };
         if may_go_without {
             self.warnings.push(format!("the Pod goes without a secret: {reason}"));

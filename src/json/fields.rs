@@ -260,6 +260,16 @@ impl<'a> Fields<'a> {
             .map(Some)
     }
 
+    /// What `read` makes of the objects in the list `name`.
+    pub(crate) fn list_of<T>(
+        &mut self,
+        name: &'static str,
+        read: fn(Fields<'a>) -> Result<T, SettingsError>,
+    ) -> Result<Option<Vec<T>>, SettingsError> {
+        let items = self.list(name)?;
+        items.map(|items| items.into_iter().map(read).collect()).transpose()
+    }
+
     /// An error about the field `name`.
     pub(crate) fn invalid(&self, name: &str, problem: &str) -> SettingsError {
         SettingsError::new(&join(&self.place, name), problem)

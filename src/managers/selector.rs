@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::json::fields::{Fields, SettingsError};
 use crate::names::Glob;
-use crate::patterns::{self, Subject};
+use crate::patterns;
 use crate::requests::{MountRequirement, SecretRequest};
 
 const OTHER_MOUNTS: &str = "the settings' match.mounts leaves this way to mount to others";
@@ -30,7 +30,7 @@ impl Selector {
                 file,
             });
         };
-        let groups = patterns::read(&mut fields, "groups", Subject::Group)?;
+        let groups = patterns::read(&mut fields, "groups", patterns::anything)?;
         if groups.as_ref().is_some_and(Vec::is_empty) {
             return Err(fields.invalid(
                 "groups",

@@ -76,7 +76,7 @@ impl Plan<'_> {
         ours: &mut Vec<String>,
         work: &mut Work<'_>,
     ) -> Result<(), PodError> {
-        let (recognized, stand_first) = (ours.clone(), work.options.init_containers.stand_first());
+        let (recognized, stand_first) = (ours.clone(), work.options.init_containers_first);
         let fetching = self.new_containers(pod, &recognized, work)?;
         insert(pod, fetching, stand_first, ours)?;
         let of_templates = new_templates(pod, ours, work)?;

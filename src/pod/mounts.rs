@@ -64,7 +64,7 @@ impl<'p> Plan<'p> {
             return Ok(());
         }
         for ((is_init, container), planned) in pod.containers_mut(ours).zip(self.mounts()) {
-            let too_early = is_init && !work.options.init_containers.stand_first();
+            let too_early = is_init && !work.options.init_containers_first;
             let planned = planned.iter().filter_map(|mount| self.new_mount(mount, too_early));
             let planned: Vec<NewMount<'_>> = planned.collect();
             let mut groups = vec![planned.as_slice()];

@@ -10,7 +10,7 @@ use crate::sort::{has, sorted_set};
 /// Fails where init containers stand last and a request names only init containers, which start before the one that
 /// fetches the secret. Warns where it names others, too. `ours` are the init containers that we have added.
 pub(super) fn check_order(pod: &Pod<'_>, ours: &[String], work: &mut Work<'_>) -> Result<(), PodError> {
-    if work.options.init_containers.stand_first() {
+    if work.options.init_containers_first {
         return Ok(());
     }
     let early = pod.spec_items(INIT_CONTAINERS).iter().map(name_of);

@@ -84,10 +84,11 @@ impl Pod<'_> {
                 return Err(error);
             }
             let who = match names.as_slice() {
-                [] => "the Pod".to_owned(),
-                names => format!("the container {}", names.join(", ")),
+                [] => "the Pod goes".to_owned(),
+                [name] => format!("the container {name} goes"),
+                names => format!("the containers {} go", names.join(", ")),
             };
-            warnings.push(format!("{who} goes without a default: {error}"));
+            warnings.push(format!("{who} without a default: {error}"));
             useless = Some(position);
             for name in names {
                 if !addition.without.contains(&name) {

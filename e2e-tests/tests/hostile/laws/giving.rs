@@ -131,16 +131,19 @@ pub fn leave_out(name: &str, settings: &mut Value) {
     }
 }
 
-/// Whether a warning says that the Pod, or its container, goes without a default because of something else there.
+/// Whether a warning says that the Pod, or its containers, go without a default because of something else there.
 pub fn goes_without(request: &SecretRequest, container: Option<&str>, warnings: &[&str]) -> bool {
     warnings.iter().any(|warning| {
-        let Some((who, why)) = warning.split_once(" goes without a default: ") else {
+        let Some((who, why)) = warning.split_once(" without a default: ") else {
             return false;
         };
         let named = |name| {
-            who.trim_start_matches("the container ")
-                .split(", ")
-                .any(|known| known == name)
+            let names = who
+                .trim_start_matches("the container")
+                .trim_start_matches('s')
+                .trim_start();
+            let names = names.trim_end_matches(" goes").trim_end_matches(" go");
+            names.split(", ").any(|known| known == name)
         };
         container.is_none_or(named) && why.contains(&request.origin.to_string())
     })
