@@ -89,7 +89,7 @@ enum Key<'a> {
 impl<'a> Key<'a> {
     fn new(key: &'a str) -> Option<Self> {
         if let Some(suffix) = key.strip_prefix(FLYTE_PREFIX) {
-            return Some(Number::new(suffix).map_or(Self::Lookalike, Self::Flyte));
+            return Some(number(suffix).map_or(Self::Lookalike, Self::Flyte));
         }
         let suffix = key.strip_prefix(JSON_ANNOTATION)?;
         let is_name = |name: &str| {
@@ -131,27 +131,14 @@ fn not_a_request(key: &str) -> String {
     format!("annotation {} is ignored: a request's key is {rule}", excerpt(key))
 }
 
-/// A decimal number of any length. Compares by value: without leading zeros the longer is the greater, and digits of
-/// one length compare as text. `7` comes before `007`: two keys of a Pod, so two requests.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Number<'a> {
-    length: usize,
-    digits: &'a str,
-    length_with_zeros: usize,
-}
+/// A decimal number of any length, which compares by value: its length without leading zeros, its digits without them, and its
+/// length with them. `7` comes before `007`: two keys of a Pod, so two requests.
+type Number<'a> = (usize, &'a str, usize);
 
-impl<'a> Number<'a> {
-    fn new(text: &'a str) -> Option<Self> {
-        if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
-            return None;
-        }
-        let digits = text.trim_start_matches('0');
-        Some(Self {
-            length: digits.len(),
-            digits,
-            length_with_zeros: text.len(),
-        })
-    }
+fn number(text: &str) -> Option<Number<'_>> {
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let digits = text.trim_start_matches('0');
+    is_number.then_some((digits.len(), digits, text.len()))
 }
 
 /// Sorting instead of comparing each with each keeps hundreds of requests cheap.
@@ -159,15 +146,11 @@ fn merge(requests: Vec<SecretRequest>) -> Vec<SecretRequest> {
     let identity = |place: &usize| requests.get(*place).map(SecretRequest::identity);
     let order = positions(requests.len(), &|one, other| identity(&one).cmp(&identity(&other)));
     let is_plain = requests.iter().all(|request| request.optional.is_none());
-    if !is_plain || !order.is_sorted_by(|one, other| identity(one) < identity(other)) {
-        return merge_equal(requests);
-    }
     // Nearly always.
-    let normalised = requests.into_iter().map(|request| SecretRequest {
-        containers: request.containers.normalised(),
-        ..request
-    });
-    normalised.collect()
+    if is_plain && order.is_sorted_by(|one, other| identity(one) < identity(other)) {
+        return requests;
+    }
+    merge_equal(requests)
 }
 
 fn strictness(optional: &Option<bool>) -> u8 {

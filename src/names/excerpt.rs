@@ -1,4 +1,5 @@
 //! Input in messages: short, and unable to change how a terminal or a log shows the rest.
+
 const MAX_LENGTH: usize = 40;
 
 /// Returns the start of `text` with everything but printable ASCII escaped, and `…` where it was cut.

@@ -4,6 +4,7 @@
 //! [this alphabet](https://github.com/flyteorg/flyte/blob/master/flyteplugins/go/tasks/pluginmachinery/utils/secrets/marshaler.go)
 //! for its annotations and for the names of volumes. The crate `data-encoding` does the same, but adds 3 KiB to the module, and does not
 //! say which character is wrong.
+
 const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz123456";
 
 /// What stands for a byte that is no letter of the alphabet: no value of five bits.

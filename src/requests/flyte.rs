@@ -49,82 +49,59 @@ pub fn decode(value: &str) -> Result<DecodedSecret, String> {
     })
 }
 
+/// The fields of the message.
+const FIELDS: [&str; 5] = ["group", "group_version", "key", "mount_requirement", "env_var"];
+
 fn parse(text: &[u8]) -> Result<DecodedSecret, Fault> {
     let mut lexer = Lexer::new(text);
-    let mut group = Slot::new("group");
-    let mut group_version = Slot::new("group_version");
-    let mut key = Slot::new("key");
-    let mut mount = Slot::new("mount_requirement");
-    let mut env_var = Slot::new("env_var");
+    let mut secret = DecodedSecret::default();
+    let mut read = Vec::new();
     loop {
         let (offset, token) = lexer.next()?;
-        let fault = |problem| Fault { offset, problem };
-        match token {
-            Token::End => break,
-            Token::Word("group") => group.read(offset, &mut lexer, string)?,
-            Token::Word("group_version") => group_version.read(offset, &mut lexer, string)?,
-            Token::Word("key") => key.read(offset, &mut lexer, string)?,
-            Token::Word("mount_requirement") => {
-                mount.read(offset, &mut lexer, mount_requirement)?;
-            }
-            Token::Word("env_var") => env_var.read(offset, &mut lexer, string)?,
-            Token::Word(name) => {
-                let name = excerpt(name);
-                return Err(fault(format!(
-                    "there is no field {name}; the fields are group, group_version, key, mount_requirement and env_var"
-                )));
-            }
+        let name = match token {
+            Token::End => return Ok(secret),
+            Token::Word(word) => field(word),
             // Flyte's webhook crashes on some of these.
-            Token::Symbol('[') => {
-                let problem = "names in [ ], of extensions or of Any, are not possible here";
-                return Err(fault(problem.to_owned()));
-            }
-            other => return Err(fault(format!("expected a field's name, found {}", other.describe()))),
+            Token::Symbol('[') => Err("names in [ ], of extensions or of Any, are not possible here".to_owned()),
+            other => Err(format!("expected a field's name, found {}", other.describe())),
+        };
+        let name = name.map_err(|problem| Fault { offset, problem })?;
+        if read.contains(&name) {
+            return Err(Fault::new(offset, format!("the field {name} is set twice")));
         }
+        read.push(name);
+        let (offset, colon) = lexer.next()?;
+        if colon != Token::Symbol(':') {
+            return Err(Fault::new(offset, format!("expected : after the field {name}")));
+        }
+        let (offset, token) = lexer.next()?;
+        secret.set(name, token).map_err(|problem| Fault { offset, problem })?;
         lexer.skip_separator();
     }
-    Ok(DecodedSecret {
-        group: group.value.unwrap_or_default(),
-        group_version: group_version.value.unwrap_or_default(),
-        key: key.value.unwrap_or_default(),
-        mount: mount.value.unwrap_or_default(),
-        env_var: env_var.value.unwrap_or_default(),
+}
+
+fn field(word: &str) -> Result<&'static str, String> {
+    FIELDS.into_iter().find(|name| *name == word).ok_or_else(|| {
+        format!(
+            "there is no field {}; the fields are group, group_version, key, mount_requirement and env_var",
+            excerpt(word)
+        )
     })
 }
 
-/// A field and, once it was read, its value.
-struct Slot<T> {
-    name: &'static str,
-    value: Option<T>,
-}
-
-impl<T> Slot<T> {
-    const fn new(name: &'static str) -> Self {
-        Self { name, value: None }
-    }
-
-    /// Reads what follows the field's name, which is at `offset`.
-    fn read(
-        &mut self,
-        offset: usize,
-        lexer: &mut Lexer<'_>,
-        convert: fn(&'static str, Token<'_>) -> Result<T, String>,
-    ) -> Result<(), Fault> {
-        if self.value.is_some() {
-            return Err(Fault {
-                offset,
-                problem: format!("the field {} is set twice", self.name),
-            });
-        }
-        let (offset, colon) = lexer.next()?;
-        if colon != Token::Symbol(':') {
-            return Err(Fault {
-                offset,
-                problem: format!("expected : after the field {}", self.name),
-            });
-        }
-        let (offset, token) = lexer.next()?;
-        self.value = Some(convert(self.name, token).map_err(|problem| Fault { offset, problem })?);
+impl DecodedSecret {
+    fn set(&mut self, name: &'static str, token: Token<'_>) -> Result<(), String> {
+        let text = match name {
+            "group" => &mut self.group,
+            "group_version" => &mut self.group_version,
+            "key" => &mut self.key,
+            "env_var" => &mut self.env_var,
+            _ => {
+                self.mount = mount_requirement(name, token)?;
+                return Ok(());
+            }
+        };
+        *text = string(name, token)?;
         Ok(())
     }
 }

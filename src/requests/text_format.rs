@@ -5,6 +5,7 @@
 //! That is not the parser of google.golang.org/protobuf: this one wants all three digits of an octal escape and both of
 //! a hexadecimal one, knows `\X`, and makes U+FFFD of each surrogate. The
 //! [language's specification](https://protobuf.dev/reference/protobuf/textformat-spec/) says otherwise in places.
+
 use crate::names::excerpt;
 
 /// What is wrong in the text, and how many bytes after its start.
@@ -12,6 +13,13 @@ use crate::names::excerpt;
 pub(super) struct Fault {
     pub(super) offset: usize,
     pub(super) problem: String,
+}
+
+impl Fault {
+    pub(super) fn new(offset: usize, problem: impl Into<String>) -> Self {
+        let problem = problem.into();
+        Self { offset, problem }
+    }
 }
 
 const NOT_CLOSED: &str = "this string has no closing quote on its line; a line break in it is written \\n";
@@ -66,10 +74,7 @@ impl<'a> Lexer<'a> {
             _ => {
                 let word = self.word();
                 if word.is_empty() {
-                    return Err(Fault {
-                        offset,
-                        problem: format!("unexpected {}", printable(first)),
-                    });
+                    return Err(Fault::new(offset, format!("unexpected {}", printable(first))));
                 }
                 Token::Word(word)
             }
@@ -111,25 +116,14 @@ impl<'a> Lexer<'a> {
         let mut bytes = Vec::new();
         while let Some((&quote @ (b'"' | b'\''), rest)) = self.rest.split_first() {
             let Some((body, rest)) = split_at_quote(rest, quote) else {
-                return Err(Fault {
-                    offset: self.offset(),
-                    problem: NOT_CLOSED.to_owned(),
-                });
+                return Err(Fault::new(self.offset(), NOT_CLOSED));
             };
-            if let Err(problem) = unescape(body, &mut bytes) {
-                return Err(Fault {
-                    offset: self.offset(),
-                    problem,
-                });
-            }
+            unescape(body, &mut bytes).map_err(|problem| Fault::new(self.offset(), problem))?;
             self.rest = rest;
             self.skip_space();
         }
         // Only now: Flyte accepts a character whose bytes come from several strings.
-        String::from_utf8(bytes).map_err(|_| Fault {
-            offset,
-            problem: NOT_UTF8.to_owned(),
-        })
+        String::from_utf8(bytes).map_err(|_| Fault::new(offset, NOT_UTF8))
     }
 }
 
