@@ -9,7 +9,6 @@ use kubewarden_policy_sdk::host_capabilities::kubernetes::{
 use serde::Deserialize;
 
 use super::model::{Cluster, ClusterError, SecretData};
-use crate::names;
 
 /// What an operator adds so that the policy may read Secrets at all.
 const GRANT_SECRETS: &str =
@@ -47,10 +46,6 @@ impl Cluster for HostCluster {
             entries.push((key, value));
         }
         Ok(SecretData::new(entries))
-    }
-
-    fn secret_keys(&self, namespace: &str, name: &str) -> Result<Vec<String>, ClusterError> {
-        Ok(self.secret(namespace, name, &[])?.keys().map(str::to_owned).collect())
     }
 
     fn may_get_secret(&self, user: &str, groups: &[&str], namespace: &str, name: &str) -> Result<bool, ClusterError> {
@@ -113,12 +108,11 @@ impl<'de> Deserialize<'de> for Data {
 /// Which parts of a Secret the host is to send: those keys alone, or all data where a key holds the dot that separates
 /// the fields of a mask, or where no key is named.
 fn field_masks(keys: &[&str]) -> BTreeSet<String> {
-    if keys.is_empty() || keys.iter().any(|key| key.contains('.')) {
-        let mut whole = BTreeSet::new();
-        whole.insert("data".to_owned());
-        return whole;
-    }
     let mut masks = BTreeSet::new();
+    if keys.is_empty() || keys.iter().any(|key| key.contains('.')) {
+        masks.insert("data".to_owned());
+        return masks;
+    }
     for key in keys {
         masks.insert(format!("data.{key}"));
     }
@@ -138,13 +132,13 @@ fn classify(
     match error {
         Error::HostCall { source, .. } => {
             let text = source.to_string();
-            if names::find(&text, "Cannot find v1/Secret named").is_some() {
+            if text.contains("Cannot find v1/Secret named") {
                 ClusterError::NotFound
-            } else if names::find(&text, "has not been granted access to Kubernetes").is_some() {
+            } else if text.contains("has not been granted access to Kubernetes") {
                 ClusterError::NotGranted(GRANT_SECRETS)
-            } else if names::find(&text, "has not been granted access").is_some() {
+            } else if text.contains("has not been granted access") {
                 ClusterError::NotGranted(capability)
-            } else if names::find(&text, "is forbidden: ").is_some() {
+            } else if text.contains("is forbidden: ") {
                 ClusterError::Forbidden(forbidden(quoted_user(&text)))
             } else {
                 ClusterError::Unavailable(shortened(&text))

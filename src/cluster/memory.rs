@@ -42,10 +42,6 @@ impl Cluster for MemoryCluster {
         Ok(SecretData::new(keys.iter().filter_map(wanted).collect()))
     }
 
-    fn secret_keys(&self, namespace: &str, name: &str) -> Result<Vec<String>, ClusterError> {
-        Ok(self.secret(namespace, name, &[])?.keys().map(str::to_owned).collect())
-    }
-
     fn may_get_secret(&self, user: &str, _: &[&str], namespace: &str, name: &str) -> Result<bool, ClusterError> {
         let permission = (user.to_owned(), namespace.to_owned(), name.to_owned());
         Ok(self.permissions.contains(&permission))

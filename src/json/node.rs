@@ -7,7 +7,6 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::writer::Writer;
-use crate::names;
 
 /// Which places of a document are opened.
 #[derive(Debug, Clone, Copy)]
@@ -115,10 +114,7 @@ impl<'a> Node<'a> {
     pub(crate) fn object_mut(&mut self, name: &'static str) -> Result<&mut Vec<(Cow<'a, str>, Self)>, WrongType> {
         match self.field_mut(name, || Self::Object(Vec::new()))? {
             Self::Object(fields) => Ok(fields),
-            _ => Err(WrongType {
-                field: name,
-                expected: "an object",
-            }),
+            _ => Err(WrongType(name, "an object")),
         }
     }
 
@@ -126,10 +122,7 @@ impl<'a> Node<'a> {
     pub(crate) fn list_mut(&mut self, name: &'static str) -> Result<&mut Vec<Self>, WrongType> {
         match self.field_mut(name, || Self::List(Vec::new()))? {
             Self::List(items) => Ok(items),
-            _ => Err(WrongType {
-                field: name,
-                expected: "a list",
-            }),
+            _ => Err(WrongType(name, "a list")),
         }
     }
 
@@ -140,26 +133,14 @@ impl<'a> Node<'a> {
         missing: impl FnOnce() -> Self,
     ) -> Result<&mut Self, WrongType> {
         let Self::Object(fields) = self else {
-            return Err(WrongType {
-                field: name,
-                expected: "in an object",
-            });
+            return Err(WrongType(name, "in an object"));
         };
         // Looked up by position: a borrow from `find` would live on through the push.
-        let position = fields.iter().position(|(key, _)| key == name);
-        if position.is_none() {
+        let position = fields.iter().position(|(key, _)| key == name).unwrap_or_else(|| {
             fields.push((Cow::Borrowed(name), Self::Null));
-        }
-        let field = match position {
-            Some(position) => fields.get_mut(position),
-            None => fields.last_mut(),
-        };
-        let Some((_, value)) = field else {
-            return Err(WrongType {
-                field: name,
-                expected: "present",
-            });
-        };
+            fields.len() - 1
+        });
+        let (_, value) = fields.get_mut(position).ok_or(WrongType(name, "present"))?;
         if matches!(value, Self::Null) {
             *value = missing();
         }
@@ -221,13 +202,10 @@ fn write_text(text: &Cow<'_, str>, writer: &mut Writer) {
     }
 }
 
-/// A field that holds something else than Kubernetes says.
+/// A field that holds something else than Kubernetes says: its name, and what it is not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the field {field:?} is not {expected}")]
-pub(crate) struct WrongType {
-    pub field: &'static str,
-    pub expected: &'static str,
-}
+#[error("the field {0:?} is not {1}")]
+pub(crate) struct WrongType(pub &'static str, pub &'static str);
 
 /// An object of these fields. `json!` does the same with some 100 bytes of code for each field, and copies each value;
 /// collecting sorts first, which is 4 KiB more.
@@ -242,6 +220,6 @@ pub(crate) fn tree<'f>(fields: impl IntoIterator<Item = (&'f str, Value)>) -> Va
 /// What serde says, without the line and column.
 pub(crate) fn without_position(error: &serde_json::Error) -> String {
     let text = error.to_string();
-    let end = names::find(&text, " at line ").unwrap_or(text.len());
-    text.get(..end).unwrap_or_default().to_owned()
+    let position = text.split_once(" at line ");
+    position.map_or_else(|| text.clone(), |(what, _)| what.to_owned())
 }
