@@ -3,54 +3,24 @@
 use super::error::PodError;
 use super::path;
 use super::plan::{Mount, OwnedFile};
-use crate::injection::{Addition, FileOrigin};
+use crate::injection::Addition;
 
 /// A volume by its position, and the path in it.
-type Place = (usize, String);
+pub(super) type Place = (usize, String);
 
-/// A file for which the request names a path.
-pub(super) struct PlacedFile<'p> {
-    file: OwnedFile<'p>,
-    /// The volume that holds it, and the path in the volume.
-    place: Option<Place>,
-}
-
-impl<'p> PlacedFile<'p> {
-    pub(super) fn new(file: OwnedFile<'p>) -> Self {
-        Self { file, place: None }
-    }
-
-    pub(super) fn is_fetched(&self) -> bool {
-        matches!(self.file.file.origin, FileOrigin::Fetched(_))
-    }
-
-    /// Returns whether the kubelet or a driver fills the volume that is mounted at `directory` with the file.
-    pub(super) fn is_in_directory(&self, directory: &str) -> bool {
-        let file = self.file.file;
-        matches!(file.origin, FileOrigin::Secret { .. } | FileOrigin::Csi { .. })
-            && file.volume_directory() == directory
-    }
-
-    /// Notes that the file is in `volume`, which is for the files below `directory`.
-    pub(super) fn find_in(&mut self, volume: usize, directory: &str) {
-        let path = self.file.file.path.as_str();
-        let in_volume = path.strip_prefix(directory).unwrap_or(path);
-        self.place = Some((volume, in_volume.trim_start_matches('/').to_owned()));
-    }
-}
-
-/// Adds the mounts of single files. A file that an agent writes is in none of our volumes; its manager mounts it.
+/// Adds the mounts of files for which the request names a path. A file that an agent writes is in none of our volumes; its
+/// manager mounts it.
 ///
 /// # Errors
 /// Where a path is in the way of the usual files, or of another one.
 pub(super) fn mount_at_paths<'p>(
-    placed: Vec<PlacedFile<'p>>,
+    placed: impl Iterator<Item = (OwnedFile<'p>, Option<Place>)>,
     mount_path: &str,
     mounts: &mut Vec<Mount<'p>>,
 ) -> Result<(), PodError> {
     let usual = path::clean(mount_path);
     let mut known: Vec<(String, Option<Place>, OwnedFile<'p>)> = Vec::new();
-    for PlacedFile { file, place } in placed {
+    for (file, place) in placed {
         let wanted = file.owner.request.path.as_str();
         let at = path::clean(wanted).into_owned();
         if at == usual || path::is_below(&at, &usual) || path::is_below(&usual, &at) {

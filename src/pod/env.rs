@@ -191,7 +191,10 @@ fn warn_of_own(container: &str, added: &Variable<'_>, stays: bool, work: &mut Wo
         let message = format!(
             "the container {container:?} sets the variable {name:?} itself, which {owner} needs for something else"
         );
-        return work.yield_to(PodError::clash(&[owner], message).in_container(container));
+        return work.yield_to(PodError {
+            container: Some(container.to_owned()),
+            ..PodError::clash(&[owner], message)
+        });
     } else {
         format!(
             "the container {container:?} sets the variable {name:?} itself; the secret that the Pod asks for replaces it"

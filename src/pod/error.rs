@@ -8,7 +8,7 @@ use crate::requests::Origin;
 
 /// Why the additions cannot be made: the HTTP status of the rejection, and its message. A text becomes an error of the
 /// status 422.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Default, thiserror::Error)]
 #[error("{message}")]
 pub(crate) struct PodError {
     pub code: u16,
@@ -50,22 +50,6 @@ impl PodError {
         }
     }
 
-    /// Says in which container that is.
-    pub(super) fn in_container(self, name: &str) -> Self {
-        Self {
-            container: Some(name.to_owned()),
-            ..self
-        }
-    }
-
-    /// Says which volume's mount is in the way.
-    pub(super) fn of_volume(self, name: &str) -> Self {
-        Self {
-            volume: Some(name.to_owned()),
-            ..self
-        }
-    }
-
     /// Returns whether it is about `addition`.
     pub(super) fn is_about(&self, addition: &Addition<'_>) -> bool {
         self.about.contains(&addition.request.origin)
@@ -93,10 +77,7 @@ impl From<String> for PodError {
         Self {
             code: 422,
             message,
-            about: Vec::new(),
-            container: None,
-            volume: None,
-            is_clash: false,
+            ..Self::default()
         }
     }
 }

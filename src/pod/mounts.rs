@@ -216,9 +216,7 @@ pub(super) fn mount_clash(container: &str, own: &Node<'_>, path: Option<&str>, a
         "the container {container:?} mounts its volume {volume:?} at {path:?}, where {addition} has to appear; mount that \
          volume elsewhere, or take the mount out if it is left of an earlier injection"
     );
-    PodError::clash(&[addition], message)
-        .in_container(container)
-        .of_volume(volume)
+    in_the_way(container, volume, addition, message)
 }
 
 /// Makes the error for a secret below a mount in which the container runtime cannot make a directory.
@@ -228,7 +226,14 @@ pub(super) fn read_only_parent(container: &str, parent: &Node<'_>, path: &str, a
         "{addition} has to appear at {path:?} in the container {container:?}, below {place:?}, where the volume {volume:?} is \
          mounted: that is read-only, so that the container runtime cannot make a directory in it; mount that volume elsewhere"
     );
-    PodError::clash(&[addition], message)
-        .in_container(container)
-        .of_volume(volume)
+    in_the_way(container, volume, addition, message)
+}
+
+/// Makes the error for a mount of `volume` that is in the way.
+fn in_the_way(container: &str, volume: &str, addition: &Addition<'_>, message: String) -> PodError {
+    PodError {
+        container: Some(container.to_owned()),
+        volume: Some(volume.to_owned()),
+        ..PodError::clash(&[addition], message)
+    }
 }

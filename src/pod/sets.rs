@@ -1,6 +1,6 @@
 //! The files of containers that see the same ones: in which volumes they are, and where these are mounted.
 
-use super::at_paths::{PlacedFile, mount_at_paths, path_clash};
+use super::at_paths::{Place, mount_at_paths, path_clash};
 use super::error::PodError;
 use super::path::is_below;
 use super::plan::{Mount, OwnedFile, Plan, memory};
@@ -57,6 +57,21 @@ impl<'p> SetFiles<'p> {
         }
         sorted
     }
+
+    /// Returns where `file` is, if it is in the volume `fetched` or in one of `volumes`, which are those of the directories.
+    fn place_of(&self, file: &SecretFile<'_>, fetched: Option<usize>, volumes: &[usize]) -> Option<Place> {
+        let path = file.path.as_str();
+        match &file.origin {
+            FileOrigin::Fetched(_) => Some((fetched?, path.to_owned())),
+            FileOrigin::Agent { .. } => None,
+            FileOrigin::Secret { .. } | FileOrigin::Csi { .. } => {
+                let directory = file.volume_directory();
+                let position = self.directories.iter().position(|(known, _)| *known == directory)?;
+                let part = path.strip_prefix(directory)?.trim_start_matches('/');
+                Some((*volumes.get(position)?, part.to_owned()))
+            }
+        }
+    }
 }
 
 impl<'p> Plan<'p> {
@@ -75,30 +90,28 @@ impl<'p> Plan<'p> {
         let bytes = files.iter().map(|file| file.file.path.as_str().len() + FILE_BYTES);
         self.budget.spend(bytes.sum())?;
         let wanted = files.iter().filter(|file| !file.owner.request.path.is_empty());
-        let mut placed: Vec<PlacedFile<'_>> = wanted.map(|file| PlacedFile::new(*file)).collect();
+        let wanted: Vec<OwnedFile<'_>> = wanted.copied().collect();
         let mut files = SetFiles::new(without_copies(files, mount_path)?);
         files.has_agent = !files.by_agents.is_empty() || work.agent().is_some();
         let mut mounts = Vec::new();
-        self.mount_fetched(&files, mount_path, (&mut mounts, &mut placed))?;
-        self.mount_directories(&files, mount_path, (&mut mounts, &mut placed))?;
-        mount_at_paths(placed, mount_path, &mut mounts)?;
+        let fetched = self.mount_fetched(&files, mount_path, &mut mounts)?;
+        let volumes = self.mount_directories(&files, mount_path, &mut mounts)?;
+        let place = |file: OwnedFile<'p>| (file, files.place_of(file.file, fetched, &volumes));
+        mount_at_paths(wanted.into_iter().map(place), mount_path, &mut mounts)?;
         Ok(mounts)
     }
 
-    /// Plans the memory volume for the files that our init containers write.
+    /// Plans the memory volume for the files that our init containers write, and returns its number.
     fn mount_fetched(
         &mut self,
         files: &SetFiles<'p>,
         mount_path: &str,
-        (mounts, placed): (&mut Vec<Mount<'p>>, &mut [PlacedFile<'p>]),
-    ) -> Result<(), PodError> {
+        mounts: &mut Vec<Mount<'p>>,
+    ) -> Result<Option<usize>, PodError> {
         let (Some(first), Some(fetcher)) = (files.fetched.first(), files.fetcher) else {
-            return Ok(());
+            return Ok(None);
         };
         let volume = self.volume(fetcher.files_volume(), memory())?;
-        for file in placed.iter_mut().filter(|file| file.is_fetched()) {
-            file.find_in(volume, "");
-        }
         for file in &files.fetched {
             self.budget.spend(COPY_BYTES)?;
             if let Some(targets) = self.targets.get_mut(file.index) {
@@ -112,7 +125,7 @@ impl<'p> Plan<'p> {
         }
         if files.directories.is_empty() && !files.has_agent {
             mounts.push(mount_of_directory(volume, mount_path.to_owned(), first.owner));
-            return Ok(());
+            return Ok(Some(volume));
         }
         self.budget.compare(files.fetched.len(), files.by_agents.len())?;
         for file in &files.fetched {
@@ -125,16 +138,17 @@ impl<'p> Plan<'p> {
         // A mount inside of a read-only volume fails where its directory is not there, and an agent's files may
         // be in a volume at the same path: each part of the memory volume is mounted beside the others instead.
         mount_parts(&files.fetched, volume, mount_path, mounts);
-        Ok(())
+        Ok(Some(volume))
     }
 
-    /// Plans the volumes that the kubelet fills, one for each directory.
+    /// Plans the volumes that the kubelet fills, one for each directory, and returns their numbers.
     fn mount_directories(
         &mut self,
         files: &SetFiles<'p>,
         mount_path: &str,
-        (mounts, placed): (&mut Vec<Mount<'p>>, &mut [PlacedFile<'p>]),
-    ) -> Result<(), PodError> {
+        mounts: &mut Vec<Mount<'p>>,
+    ) -> Result<Vec<usize>, PodError> {
+        let mut volumes = Vec::new();
         let alone = files.directories.len() == 1 && files.fetched.is_empty() && !files.has_agent;
         for (directory, in_directory) in &files.directories {
             let Some(first) = in_directory.first() else {
@@ -160,9 +174,7 @@ impl<'p> Plan<'p> {
             {
                 *alone = Some(volume);
             }
-            for file in placed.iter_mut().filter(|file| file.is_in_directory(directory)) {
-                file.find_in(volume, directory);
-            }
+            volumes.push(volume);
             if !directory.is_empty() {
                 mounts.push(mount_of_directory(volume, path, first.owner));
             } else if alone {
@@ -172,7 +184,7 @@ impl<'p> Plan<'p> {
                 mount_parts(in_directory, volume, mount_path, mounts);
             }
         }
-        Ok(())
+        Ok(volumes)
     }
 }
 
@@ -234,18 +246,21 @@ fn without_copies<'p>(files: Vec<OwnedFile<'p>>, mount_path: &str) -> Result<Vec
 
 /// Returns whether two files hold the same. A Secret has no versions: that of the group names the volume alone.
 fn is_same(file: &SecretFile<'_>, other: &SecretFile<'_>) -> bool {
-    match (secret_of(file), secret_of(other)) {
-        (None, None) => file.origin == other.origin,
+    match (&file.origin, &other.origin) {
+        (
+            FileOrigin::Secret {
+                volume: _,
+                secret,
+                key,
+                optional,
+            },
+            FileOrigin::Secret {
+                volume: _,
+                secret: other_secret,
+                key: other_key,
+                optional: other_optional,
+            },
+        ) => (secret, key, optional) == (other_secret, other_key, other_optional),
         (one, other) => one == other,
-    }
-}
-
-/// Returns the Secret that holds the file, its key, and whether the file may be missing.
-fn secret_of<'f>(file: &'f SecretFile<'_>) -> Option<(&'f str, &'f str, bool)> {
-    match &file.origin {
-        FileOrigin::Secret {
-            secret, key, optional, ..
-        } => Some((secret, key, *optional)),
-        _ => None,
     }
 }
