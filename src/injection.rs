@@ -246,13 +246,11 @@ impl EnvVar {
         // Growing costs more than what is left over.
         let mut writer = Writer::with_capacity(192);
         writer.byte(b'{');
-        writer.field("name");
-        writer.text(&self.name);
+        writer.text_field("name", &self.name);
         match &self.value {
             EnvValue::Literal(value) if value.is_empty() => {}
             EnvValue::Literal(value) => {
-                writer.field("value");
-                writer.text(&unexpanded(value));
+                writer.text_field("value", &unexpanded(value));
             }
             EnvValue::SecretKey { secret, key, optional } => {
                 let fields = [("name", secret), ("key", key)];
@@ -283,8 +281,7 @@ fn write_value_from(writer: &mut Writer, kind: &'static str, fields: &[(&'static
     writer.field(kind);
     writer.byte(b'{');
     for (name, value) in fields {
-        writer.field(name);
-        writer.text(value);
+        writer.text_field(name, value);
     }
     if optional {
         writer.field("optional");

@@ -29,10 +29,7 @@ impl Rejection {
 
     /// Rejects a Pod in which something stands where a field has another type.
     pub(super) fn invalid_pod() -> Self {
-        Self::new(
-            400,
-            "the Pod is not valid: a field holds something else than Kubernetes says",
-        )
+        Self::new(400, "the Pod is not valid: a field has the wrong type")
     }
 
     /// Rejects a Pod that asks for more than the policy does for one Pod.

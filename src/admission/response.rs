@@ -65,8 +65,7 @@ impl Response<'_> {
         writer.field("accepted");
         writer.raw(if self.accepted { "true" } else { "false" });
         if let Some(message) = &self.message {
-            writer.field("message");
-            writer.text(message);
+            writer.text_field("message", message);
             writer.field("code");
             writer.raw(&self.code.to_string());
         }
@@ -107,8 +106,7 @@ impl Response<'_> {
         }
         for (name, text) in [("unserved", &self.unserved), ("wouldReject", &self.rejection)] {
             if !text.is_empty() {
-                writer.field(name);
-                writer.text(text);
+                writer.text_field(name, text);
             }
         }
         writer.byte(b'}');

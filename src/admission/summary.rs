@@ -81,8 +81,7 @@ fn with_pulled(mut summary: Writer, pulled: &[&str]) -> String {
     for name in pulled {
         summary.item();
         summary.byte(b'{');
-        summary.field("imagePullSecret");
-        summary.text(name);
+        summary.text_field("imagePullSecret", name);
         summary.byte(b'}');
     }
     summary.byte(b']');
@@ -93,31 +92,25 @@ fn with_pulled(mut summary: Writer, pulled: &[&str]) -> String {
 fn write_audit(audit: &mut Writer, addition: &Addition<'_>, write_status: impl FnOnce(&mut Writer)) {
     audit.item();
     audit.byte(b'{');
-    audit.field("request");
-    audit.text(&addition.request.origin.place());
+    audit.text_field("request", &addition.request.origin.place());
     audit.item();
     write_status(audit);
     if !addition.injection.source.is_empty() {
-        audit.field("source");
-        audit.text(&addition.injection.source);
+        audit.text_field("source", &addition.injection.source);
     }
     audit.byte(b'}');
 }
 
 /// Writes which secret went in, who asked for it, and by which manager.
 fn write_names(writer: &mut Writer, addition: &Addition<'_>) {
-    writer.field("secret");
-    writer.text(&addition.request.secret_name());
+    writer.text_field("secret", &addition.request.secret_name());
     if let Some(name) = &addition.injection.found_as {
-        writer.field("foundAs");
-        writer.text(name);
+        writer.text_field("foundAs", name);
     }
     if addition.request.is_default() {
-        writer.field("origin");
-        writer.text("default");
+        writer.text_field("origin", "default");
     }
-    writer.field("manager");
-    writer.text(addition.manager);
+    writer.text_field("manager", addition.manager);
 }
 
 /// Writes the names of variables.
@@ -131,15 +124,12 @@ fn write_variables(writer: &mut Writer, injection: &Injection<'_>, options: &Opt
 
 fn write_file(writer: &mut Writer, addition: &Addition<'_>, options: &Options) {
     if let Some(path) = visible_file(&addition.injection, options) {
-        writer.field("file");
-        writer.text(&path);
+        writer.text_field("file", &path);
         if !addition.request.path.is_empty() {
-            writer.field("path");
-            writer.text(&addition.request.path);
+            writer.text_field("path", &addition.request.path);
         }
         if let Some(mode) = addition.request.mode {
-            writer.field("mode");
-            writer.text(&format!("{mode:04o}"));
+            writer.text_field("mode", &format!("{mode:04o}"));
         }
     }
 }

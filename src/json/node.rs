@@ -202,7 +202,7 @@ fn write_text(text: &Cow<'_, str>, writer: &mut Writer) {
     }
 }
 
-/// A field that holds something else than Kubernetes says: its name, and what it is not.
+/// A field that has the wrong type: its name, and what it is not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the field {0:?} is not {1}")]
 pub(crate) struct WrongType(pub &'static str, pub &'static str);

@@ -77,6 +77,12 @@ impl Writer {
         self.json.push(b':');
     }
 
+    /// Adds a field of an object that holds a string; the field's name needs no escapes.
+    pub(crate) fn text_field(&mut self, name: &'static str, text: &str) {
+        self.field(name);
+        self.text(text);
+    }
+
     /// Begins a field of an object, whatever its name is.
     pub(crate) fn any_field(&mut self, name: &str) {
         self.item();

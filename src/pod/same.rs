@@ -8,7 +8,8 @@ use serde_json::{Map, Value};
 use super::path;
 use crate::quantity;
 
-/// What the API server fills in where it is absent: the field that holds the object, the object's field, and the value
+/// What the API server fills in where it is absent: the field that holds the object ("probe" for those of probes), the object's
+/// field, and the value
 /// ([defaults.go](https://github.com/kubernetes/kubernetes/blob/master/pkg/apis/core/v1/defaults.go), and the
 /// `+default` markers of [types.go](https://github.com/kubernetes/kubernetes/blob/master/staging/src/k8s.io/api/core/v1/types.go)).
 const FILLED_IN: &[(&str, &str, &str)] = &[
@@ -35,18 +36,10 @@ const FILLED_IN: &[(&str, &str, &str)] = &[
     ("ports", "protocol", "TCP"),
     ("httpGet", "path", "/"),
     ("httpGet", "scheme", "HTTP"),
-    ("livenessProbe", "timeoutSeconds", "1"),
-    ("livenessProbe", "periodSeconds", "10"),
-    ("livenessProbe", "successThreshold", "1"),
-    ("livenessProbe", "failureThreshold", "3"),
-    ("readinessProbe", "timeoutSeconds", "1"),
-    ("readinessProbe", "periodSeconds", "10"),
-    ("readinessProbe", "successThreshold", "1"),
-    ("readinessProbe", "failureThreshold", "3"),
-    ("startupProbe", "timeoutSeconds", "1"),
-    ("startupProbe", "periodSeconds", "10"),
-    ("startupProbe", "successThreshold", "1"),
-    ("startupProbe", "failureThreshold", "3"),
+    ("probe", "timeoutSeconds", "1"),
+    ("probe", "periodSeconds", "10"),
+    ("probe", "successThreshold", "1"),
+    ("probe", "failureThreshold", "3"),
 ];
 
 /// Strings that mean something else when they are empty than when they are absent.
@@ -204,6 +197,7 @@ fn same_fields(
 
 /// Returns whether a field with this value means the same as none.
 fn is_absent(place: &str, name: &str, value: &Value) -> bool {
+    let place = if place.ends_with("Probe") { "probe" } else { place };
     let filled_in = |text: &str| FILLED_IN.contains(&(place, name, text));
     match value {
         Value::Null | Value::Bool(false) => true,

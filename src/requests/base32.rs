@@ -28,29 +28,20 @@ const VALUES: [u8; 256] = {
     values
 };
 
-/// Where each letter's five bits start in a 64-bit word whose five highest bytes are the data.
-const SHIFTS: [u32; 8] = [59, 54, 49, 44, 39, 34, 29, 24];
-
 /// Encodes `bytes`.
 #[must_use]
 pub fn encode(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len().div_ceil(5).saturating_mul(8));
     for group in bytes.chunks(5) {
-        let letters = match group.len() {
-            1 => 2,
-            2 => 4,
-            3 => 5,
-            4 => 7,
-            _ => 8,
-        };
         let mut word = [0; 8];
         for (place, byte) in word.iter_mut().zip(group) {
             *place = *byte;
         }
-        let word = u64::from_be_bytes(word);
-        for shift in SHIFTS.into_iter().take(letters) {
+        let mut word = u64::from_be_bytes(word);
+        for _ in 0..(group.len() * 8).div_ceil(5) {
+            word = word.rotate_left(5);
             // The mask leaves five bits, so neither the conversion nor the look-up can fail.
-            let value = usize::try_from(word.wrapping_shr(shift) & 31).unwrap_or_default();
+            let value = usize::try_from(word & 31).unwrap_or_default();
             text.extend(ALPHABET.get(value).map(|&letter| char::from(letter)));
         }
     }
