@@ -1,9 +1,9 @@
 //! What is left of an earlier injection, in a copied manifest or a copied Pod: it would write the old values over the
 //! new ones.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::document::{INIT_CONTAINERS, Pod, is_true, name_of, read};
+use super::document::{INIT_CONTAINERS, Pod, is_true, name_of};
 use super::error::PodError;
 use super::mounts::path_of;
 use super::path;
@@ -18,7 +18,7 @@ use crate::sort::{has, sort_and_dedup, sorted_set};
 const MIN_SCRIPT: usize = 100;
 
 /// Takes out the init containers of an earlier injection, and with them the mounts and variables that show what they
-/// write. `candidates` are the init containers that look like ours, `running` those that run what ours are to run.
+/// write. `candidates` are the init containers that look like ours, `running` the names of those that run what ours are to run.
 /// Returns whether there was anything.
 ///
 /// A container of the Pod's own is never taken out: ours have a name of ours, a command of ours, and write into a memory
@@ -26,7 +26,7 @@ const MIN_SCRIPT: usize = 100;
 pub(super) fn take_out(
     pod: &mut Pod<'_>,
     plan: &Plan<'_>,
-    (candidates, running): (&[String], &[String]),
+    (candidates, running): (&Map<String, Value>, &[String]),
     work: &mut Work<'_>,
 ) -> Result<bool, PodError> {
     work.budget
@@ -39,12 +39,12 @@ pub(super) fn take_out(
     let known = work.warnings.len();
     for container in pod.spec_items(INIT_CONTAINERS) {
         let name = name_of(container);
+        let Some(existing) = candidates.get(name) else {
+            continue;
+        };
         let is_old = !has(running, name);
         let mut volumes = mounted(container, &memory_volumes).peekable();
-        if !has(candidates, name)
-            || volumes.peek().is_none()
-            || is_old && !is_ours(name, &read(container, &mut work.budget)?, plan)
-        {
+        if volumes.peek().is_none() || is_old && !is_ours(name, existing, plan) {
             continue;
         }
         if is_old {
@@ -165,22 +165,22 @@ fn mounted<'n>(container: &'n Node<'_>, volumes: &[String]) -> impl Iterator<Ite
     names.filter(|name| has(volumes, name))
 }
 
-/// Returns whether a container of this name has the command of one of ours, or, where ours has none, its image and its
-/// variables; the values may be others.
+/// Returns whether a container of this name looks like one of ours, also by its variables where ours has no command; the values
+/// may be others.
 fn is_ours(name: &str, existing: &Value, plan: &Plan<'_>) -> bool {
     plan.containers.iter().any(|ours| {
-        let is_script = ours.spec.get("command").is_some();
         ours.name.is_given_to(name)
-            && has_command_of(existing, ours)
-            && (is_script || existing.get("image") == ours.spec.get("image") && has_variables(existing, ours))
+            && looks_like(existing, ours)
+            && (ours.spec.get("command").is_some() || has_variables(existing, ours))
     })
 }
 
-/// Returns whether a container has the command of one of ours. A script may begin with what writes variables, or lack it.
-pub(super) fn has_command_of(existing: &Value, ours: &FetchContainer) -> bool {
-    let (existing, ours) = (existing.get("command"), ours.spec.get("command"));
-    let (Some(Value::Array(existing)), Some(Value::Array(ours))) = (existing, ours) else {
-        return existing == ours;
+/// Returns whether a container has the command of one of ours, or, where ours has none, its image: a script is ours whatever
+/// image runs it. A script may begin with what writes variables, or lack it.
+pub(super) fn looks_like(existing: &Value, ours: &FetchContainer) -> bool {
+    let (command, our_command) = (existing.get("command"), ours.spec.get("command"));
+    let (Some(Value::Array(command)), Some(Value::Array(our_command))) = (command, our_command) else {
+        return command == our_command && (our_command.is_some() || existing.get("image") == ours.spec.get("image"));
     };
     let same = |existing: &Value, ours: &Value| match (existing.as_str(), ours.as_str()) {
         (Some(existing), Some(ours)) if existing.len().min(ours.len()) > MIN_SCRIPT => {
@@ -188,7 +188,11 @@ pub(super) fn has_command_of(existing: &Value, ours: &FetchContainer) -> bool {
         }
         _ => existing == ours,
     };
-    existing.len() == ours.len() && existing.iter().zip(ours).all(|(existing, ours)| same(existing, ours))
+    command.len() == our_command.len()
+        && command
+            .iter()
+            .zip(our_command)
+            .all(|(existing, ours)| same(existing, ours))
 }
 
 fn has_variables(existing: &Value, ours: &FetchContainer) -> bool {

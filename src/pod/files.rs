@@ -74,10 +74,10 @@ fn plan_for<'w>(pod: &mut Pod<'_>, work: &mut Work<'w>) -> Result<(Plan<'w>, Vec
     if candidates.is_empty() {
         return Ok((plan, templates));
     }
-    let ours = sorted_set(templates.iter().chain(&candidates).cloned());
+    let ours = sorted_set(templates.iter().chain(candidates.keys()).cloned());
     let plan = Plan::new(pod, work, &ours)?;
     work.budget.compare(candidates.len(), plan.containers.len())?;
-    let running = plan.running(pod, &candidates);
+    let running = plan.running(&candidates);
     let taken_out = take_out(pod, &plan, (&candidates, &running), work)?;
     if !taken_out && running.len() == candidates.len() {
         return Ok((plan, ours));

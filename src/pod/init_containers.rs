@@ -1,7 +1,7 @@
 //! Init containers: those that fetch files, and those of templates.
 
 use super::document::{CONTAINERS, INIT_CONTAINERS, Pod, is_true, item, name_of, read, text_of};
-use super::earlier::has_command_of;
+use super::earlier::looks_like;
 use super::error::PodError;
 use super::our_names::is_numbered;
 use super::plan::Plan;
@@ -11,7 +11,7 @@ use super::work::Work;
 use crate::injection::{Addition, ContainerName, FetchContainer};
 use crate::json::{Node, tree};
 use crate::sort::{has, sort_and_dedup, sorted_set};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// Returns the names of the init containers of templates that the Pod has already, sorted.
 pub(super) fn recognized_templates(pod: &Pod<'_>, additions: &[Addition<'_>]) -> Vec<String> {
@@ -33,39 +33,30 @@ pub(super) fn recognized_templates(pod: &Pod<'_>, additions: &[Addition<'_>]) ->
 }
 
 impl Plan<'_> {
-    /// Returns the names of the init containers that look like ours, sorted.
-    pub(super) fn recognized(&self, pod: &Pod<'_>) -> Vec<String> {
-        let is_alike = |container: &&Node<'_>| {
-            let (Self { containers, .. }, name) = (self, name_of(container));
+    /// Returns the init containers that look like ours, by name.
+    pub(super) fn recognized(&self, pod: &Pod<'_>) -> Map<String, Value> {
+        let mut alike = Map::new();
+        for container in pod.spec_items(INIT_CONTAINERS) {
+            let name = name_of(container);
             // A container of the Pod's may be large: it is read once, and only if it has such a name.
-            let mut fitting = containers
-                .iter()
-                .filter(|ours| name.starts_with(ours.name.base()))
-                .peekable();
-            if fitting.peek().is_none() {
-                return false;
+            let is_named = |ours: &&FetchContainer| name.starts_with(ours.name.base());
+            let mut named = self.containers.iter().filter(is_named).peekable();
+            if named.peek().is_none() {
+                continue;
             }
             let existing = container.to_value();
-            fitting.any(|ours| {
-                // A script is ours whatever image runs it; without one, the image alone tells.
-                has_command_of(&existing, ours)
-                    && (ours.spec.get("command").is_some() || existing.get("image") == ours.spec.get("image"))
-            })
-        };
-        let alike = pod.spec_items(INIT_CONTAINERS).iter().filter(is_alike);
-        sorted_set(alike.map(|container| name_of(container).to_owned()))
+            if named.any(|ours| looks_like(&existing, ours)) {
+                alike.insert(name.to_owned(), existing);
+            }
+        }
+        alike
     }
 
     /// Returns the names of those of the init containers that run what ours run, sorted.
-    pub(super) fn running(&self, pod: &Pod<'_>, names: &[String]) -> Vec<String> {
-        let named = pod.spec_items(INIT_CONTAINERS).iter();
-        let running = named
-            .filter(|container| has(names, name_of(container)))
-            .filter(|container| {
-                let existing = container.to_value();
-                self.containers.iter().any(|ours| runs_the_same(&existing, &ours.spec))
-            });
-        sorted_set(running.map(|container| name_of(container).to_owned()))
+    pub(super) fn running(&self, existing: &Map<String, Value>) -> Vec<String> {
+        let runs = |existing: &Value| self.containers.iter().any(|ours| runs_the_same(existing, &ours.spec));
+        let running = existing.iter().filter(|(_, existing)| runs(existing));
+        running.map(|(name, _)| name.clone()).collect()
     }
 
     /// Adds the init containers of templates and those that fetch, where they are not there yet. `ours` are the names of those
