@@ -90,7 +90,7 @@ fn inject<'a>(
     warnings.extend(outcome.warnings);
     let namespace = admission.namespace()?.to_owned();
     let mut pod = admission.pod;
-    warnings.extend(pod.add_yielding(&mut outcome.additions, options)?);
+    warnings.extend(pod.add(&mut outcome.additions, options)?);
     let pulled = add_pull_secrets(&settings.pull_secrets, &mut pod, &namespace, cluster, &mut warnings)?;
     if !asks && outcome.additions.is_empty() && pulled.is_empty() {
         return Ok(Response::warn(warnings));

@@ -29,7 +29,6 @@ pub(crate) use error::PodError;
 pub(crate) use modes::WAYS_TO_READ;
 
 use crate::injection::Addition;
-use crate::options::Options;
 use crate::requests::Containers;
 use crate::sort::{has, sort_and_dedup, sorted_set};
 use document::name_of;
@@ -39,16 +38,6 @@ use work::Work;
 const MAX_PAIRS: usize = 1_000_000;
 
 impl Pod<'_> {
-    /// Adds what `additions` say and returns what the Pod's author should know.
-    ///
-    /// # Errors
-    /// [`PodError`]; the Pod may then hold a part of the additions and is of no use.
-    pub(crate) fn add(&mut self, additions: &[Addition<'_>], options: &Options) -> Result<Vec<String>, PodError> {
-        let mut work = Work::new(additions, options);
-        self.add_all(&mut work)?;
-        Ok(work.warnings)
-    }
-
     /// Adds what `work` says. Where defaults have to yield, the Pod is of no use.
     fn add_all(&mut self, work: &mut Work<'_>) -> Result<(), PodError> {
         self.check_targets(work.additions)?;

@@ -16,13 +16,14 @@ const MAX_READ: usize = 8 * 1024 * 1024;
 const ADDITION_BYTES: usize = 1024;
 
 impl Pod<'_> {
-    /// Adds what `additions` say, as [`Self::add`] does. Where a default is in the way of what the Pod has or asks for, it is
-    /// taken out of `additions`, or out of a container. Each time, the rest is added anew, so that the Pod holds nothing of
-    /// what was left out.
+    /// Adds what `additions` say, and returns what the Pod's author should know. Where a default is in the way of what the Pod
+    /// has or asks for, it is taken out of `additions`, or out of a container. Each time, the rest is added anew, so that the
+    /// Pod holds nothing of what was left out.
     ///
     /// # Errors
-    /// As [`Self::add`]. Where a required default cannot be added, for another reason than that the Pod has its own.
-    pub(crate) fn add_yielding(
+    /// [`PodError`]; the Pod may then hold a part of the additions and is of no use. Where a required default cannot be added,
+    /// for another reason than that the Pod has its own.
+    pub(crate) fn add(
         &mut self,
         additions: &mut Vec<Addition<'_>>,
         options: &Options,
@@ -51,7 +52,9 @@ impl Pod<'_> {
             }
             self.leave_out(errors, additions, &mut warnings)?;
         }
-        warnings.extend(self.add(additions, options)?);
+        let mut work = Work::new(additions, options);
+        self.add_all(&mut work)?;
+        warnings.extend(work.warnings);
         Ok(warnings)
     }
 
