@@ -293,14 +293,17 @@ fn write_value_from(writer: &mut Writer, kind: &'static str, fields: &[(&'static
 /// `value` such that the kubelet's expansion gives it back: it turns `$$` into `$` and replaces `$(NAME)`
 /// ([expand.go](https://github.com/kubernetes/kubernetes/blob/master/third_party/forked/golang/expansion/expand.go)).
 pub(crate) fn unexpanded(value: &str) -> Cow<'_, str> {
-    if !value.contains('$') {
+    let dollar = |text: &str| memchr::memchr(b'$', text.as_bytes());
+    if dollar(value).is_none() {
         return value.into();
     }
-    let mut escaped = String::with_capacity(value.len() + 8);
+    let mut escaped = String::with_capacity(value.len() + 64);
     let mut rest = value;
-    while let Some((text, after)) = rest.split_once('$') {
+    while let Some((text, after)) = dollar(rest).and_then(|place| rest.split_at_checked(place + 1)) {
         escaped.push_str(text);
-        escaped.push_str(if after.starts_with(['$', '(']) { "$$" } else { "$" });
+        if after.starts_with(['$', '(']) {
+            escaped.push('$');
+        }
         rest = after;
     }
     escaped.push_str(rest);

@@ -65,9 +65,11 @@ impl Settings {
         let access = access(&mut fields)?;
         let defaults = fields.list_of("defaults", DefaultRule::from_fields)?;
         let pull_secrets = fields.list_of("imagePullSecrets", PullSecret::from_fields)?;
-        let mut of_flyte = FLYTE_WEBHOOK_FIELDS.lines().filter_map(|line| line.split_once(": "));
-        if let Some((name, whose)) = of_flyte.find(|(name, _)| fields.unknown() == Some(name)) {
-            return Err(fields.invalid(name, &format!("is not a setting of this policy: {whose}")));
+        if let Some(unknown) = fields.unknown() {
+            let mut of_flyte = FLYTE_WEBHOOK_FIELDS.lines().filter_map(|line| line.split_once(": "));
+            if let Some((name, whose)) = of_flyte.find(|(name, _)| *name == unknown) {
+                return Err(fields.invalid(name, &format!("is not a setting of this policy: {whose}")));
+            }
         }
         fields.finish()?;
         Ok(Self {

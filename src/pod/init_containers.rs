@@ -62,7 +62,7 @@ impl Plan<'_> {
     /// Adds the init containers of templates and those that fetch, where they are not there yet. `ours` are the names of those
     /// that are there; those that are added come to them.
     pub(super) fn add_init_containers(
-        &self,
+        &mut self,
         pod: &mut Pod<'_>,
         ours: &mut Vec<String>,
         work: &mut Work<'_>,
@@ -78,7 +78,7 @@ impl Plan<'_> {
 
     /// Returns the init containers that fetch and that are still to be added.
     fn new_containers<'a>(
-        &self,
+        &mut self,
         pod: &Pod<'a>,
         recognized: &[String],
         work: &mut Work<'_>,
@@ -94,8 +94,8 @@ impl Plan<'_> {
         let known = existing.iter().filter(|container| has(recognized, name_of(container)));
         let mut known: Vec<Value> = known.map(Node::to_value).collect();
         let mut number = existing.len().saturating_sub(known.len());
-        for container in &self.containers {
-            let spec = self.with_mounts(container, shares);
+        for mut container in std::mem::take(&mut self.containers) {
+            let spec = self.with_mounts(&mut container, shares);
             work.budget.compare(1, known.len())?;
             if let Some(there) = known.iter().position(|existing| runs_the_same(existing, &spec)) {
                 known.remove(there);
@@ -115,8 +115,8 @@ impl Plan<'_> {
         Ok(added)
     }
 
-    /// Returns the container's spec with the mounts of its volumes, and without amounts where it shares those of the Pod.
-    fn with_mounts(&self, container: &FetchContainer, shares: bool) -> Value {
+    /// Takes the container's spec, with the mounts of its volumes, and without amounts where it shares those of the Pod.
+    fn with_mounts(&self, container: &mut FetchContainer, shares: bool) -> Value {
         let memory = container.mounts.iter().filter_map(|(volume, path)| {
             Some(tree([
                 ("name", self.volumes.get(*volume)?.name.as_str().into()),
@@ -131,7 +131,7 @@ impl Plan<'_> {
             ]))
         });
         let mounts = memory.chain(further).collect();
-        let mut spec = container.spec.clone();
+        let mut spec = container.spec.take();
         if let Value::Object(fields) = &mut spec {
             fields.insert("volumeMounts".to_owned(), Value::Array(mounts));
             if shares {

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::document::{Pod, item, name_of, read, text_of};
+use super::document::{Pod, item, name_of, read, text, text_of};
 use super::error::PodError;
 use super::kinds::Kinds;
 use super::path;
@@ -10,15 +10,16 @@ use super::plan::{Mount, Plan};
 use super::same::same_mount;
 use super::work::{Budget, Work};
 use crate::injection::Addition;
-use crate::json::{Node, tree};
+use crate::json::Node;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 /// What a mount takes at least, beside its path and its volume's name.
 const MOUNT_BYTES: usize = 40;
 
 /// A mount that a container is to have.
 struct NewMount<'m> {
-    value: Cow<'m, Value>,
+    shows: Shows<'m>,
     /// Its path as the container runtime understands it.
     clean_path: String,
     /// The addition that needs it, for messages.
@@ -29,23 +30,48 @@ struct NewMount<'m> {
     takes_mounts: Option<bool>,
 }
 
+/// What a mount shows.
+#[derive(Clone, Copy)]
+enum Shows<'m> {
+    /// A planned mount's volume, which has this name.
+    Planned(&'m str, &'m Mount<'m>),
+    /// What a template says.
+    Template(&'m Value),
+}
+
 impl<'m> NewMount<'m> {
-    fn new(value: Cow<'m, Value>, owner: &'m Addition<'m>, is_file: bool, takes_mounts: Option<bool>) -> Self {
+    fn new(shows: Shows<'m>, owner: &'m Addition<'m>, is_file: bool, takes_mounts: Option<bool>) -> Self {
         Self {
-            clean_path: path::clean(text_of(&value, "mountPath")).into_owned(),
-            value,
+            clean_path: path::clean(shows.path()).into_owned(),
+            shows,
             owner,
             is_file,
             takes_mounts,
         }
     }
+}
 
-    fn path(&self) -> &str {
-        text_of(&self.value, "mountPath")
+impl<'m> Shows<'m> {
+    fn path(self) -> &'m str {
+        match self {
+            Self::Planned(_, mount) => &mount.path,
+            Self::Template(mount) => text_of(mount, "mountPath"),
+        }
     }
 
-    fn to_node<'a>(&self) -> Node<'a> {
-        item(text_of(&self.value, "name"), &self.value)
+    fn to_node<'a>(self) -> Node<'a> {
+        let (volume, mount) = match self {
+            Self::Planned(volume, mount) => (volume, mount),
+            Self::Template(mount) => return item(text_of(mount, "name"), mount),
+        };
+        let sub_path = mount.sub_path.as_deref().map(|part| ("subPath", text(part)));
+        let fields = [
+            ("name", text(volume)),
+            ("mountPath", text(&mount.path)),
+            ("readOnly", Node::Closed(RawValue::TRUE)),
+        ];
+        let fields = fields.into_iter().chain(sub_path);
+        Node::Object(fields.map(|(name, value)| (name.into(), value)).collect())
     }
 }
 
@@ -57,7 +83,7 @@ impl<'p> Plan<'p> {
         for owner in work.additions {
             of_templates.extend(owner.injection.mounts.iter().map(|mount| {
                 let takes_mounts = kinds.takes_mounts(&item(text_of(mount, "name"), mount), false);
-                NewMount::new(Cow::Borrowed(mount), owner, false, Some(takes_mounts))
+                NewMount::new(Shows::Template(mount), owner, false, Some(takes_mounts))
             }));
         }
         if self.sets.is_empty() && of_templates.is_empty() {
@@ -82,19 +108,13 @@ impl<'p> Plan<'p> {
     /// Returns a planned mount as a container gets it, unless it is of a part of a memory volume and the container starts
     /// `too_early`. Where nobody has written that part yet, the kubelet makes a directory in its place, in which no file of
     /// that name can be.
-    fn new_mount<'m>(&self, mount: &'m Mount<'p>, too_early: bool) -> Option<NewMount<'m>> {
+    fn new_mount<'m>(&'m self, mount: &'m Mount<'p>, too_early: bool) -> Option<NewMount<'m>> {
         let volume = self.volumes.get(mount.volume)?;
         if too_early && mount.sub_path.is_some() && volume.is_memory() {
             return None;
         }
-        let fields = [
-            ("name", volume.name.as_str().into()),
-            ("readOnly", true.into()),
-            ("mountPath", mount.path.as_str().into()),
-        ];
-        let sub_path = mount.sub_path.as_deref().map(|part| ("subPath", part.into()));
-        let value = Cow::Owned(tree(fields.into_iter().chain(sub_path)));
-        Some(NewMount::new(value, mount.owner, mount.is_file, None))
+        let shows = Shows::Planned(&volume.name, mount);
+        Some(NewMount::new(shows, mount.owner, mount.is_file, None))
     }
 }
 
@@ -118,7 +138,8 @@ fn mount_in(
         let existing: Vec<_> = existing.collect();
         let mut missing = Vec::with_capacity(group.len());
         for mount in *group {
-            work.budget.spend(mount.path().len().saturating_add(MOUNT_BYTES))?;
+            work.budget
+                .spend(mount.shows.path().len().saturating_add(MOUNT_BYTES))?;
             match is_missing(&name, &existing, mount, group, (kinds, &mut work.budget)) {
                 Ok(is_missing) => missing.extend(is_missing.then_some(mount)),
                 // What an earlier injection has left may fit without a default that yields to something else.
@@ -132,7 +153,7 @@ fn mount_in(
         }
         for mount in missing {
             paths.push(mount.clean_path.clone());
-            own.push(mount.to_node());
+            own.push(mount.shows.to_node());
         }
     }
     Ok(())
@@ -169,8 +190,8 @@ fn is_missing(
                 parent = Some(placed);
             }
         } else if path == ours {
-            if !same_mount(&read(own, budget)?, &mount.value) {
-                let place = mount.takes_mounts.map(|_| mount.path());
+            if !same_mount(&read(own, budget)?, &mount.shows.to_node().to_value()) {
+                let place = mount.takes_mounts.map(|_| mount.shows.path());
                 return Err(mount_clash(container, own, place, mount.owner));
             }
             is_there = true;
@@ -180,7 +201,7 @@ fn is_missing(
     }
     let parent = parent.filter(|(path, _)| !planned.iter().any(|mount| mount.clean_path == *path));
     if let Some((_, own)) = parent.filter(|(_, own)| !kinds.takes_mounts(own, mount.is_file)) {
-        return Err(read_only_parent(container, own, mount.path(), mount.owner));
+        return Err(read_only_parent(container, own, mount.shows.path(), mount.owner));
     }
     match below {
         Some(own) if !mount.takes_mounts.unwrap_or(is_there) => Err(mount_clash(container, own, None, mount.owner)),
