@@ -3,13 +3,16 @@
 //! `{group}-{key}` is `team-b-prod` for the key `b-prod` of `team` and for the key `prod` of `team-b`: a rule of `access` for
 //! one of them would open the other. A group version that stands beside them may do the same.
 
-use crate::managers::placeholders::{Values, all_but, expand, holds, may_hold, set};
+use crate::managers::placeholders::{holds, may_hold, replace};
 use crate::requests::SecretRequest;
 
 /// Stand for the parts of a request in a text that is looked at; no text of the settings has them.
 const GROUP: char = '\u{1}';
 const KEY: char = '\u{2}';
 const VERSION: char = '\u{3}';
+
+/// A namespace and a service account.
+const OWNER: (&str, &str) = ("namespace", "default");
 
 /// Says why `text`, with the placeholders of the settings, becomes the same for another request than `request`. `names` are the
 /// texts that made the request's names, `allowed` the characters that group and key may hold besides letters, digits and `._-`,
@@ -25,14 +28,14 @@ pub(super) fn ambiguity(
     (allowed, path): (&str, &str),
 ) -> Option<String> {
     let asked = request.asked();
-    let of_asked = markers(asked, &[])?;
-    let mut of_found = markers(request, names)?;
-    set(&mut of_found, "path", expand(path, &of_asked).ok()?);
-    let expanded = expand(text, &of_found).ok()?;
+    let expanded = replace(text, |name| match name {
+        "path" => replace(path, |name| marked(name, asked, &[])),
+        _ => marked(name, request, names),
+    });
     let has_path = holds(text, "path");
     let is_apart = |separator: &str, first: char, later: char| {
-        let by_path = !has_path || tells_apart(separator, first, chosen(later, asked, &of_asked), allowed);
-        by_path && tells_apart(separator, first, chosen(later, request, &of_found), allowed)
+        let by_path = !has_path || tells_apart(separator, first, chosen(later, asked, &[]), allowed);
+        by_path && tells_apart(separator, first, chosen(later, request, names), allowed)
     };
     let by_id = holds(text, "id");
     let mut before: Option<(char, usize)> = None;
@@ -83,18 +86,6 @@ fn is_firm(separator: &str, allowed: &str) -> bool {
     separator.chars().any(|character| !may_hold(character, allowed))
 }
 
-/// Returns what the placeholders stand for in a text that is looked at.
-fn markers(request: &SecretRequest, names: &[(&'static str, String)]) -> Option<Values> {
-    let mut markers = all_but("group");
-    // Without a version, the placeholder is nothing.
-    let version = (!request.group_version.is_empty()).then_some(VERSION);
-    for (part, marker) in [("group", Some(GROUP)), ("key", Some(KEY)), ("groupVersion", version)] {
-        let text = marker.map_or(Some(String::new()), |marker| marked(part, marker, names));
-        set(&mut markers, part, text?);
-    }
-    Some(markers)
-}
-
 /// Returns whether `separator` tells what is before it from `later`.
 fn tells_apart(separator: &str, first: char, later: &str, allowed: &str) -> bool {
     is_firm(separator, allowed)
@@ -102,31 +93,35 @@ fn tells_apart(separator: &str, first: char, later: &str, allowed: &str) -> bool
         || separator.chars().last().is_some_and(|last| !later.contains(last))
 }
 
-/// Returns `marker` with what stands before and behind the placeholders in the text of `names` for `part`, whatever is asked for.
-fn marked(part: &str, marker: char, names: &[(&'static str, String)]) -> Option<String> {
-    let Some((_, text)) = names.iter().find(|(name, _)| *name == part) else {
-        return Some(marker.to_string());
+/// Returns what the placeholder `name` stands for in a text that is looked at. A part of the request's name is a marker, with
+/// what stands before and behind the placeholders in the text of `names` for it, whatever is asked for.
+fn marked(name: &str, request: &SecretRequest, names: &[(&'static str, String)]) -> String {
+    let marker = match name {
+        "group" => GROUP,
+        "key" => KEY,
+        // Without a version, the placeholder is nothing.
+        "groupVersion" if !request.group_version.is_empty() => VERSION,
+        "namespace" => return OWNER.0.to_owned(),
+        "serviceAccount" => return OWNER.1.to_owned(),
+        "id" => return "0123456789abcdef".repeat(2),
+        _ => return String::new(),
     };
-    let placeholders: Values = all_but("")
-        .into_iter()
-        .map(|(name, _)| (name, marker.to_string()))
-        .collect();
-    let mut text = expand(text, &placeholders).ok()?;
+    let made = names.iter().find(|(part, _)| *part == name);
+    let mut text = replace(made.map_or("{group}", |(_, text)| text), |_| marker.to_string());
     if let (Some(first), Some(last)) = (text.find(marker), text.rfind(marker)) {
         text.replace_range(first..last, "");
     }
-    Some(text)
+    text
 }
 
 /// Returns what the request chooses of the part that `marker` stands for.
-fn chosen<'r>(marker: char, request: &'r SecretRequest, markers: &Values) -> &'r str {
+fn chosen<'r>(marker: char, request: &'r SecretRequest, names: &[(&'static str, String)]) -> &'r str {
     let (part, value) = match marker {
         GROUP => ("group", &request.group),
         _ => ("key", &request.key),
     };
-    let fixed = markers.iter().find(|(name, _)| *name == part);
-    fixed
-        .and_then(|(_, text)| text.split_once(marker))
+    marked(part, request, names)
+        .split_once(marker)
         .and_then(|(before, after)| value.strip_prefix(before)?.strip_suffix(after))
         .unwrap_or(value)
 }
@@ -134,6 +129,7 @@ fn chosen<'r>(marker: char, request: &'r SecretRequest, markers: &Values) -> &'r
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::managers::placeholders::expand;
     use crate::requests::{JSON_ANNOTATION, Origin, from_annotations};
 
     #[test]
@@ -157,6 +153,8 @@ mod tests {
             ("s-{id}", "a", "b-c", "", true),
             ("{path}", "a/b", "c/d", "", true),
             ("{key}-{path}", "b/a-g/a-b", "a", "", false),
+            ("{{project}}{group}-{key}", "team", "b-prod", "", false),
+            ("{{project}}{group}-{key}", "team-b", "prod", "", true),
         ] {
             let text_of_request = format!(r#"[{{"group":"{group}","key":"{key}"}}]"#);
             let request = from_annotations([(JSON_ANNOTATION, text_of_request.as_str())])

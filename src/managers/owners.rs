@@ -3,7 +3,7 @@
 //! `{namespace}-{group}` is `team-b-prod` for the group `b-prod` in the namespace `team` and for the group `prod` in the
 //! namespace `team-b`: a Pod of one namespace would get the secrets of the other.
 
-use crate::managers::placeholders::{self, Values, all_but, expand};
+use crate::managers::placeholders::{self, replace};
 
 /// Stand for the placeholders in a text that is looked at; no text of the settings has them.
 const NAMESPACE: char = '\u{1}';
@@ -31,9 +31,8 @@ type Part<'t> = (char, &'t str);
 /// secrets. `allowed` are the characters that requests may hold besides letters, digits and `._-`; `made` are
 /// placeholders that stand for texts with others.
 pub(super) fn are_confused(text: &str, scope: Scope, allowed: &str, made: &[(&'static str, String)]) -> bool {
-    let mut markers = all_but("");
-    for (name, value) in &mut markers {
-        let marker = match *name {
+    let marker = |name: &str| {
+        let marker = match name {
             "namespace" if scope == Scope::Everywhere => NAMESPACE,
             "serviceAccount" => SERVICE_ACCOUNT,
             "id" => ID,
@@ -41,22 +40,14 @@ pub(super) fn are_confused(text: &str, scope: Scope, allowed: &str, made: &[(&'s
             "project" => PROJECT,
             "domain" => DOMAIN,
             "organization" => ORGANIZATION,
-            _ => continue,
+            _ => return String::new(),
         };
-        *value = marker.to_string();
-    }
-    let mut values = Values::new();
-    for (name, text) in made {
-        let Ok(text) = expand(text, &markers) else {
-            return false;
-        };
-        values.push((*name, text));
-    }
-    // The first of a name counts.
-    values.append(&mut markers);
-    let Ok(expanded) = expand(text, &values) else {
-        return false;
+        marker.to_string()
     };
+    let expanded = replace(text, |name| match made.iter().find(|(made, _)| *made == name) {
+        Some((_, text)) => replace(text, marker),
+        None => marker(name),
+    });
     let is_marker = |character: char| matches!(character, NAMESPACE..=ORGANIZATION);
     let parts: Vec<Part<'_>> = expanded
         .chars()
@@ -145,6 +136,8 @@ mod tests {
             ("{namespace}-{group}/{namespace}", "", false),
             ("{namespace}-{id}", "", false),
             ("{namespace}-{path}", "", true),
+            ("{{project}}{namespace}-{group}#{key}", "", true),
+            ("{{project}}-{path}", "", false),
         ] {
             let found = are_confused(
                 text,
@@ -167,6 +160,7 @@ mod tests {
             ("{group}/{key}", "{namespace}/{group}", false),
             ("{group}/{key}", "{group}/{namespace}", true),
             ("{path}", "{namespace}-{group}", false),
+            ("{group}", "{{envVar}}{namespace}-{key}", true),
         ] {
             let made = [("group", group), ("path", "{group}/{key}")].map(|(name, text)| (name, text.to_owned()));
             let found = are_confused(text, Scope::Everywhere, "/", &made);

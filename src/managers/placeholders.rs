@@ -45,9 +45,6 @@ const SAMPLE: [(&str, &str); 6] = [
     ("id", "0123456789abcdef0123456789abcdef"),
 ];
 
-/// The placeholders that only some texts have.
-const FURTHER: [&str; 6] = ["envVar", "mountPath", "path", "project", "domain", "organization"];
-
 /// Values as a request may have them, to try the settings' texts with.
 pub(crate) fn sample() -> Values {
     SAMPLE.map(|(name, value)| (name, value.to_owned())).to_vec()
@@ -61,18 +58,20 @@ pub(crate) fn set(values: &mut Values, name: &'static str, value: String) {
 
 /// Returns whether a valid text has the placeholder `name` in it.
 pub(crate) fn holds(text: &str, name: &str) -> bool {
-    let is_other =
-        |other: &str| other != name && (SAMPLE.iter().any(|(known, _)| *known == other) || FURTHER.contains(&other));
-    // All other placeholders are known, so that an error is about this one.
-    text.contains(name) && replace(text, |other| is_other(other).then_some("")).is_err()
+    text.contains(name) && pieces(text).any(|piece| matches!(piece, Piece::Placeholder(other) if other == name))
 }
 
-/// Returns all placeholders but `name`, with values that stand for nothing.
-pub(crate) fn all_but(name: &str) -> Values {
-    let mut others = sample();
-    others.extend(FURTHER.map(|further| (further, String::new())));
-    others.retain(|(known, _)| *known != name);
-    others
+/// Replaces each placeholder of a valid text with what `value` returns for its name.
+pub(crate) fn replace(text: &str, value: impl Fn(&str) -> String) -> String {
+    pieces(text).fold(String::with_capacity(text.len()), |mut replaced, piece| {
+        match piece {
+            Piece::Text(text) => replaced.push_str(text),
+            // No placeholder of this text has the name behind the braces, or the text would not be valid.
+            Piece::Doubled(_) => replaced.push_str("{{"),
+            Piece::Placeholder(name) => replaced.push_str(&value(name)),
+        }
+        replaced
+    })
 }
 
 /// Returns whether what a Pod's author writes may hold `character` where a text of the settings takes it in. `allowed` are
@@ -81,70 +80,84 @@ pub(crate) fn may_hold(character: char, allowed: &str) -> bool {
     character.is_ascii_alphanumeric() || matches!(character, '.' | '_' | '-') || allowed.contains(character)
 }
 
-/// Returns whether a valid `text` has a placeholder in it that stands for something that the request chooses. The others
-/// stand for facts of the cluster.
+/// The placeholders that stand for facts of the cluster. The others stand for something that the request chooses.
+const FACTS: [&str; 3] = ["namespace", "serviceAccount", "mountPath"];
+
+/// Returns whether a valid `text` has a placeholder in it that stands for something that the request chooses.
 pub(crate) fn is_of_request(text: &str) -> bool {
-    let facts = ["namespace", "serviceAccount", "mountPath"].map(|name| (name, String::new()));
-    expand(text, &facts).is_err()
+    pieces(text).any(|piece| matches!(piece, Piece::Placeholder(name) if !FACTS.contains(&name)))
 }
 
 /// `text` with the placeholders replaced.
 pub(crate) fn expand(text: &str, values: &[(&'static str, String)]) -> Result<String, String> {
     let find = |name: &str| values.iter().find(|(known, _)| *known == name);
-    replace(text, |name| find(name).map(|(_, value)| value.as_str())).map_err(|problem| match problem {
-        Wrong::Doubled(name) => format!("has {{{{{name}}}}}; the placeholder is {{{name}}}"),
-        Wrong::Unknown(name) => {
-            let known: Vec<String> = values.iter().map(|(known, _)| format!("{{{known}}}")).collect();
-            format!(
-                "has {{{name}}}, which is no placeholder here; there are {}; write \\{{{name}}} for the text itself",
-                known.join(", ")
-            )
+    let mut expanded = String::with_capacity(text.len());
+    for piece in pieces(text) {
+        match piece {
+            Piece::Text(text) => expanded.push_str(text),
+            Piece::Doubled(name) if find(name).is_some() => {
+                return Err(format!("has {{{{{name}}}}}; the placeholder is {{{name}}}"));
+            }
+            Piece::Doubled(_) => expanded.push_str("{{"),
+            Piece::Placeholder(name) => match find(name) {
+                Some((_, value)) => expanded.push_str(value),
+                None => return Err(unknown(name, values)),
+            },
         }
+    }
+    Ok(expanded)
+}
+
+fn unknown(name: &str, values: &[(&'static str, String)]) -> String {
+    let known: Vec<String> = values.iter().map(|(known, _)| format!("{{{known}}}")).collect();
+    format!(
+        "has {{{name}}}, which is no placeholder here; there are {}; write \\{{{name}}} for the text itself",
+        known.join(", ")
+    )
+}
+
+/// A piece of a text of the settings.
+#[derive(Clone, Copy)]
+enum Piece<'t> {
+    /// Stands for itself.
+    Text(&'t str),
+    /// A name in braces.
+    Placeholder(&'t str),
+    /// Two braces in front of a name and a closing brace, which the next pieces hold.
+    Doubled(&'t str),
+}
+
+fn pieces(text: &str) -> impl Iterator<Item = Piece<'_>> {
+    let mut rest = text;
+    let mut is_behind_brace = false;
+    std::iter::from_fn(move || {
+        let piece;
+        (piece, rest) = first_piece(rest, is_behind_brace)?;
+        is_behind_brace = matches!(piece, Piece::Text(text) if text.ends_with('{'));
+        Some(piece)
     })
 }
 
-/// Why the placeholders of a text cannot be replaced.
-enum Wrong<'t> {
-    /// The name of a placeholder stands in two pairs of braces.
-    Doubled(&'t str),
-    /// There is no such placeholder.
-    Unknown(&'t str),
-}
-
-/// Replaces the placeholders of `text` with what `find` has for their names.
-fn replace<'t, 'v>(text: &'t str, find: impl Fn(&str) -> Option<&'v str>) -> Result<String, Wrong<'t>> {
-    let mut expanded = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((before, from)) =
-        memchr::memchr2(b'{', b'\\', rest.as_bytes()).and_then(|position| rest.split_at_checked(position))
-    {
-        expanded.push_str(before);
-        if let Some(after) = from.strip_prefix(r"\{") {
-            expanded.push('{');
-            rest = after;
-        } else if let Some(after) = from.strip_prefix("{{") {
-            if let Some((name, _)) = name(after)
-                && find(name).is_some()
-                && !expanded.ends_with('{')
-            {
-                return Err(Wrong::Doubled(name));
-            }
-            expanded.push_str("{{");
-            rest = after;
-        } else if let Some((name, after)) = from.strip_prefix('{').and_then(name) {
-            let Some(value) = find(name) else {
-                return Err(Wrong::Unknown(name));
-            };
-            expanded.push_str(value);
-            rest = after;
-        } else {
-            let mut characters = from.chars();
-            expanded.extend(characters.next());
-            rest = characters.as_str();
-        }
+/// Returns the first piece of `text` and what comes after that.
+#[inline(never)]
+fn first_piece(text: &str, is_behind_brace: bool) -> Option<(Piece<'_>, &str)> {
+    let position = memchr::memchr2(b'{', b'\\', text.as_bytes()).unwrap_or(text.len());
+    // A brace or a backslash is one byte.
+    let (before, from) = text.split_at_checked(position.max(1))?;
+    if position > 0 {
+        return Some((Piece::Text(before), from));
     }
-    expanded.push_str(rest);
-    Ok(expanded)
+    if let Some(after) = from.strip_prefix('{') {
+        return Some(match name(after) {
+            _ if before == "\\" => (Piece::Text("{"), after),
+            Some((name, _)) if !is_behind_brace => (Piece::Doubled(name), after),
+            _ => (Piece::Text("{{"), after),
+        });
+    }
+    Some(match name(from).filter(|_| before == "{") {
+        Some((name, after)) => (Piece::Placeholder(name), after),
+        None => (Piece::Text(before), from),
+    })
 }
 
 /// The name before the next `}`, and what comes after that.
@@ -238,6 +251,17 @@ mod tests {
                 "{text}"
             );
         }
+    }
+
+    #[test]
+    fn two_braces_are_no_placeholder() {
+        assert!(holds("{{domain}}{key}", "key"));
+        for text in ["{{domain}}key", "{{key}}", r"\{key}", "{key", "{keys}"] {
+            assert!(!holds(text, "key"), "{text}");
+        }
+        assert!(is_of_request("{namespace}{envVar}"));
+        assert!(!is_of_request("{{envVar}}{namespace}"));
+        assert_eq!(replace("{{project}}{{{key}}}", str::to_uppercase), "{{project}}{{KEY}}");
     }
 
     #[test]
