@@ -142,7 +142,7 @@ fn check_access(manager: &ConfiguredManager, request: &SecretRequest, context: &
     }
     let names = manager.mapping.as_ref().map_or(&[][..], |mapping| &mapping.texts);
     let manager = manager.manager.as_ref();
-    if let Some(reason) = manager.ambiguity(request, names) {
+    if let Some(reason) = manager.ambiguity(request, names, context) {
         return Err(reason);
     }
     match access_names(manager, request).find(|name| !context.rules.allow(name)) {

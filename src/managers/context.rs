@@ -48,6 +48,11 @@ impl Context<'_> {
         self.rules.allow(&access::name(group, key))
     }
 
+    /// Returns the Pod's namespace and service account.
+    pub(crate) fn owner(&self) -> (&str, &str) {
+        (self.namespace, self.service_account)
+    }
+
     /// Returns what `read` reads of the Pod. It is read once for all requests: a Pod may have thousands of labels and
     /// annotations.
     pub(crate) fn of_pod<T: 'static>(&self, read: impl FnOnce(&Pod<'_>) -> T) -> Rc<T> {

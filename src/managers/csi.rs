@@ -92,9 +92,14 @@ impl Manager for Csi {
         false
     }
 
-    fn ambiguity(&self, request: &SecretRequest, names: &[(&'static str, String)]) -> Option<String> {
+    fn ambiguity(
+        &self,
+        request: &SecretRequest,
+        names: &[(&'static str, String)],
+        context: &Context<'_>,
+    ) -> Option<String> {
         self.texts()
-            .find_map(|text| joins::ambiguity(text, request, names, ("/", "")))
+            .find_map(|text| joins::ambiguity(text, request, names, context.owner(), ("/", "")))
     }
 
     fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection<'_>, NotServed> {

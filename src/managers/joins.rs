@@ -11,12 +11,9 @@ const GROUP: char = '\u{1}';
 const KEY: char = '\u{2}';
 const VERSION: char = '\u{3}';
 
-/// A namespace and a service account.
-const OWNER: (&str, &str) = ("namespace", "default");
-
 /// Says why `text`, with the placeholders of the settings, becomes the same for another request than `request`. `names` are the
 /// texts that made the request's names, `allowed` the characters that group and key may hold besides letters, digits and `._-`,
-/// and `path` is what `{path}` stands for: it is made of what was asked for.
+/// and `path` is what `{path}` stands for: it is made of what was asked for. `owner` are the Pod's namespace and service account.
 ///
 /// The text between group and key tells them apart where it has a character that neither may hold, and where the later one
 /// does not hold its last character. A slash behind the group joins them as a rule does. No rule is about the group version,
@@ -25,17 +22,18 @@ pub(super) fn ambiguity(
     text: &str,
     request: &SecretRequest,
     names: &[(&'static str, String)],
+    owner: (&str, &str),
     (allowed, path): (&str, &str),
 ) -> Option<String> {
     let asked = request.asked();
     let expanded = replace(text, |name| match name {
-        "path" => replace(path, |name| marked(name, asked, &[])),
-        _ => marked(name, request, names),
+        "path" => replace(path, |name| marked(name, asked, &[], owner)),
+        _ => marked(name, request, names, owner),
     });
     let has_path = holds(text, "path");
     let is_apart = |separator: &str, first: char, later: char| {
-        let by_path = !has_path || tells_apart(separator, first, chosen(later, asked, &[]), allowed);
-        by_path && tells_apart(separator, first, chosen(later, request, names), allowed)
+        let by_path = !has_path || tells_apart(separator, first, chosen(later, asked, &[], owner), allowed);
+        by_path && tells_apart(separator, first, chosen(later, request, names, owner), allowed)
     };
     let by_id = holds(text, "id");
     let mut before: Option<(char, usize)> = None;
@@ -94,20 +92,30 @@ fn tells_apart(separator: &str, first: char, later: &str, allowed: &str) -> bool
 }
 
 /// Returns what the placeholder `name` stands for in a text that is looked at. A part of the request's name is a marker, with
-/// what stands before and behind the placeholders in the text of `names` for it, whatever is asked for.
-fn marked(name: &str, request: &SecretRequest, names: &[(&'static str, String)]) -> String {
+/// what stands before and behind what is chosen in the text of `names` for it.
+fn marked(
+    name: &str,
+    request: &SecretRequest,
+    names: &[(&'static str, String)],
+    (namespace, service_account): (&str, &str),
+) -> String {
+    let fact = |name: &str| match name {
+        "namespace" => Some(namespace),
+        "serviceAccount" => Some(service_account),
+        _ => None,
+    };
     let marker = match name {
         "group" => GROUP,
         "key" => KEY,
         // Without a version, the placeholder is nothing.
         "groupVersion" if !request.group_version.is_empty() => VERSION,
-        "namespace" => return OWNER.0.to_owned(),
-        "serviceAccount" => return OWNER.1.to_owned(),
         "id" => return "0123456789abcdef".repeat(2),
-        _ => return String::new(),
+        name => return fact(name).unwrap_or_default().to_owned(),
     };
     let made = names.iter().find(|(part, _)| *part == name);
-    let mut text = replace(made.map_or("{group}", |(_, text)| text), |_| marker.to_string());
+    let mut text = replace(made.map_or("{group}", |(_, text)| text), |name| {
+        fact(name).map_or_else(|| marker.to_string(), str::to_owned)
+    });
     if let (Some(first), Some(last)) = (text.find(marker), text.rfind(marker)) {
         text.replace_range(first..last, "");
     }
@@ -115,12 +123,17 @@ fn marked(name: &str, request: &SecretRequest, names: &[(&'static str, String)])
 }
 
 /// Returns what the request chooses of the part that `marker` stands for.
-fn chosen<'r>(marker: char, request: &'r SecretRequest, names: &[(&'static str, String)]) -> &'r str {
+fn chosen<'r>(
+    marker: char,
+    request: &'r SecretRequest,
+    names: &[(&'static str, String)],
+    owner: (&str, &str),
+) -> &'r str {
     let (part, value) = match marker {
         GROUP => ("group", &request.group),
         _ => ("key", &request.key),
     };
-    marked(part, request, names)
+    marked(part, request, names, owner)
         .split_once(marker)
         .and_then(|(before, after)| value.strip_prefix(before)?.strip_suffix(after))
         .unwrap_or(value)
@@ -153,6 +166,9 @@ mod tests {
             ("s-{id}", "a", "b-c", "", true),
             ("{path}", "a/b", "c/d", "", true),
             ("{key}-{path}", "b/a-g/a-b", "a", "", false),
+            ("{group}{namespace}{key}", "team", "prod", "", true),
+            ("{group}{namespace}{key}", "team", "db", "", false),
+            ("{group}{serviceAccount}{key}", "team", "cc", "", false),
             ("{{project}}{group}-{key}", "team", "b-prod", "", false),
             ("{{project}}{group}-{key}", "team-b", "prod", "", true),
         ] {
@@ -162,7 +178,14 @@ mod tests {
                 .requests
                 .remove(0);
             assert_eq!(
-                ambiguity(text, &request, &[], (&format!("/{allowed}"), "{group}/{key}")).is_none(),
+                ambiguity(
+                    text,
+                    &request,
+                    &[],
+                    ("a-b", "c"),
+                    (&format!("/{allowed}"), "{group}/{key}")
+                )
+                .is_none(),
                 told,
                 "{text} {group} {key}"
             );
@@ -173,7 +196,7 @@ mod tests {
     fn names() {
         for (text, names, told) in [
             ("{group}-{key}", [("key", "my-{key}")], true),
-            ("{group}-{key}", [("key", "my-{namespace}-{key}")], false),
+            ("{group}-{key}", [("key", "my-{namespace}-{key}")], true),
             ("{group}-{key}", [("key", "my-{group}")], true),
             ("{group}-{key}", [("key", "key")], true),
             ("{group}-{key}", [("group", "{namespace}-{group}")], true),
@@ -198,7 +221,7 @@ mod tests {
             };
             (request.group, request.group_version, request.key) = (made("group"), made("groupVersion"), made("key"));
             assert_eq!(
-                ambiguity(text, &request, &names, ("/", "")).is_none(),
+                ambiguity(text, &request, &names, ("a-b", "c"), ("/", "")).is_none(),
                 told,
                 "{text} {names:?}"
             );
@@ -233,7 +256,7 @@ mod tests {
                 .unwrap()
                 .requests
                 .remove(0);
-            let answer = ambiguity(text, &request, &[], ("/", path));
+            let answer = ambiguity(text, &request, &[], ("a-b", "c"), ("/", path));
             assert_eq!(answer.is_none(), told, "{text} {path} {version}");
             assert!(answer.is_none_or(|answer| answer.contains("the group version")));
         }

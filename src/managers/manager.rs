@@ -52,7 +52,12 @@ pub(crate) trait Manager {
     /// Returns why the manager might find another secret for `request` than the one that a rule of the settings' `access` is
     /// about: it joins group and key to one name, which another group and key would make as well. `names` are the texts of the
     /// setting `names`, which made the request's.
-    fn ambiguity(&self, _request: &SecretRequest, _names: &[(&'static str, String)]) -> Option<String> {
+    fn ambiguity(
+        &self,
+        _request: &SecretRequest,
+        _names: &[(&'static str, String)],
+        _context: &Context<'_>,
+    ) -> Option<String> {
         None
     }
 

@@ -122,10 +122,15 @@ impl Manager for Template {
         false
     }
 
-    fn ambiguity(&self, request: &SecretRequest, names: &[(&'static str, String)]) -> Option<String> {
+    fn ambiguity(
+        &self,
+        request: &SecretRequest,
+        names: &[(&'static str, String)],
+        context: &Context<'_>,
+    ) -> Option<String> {
         let made_of = (self.allowed.as_str(), self.path_text());
         let mut texts = self.texts().into_iter();
-        texts.find_map(|text| joins::ambiguity(text, request, names, made_of))
+        texts.find_map(|text| joins::ambiguity(text, request, names, context.owner(), made_of))
     }
 
     fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection<'_>, NotServed> {
