@@ -57,14 +57,15 @@ pub(super) const SECRET_VOLUME_PATH_OF: &str = "secret-volume-path-";
 /// Whether the agent fails where the template of the secret whose name follows has a field that is not there.
 pub(super) const ERROR_ON_MISSING_KEY: &str = "error-on-missing-key-";
 
-/// The annotations that hold a boolean. The injector rejects a Pod where it cannot read one.
-const BOOLEAN: [&str; 14] = [
+/// The annotations that hold a boolean, beside [`ERROR_ON_MISSING_KEY`]. The injector rejects a Pod where it cannot read one.
+const BOOLEAN: [&str; 16] = [
     AGENT_INJECT,
     AGENT_INJECT_TOKEN,
     AGENT_CACHE_ENABLE,
     AGENT_ENABLE_QUIT,
     AGENT_PRE_POPULATE,
     AGENT_PRE_POPULATE_ONLY,
+    "agent-auto-auth-exit-on-err",
     "agent-cache-exit-on-err",
     "agent-init-first",
     "agent-revoke-on-shutdown",
@@ -72,6 +73,7 @@ const BOOLEAN: [&str; 14] = [
     "agent-set-security-context",
     "agent-share-process-namespace",
     "preserve-secret-case",
+    "template-config-exit-on-retry-failure",
     "tls-skip-verify",
 ];
 
@@ -83,7 +85,7 @@ const BOOLEANS: [&str; 12] = [
 
 /// Returns whether the annotation `name` holds a boolean that the injector cannot read.
 pub(super) fn is_unreadable(name: &str, value: &str) -> bool {
-    BOOLEAN.contains(&name) && !BOOLEANS.contains(&value)
+    (BOOLEAN.contains(&name) || name.starts_with(ERROR_ON_MISSING_KEY)) && !BOOLEANS.contains(&value)
 }
 
 /// What an annotation of the Pod's own does to the secrets that the policy asks for.
