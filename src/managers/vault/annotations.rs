@@ -57,6 +57,10 @@ pub(super) const SECRET_VOLUME_PATH_OF: &str = "secret-volume-path-";
 /// Whether the agent fails where the template of the secret whose name follows has a field that is not there.
 pub(super) const ERROR_ON_MISSING_KEY: &str = "error-on-missing-key-";
 
+/// Whether a file without a name of its own is called as its secret is, and not its lower case. The name of a secret may
+/// follow.
+pub(super) const PRESERVE_SECRET_CASE: &str = "preserve-secret-case";
+
 /// The annotations that hold a boolean, beside [`ERROR_ON_MISSING_KEY`]. The injector rejects a Pod where it cannot read one.
 const BOOLEAN: [&str; 16] = [
     AGENT_INJECT,
@@ -72,7 +76,7 @@ const BOOLEAN: [&str; 16] = [
     AGENT_RUN_AS_SAME_USER,
     "agent-set-security-context",
     "agent-share-process-namespace",
-    "preserve-secret-case",
+    PRESERVE_SECRET_CASE,
     "template-config-exit-on-retry-failure",
     "tls-skip-verify",
 ];
@@ -173,7 +177,7 @@ pub(super) const ANNOTATIONS: &[(&str, Effect)] = &[
     ("log-format", Effect::Stays),
     ("log-level", Effect::Stays),
     ("namespace", Effect::Decides),
-    ("preserve-secret-case", Effect::Stays),
+    (PRESERVE_SECRET_CASE, Effect::Stays),
     ("proxy-address", Effect::Decides),
     (ROLE, Effect::Decides),
     (SECRET_VOLUME_PATH, Effect::Moves),

@@ -4,8 +4,8 @@ use std::rc::Rc;
 
 use super::annotations::{
     AGENT_CACHE_ENABLE, AGENT_ENABLE_QUIT, AGENT_INJECT_CONTAINERS, AGENT_INJECT_FILE, AGENT_INJECT_SECRET,
-    AGENT_INJECT_TEMPLATE, AGENT_INJECT_TEMPLATE_FILE, AGENT_INJECT_TOKEN, Effect, PREFIX, SECRET_VOLUME_PATH,
-    SECRET_VOLUME_PATH_OF, effect, is_identity, is_true,
+    AGENT_INJECT_TEMPLATE, AGENT_INJECT_TEMPLATE_FILE, AGENT_INJECT_TOKEN, Effect, PREFIX, PRESERVE_SECRET_CASE,
+    SECRET_VOLUME_PATH, SECRET_VOLUME_PATH_OF, effect, is_identity, is_true,
 };
 use crate::pod::Pod;
 use crate::sort::{has, sort_and_dedup, sort_by, sorted_set};
@@ -168,6 +168,7 @@ impl AgentOrders {
             asks |= !is_identity(secret) || own_directory.is_none();
             let name = match self.get(&format!("{AGENT_INJECT_FILE}{secret}")) {
                 Some(file) if !file.is_empty() => file.to_owned(),
+                _ if self.keeps_case(secret) => secret.to_owned(),
                 _ => secret.to_ascii_lowercase(),
             };
             files.push(OwnFile {
@@ -184,6 +185,12 @@ impl AgentOrders {
         sort_by(&mut files, OwnFile::cmp);
         self.own_files = files;
         self.asks = asks;
+    }
+
+    /// Returns whether the file of the secret `name` is called as the secret is, and not its lower case.
+    fn keeps_case(&self, name: &str) -> bool {
+        let own = self.get(&format!("{PRESERVE_SECRET_CASE}-{name}"));
+        own.or_else(|| self.get(PRESERVE_SECRET_CASE)).is_some_and(is_true)
     }
 
     /// Returns the annotations, in two parts, that make the agent write at `path`, above or below it, but for those of the
@@ -256,6 +263,11 @@ mod tests {
             ("vault.hashicorp.com/secret-volume-path-c", "/s/d"),
             ("vault.hashicorp.com/agent-inject-secret-gone", " "),
             ("vault.hashicorp.com/agent-inject-token", "1"),
+            ("vault.hashicorp.com/agent-inject-secret-D", "x"),
+            ("vault.hashicorp.com/agent-inject-secret-E", "x"),
+            ("vault.hashicorp.com/preserve-secret-case", "true"),
+            ("vault.hashicorp.com/preserve-secret-case-A", "f"),
+            ("vault.hashicorp.com/preserve-secret-case-E", "no"),
             ("vault.hashicorp.com/secret-volume-path", "/v"),
         ];
         let orders = AgentOrders::new(annotations.into_iter(), &[], &[]);
@@ -272,6 +284,9 @@ mod tests {
         assert_eq!(secret("/s/d/c"), ["agent-inject-template-c"]);
         assert_eq!(secret("/v/token"), [AGENT_INJECT_TOKEN]);
         assert_eq!(secret("/v/b"), [""; 0]);
+        assert_eq!(secret("/v/D/d"), ["agent-inject-secret-D"]);
+        assert_eq!(secret("/v/d"), [""; 0]);
+        assert_eq!(secret("/v/e"), ["agent-inject-secret-E"]);
         assert!(orders.files_at("/v/a", "A").is_empty());
     }
 }
