@@ -5,6 +5,7 @@
 //! `docs/reference/vault-annotations.md` says the same for people.
 
 use crate::injection::Annotation;
+use crate::sort::has;
 
 /// What the injector's annotations begin with
 /// ([reference](https://developer.hashicorp.com/vault/docs/platform/k8s/injector/annotations)).
@@ -62,34 +63,23 @@ pub(super) const ERROR_ON_MISSING_KEY: &str = "error-on-missing-key-";
 pub(super) const PRESERVE_SECRET_CASE: &str = "preserve-secret-case";
 
 /// The annotations that hold a boolean, beside [`ERROR_ON_MISSING_KEY`]. The injector rejects a Pod where it cannot read one.
-const BOOLEAN: [&str; 16] = [
-    AGENT_INJECT,
-    AGENT_INJECT_TOKEN,
-    AGENT_CACHE_ENABLE,
-    AGENT_ENABLE_QUIT,
-    AGENT_PRE_POPULATE,
-    AGENT_PRE_POPULATE_ONLY,
-    "agent-auto-auth-exit-on-err",
-    "agent-cache-exit-on-err",
-    "agent-init-first",
-    "agent-revoke-on-shutdown",
-    AGENT_RUN_AS_SAME_USER,
-    "agent-set-security-context",
-    "agent-share-process-namespace",
-    PRESERVE_SECRET_CASE,
-    "template-config-exit-on-retry-failure",
-    "tls-skip-verify",
+#[rustfmt::skip]
+const BOOLEAN: &[&str] = &[
+    "agent-auto-auth-exit-on-err", AGENT_CACHE_ENABLE, "agent-cache-exit-on-err", AGENT_ENABLE_QUIT,
+    "agent-init-first", AGENT_INJECT, AGENT_INJECT_TOKEN, AGENT_PRE_POPULATE, AGENT_PRE_POPULATE_ONLY,
+    "agent-revoke-on-shutdown", AGENT_RUN_AS_SAME_USER, "agent-set-security-context", "agent-share-process-namespace",
+    PRESERVE_SECRET_CASE, "template-config-exit-on-retry-failure", "tls-skip-verify",
 ];
 
 /// The spellings of a boolean that the injector reads, as Go's
 /// [`strconv.ParseBool`](https://pkg.go.dev/strconv#ParseBool) does.
-const BOOLEANS: [&str; 12] = [
-    "1", "t", "T", "true", "TRUE", "True", "0", "f", "F", "false", "FALSE", "False",
-];
+const TRUE: [&str; 6] = ["1", "t", "T", "true", "TRUE", "True"];
+const FALSE: [&str; 6] = ["0", "f", "F", "false", "FALSE", "False"];
 
 /// Returns whether the annotation `name` holds a boolean that the injector cannot read.
 pub(super) fn is_unreadable(name: &str, value: &str) -> bool {
-    (BOOLEAN.contains(&name) || name.starts_with(ERROR_ON_MISSING_KEY)) && !BOOLEANS.contains(&value)
+    let is_boolean = has(BOOLEAN, name) || name.starts_with(ERROR_ON_MISSING_KEY);
+    is_boolean && !is_true(value) && !FALSE.contains(&value)
 }
 
 /// What an annotation of the Pod's own does to the secrets that the policy asks for.
@@ -124,72 +114,36 @@ pub(super) enum OfOurs {
     Refused,
 }
 
-/// The annotations that are about the whole Pod, sorted by name: a Pod may have thousands to look up.
-pub(super) const ANNOTATIONS: &[(&str, Effect)] = &[
-    ("agent-auto-auth-exit-on-err", Effect::Stays),
-    (AGENT_CACHE_ENABLE, Effect::Stays),
-    ("agent-cache-exit-on-err", Effect::Stays),
-    ("agent-cache-listener-port", Effect::Stays),
-    ("agent-cache-use-auto-auth-token", Effect::Stays),
-    (AGENT_CONFIGMAP, Effect::Excludes),
-    ("agent-copy-volume-mounts", Effect::Decides),
-    ("agent-disable-idle-connections", Effect::Stays),
-    ("agent-disable-keep-alives", Effect::Stays),
-    (AGENT_ENABLE_QUIT, Effect::Stays),
-    ("agent-extra-secret", Effect::Decides),
-    ("agent-image", Effect::Decides),
-    (AGENT_INIT_FIRST, Effect::Stays),
-    ("agent-init-json-patch", Effect::Patches),
-    (AGENT_INJECT, Effect::MustBeTrue),
-    (AGENT_INJECT_CONTAINERS, Effect::Narrows),
-    ("agent-inject-default-template", Effect::Stays),
-    (AGENT_INJECT_STATUS, Effect::Status),
-    (AGENT_INJECT_TOKEN, Effect::Stays),
-    ("agent-json-patch", Effect::Patches),
-    ("agent-limits-cpu", Effect::Stays),
-    ("agent-limits-ephemeral", Effect::Stays),
-    ("agent-limits-mem", Effect::Stays),
-    (AGENT_PRE_POPULATE, Effect::MustBeTrue),
-    (AGENT_PRE_POPULATE_ONLY, Effect::Stays),
-    ("agent-request-namespace", Effect::Decides),
-    ("agent-requests-cpu", Effect::Stays),
-    ("agent-requests-ephemeral", Effect::Stays),
-    ("agent-requests-mem", Effect::Stays),
-    ("agent-revoke-grace", Effect::Stays),
-    ("agent-revoke-on-shutdown", Effect::Stays),
-    ("agent-run-as-group", Effect::Stays),
-    (AGENT_RUN_AS_SAME_USER, Effect::Stays),
-    (AGENT_RUN_AS_USER, Effect::Stays),
-    ("agent-service-account-token-volume-name", Effect::Decides),
-    ("agent-set-security-context", Effect::Decides),
-    ("agent-share-process-namespace", Effect::Decides),
-    ("auth-max-backoff", Effect::Stays),
-    ("auth-min-backoff", Effect::Stays),
-    ("auth-path", Effect::Decides),
-    ("auth-type", Effect::Decides),
-    ("ca-cert", Effect::Decides),
-    ("ca-key", Effect::Decides),
-    ("client-cert", Effect::Decides),
-    ("client-key", Effect::Decides),
-    ("client-max-retries", Effect::Stays),
-    ("client-timeout", Effect::Stays),
-    ("go-max-procs", Effect::Stays),
-    ("log-format", Effect::Stays),
-    ("log-level", Effect::Stays),
-    ("namespace", Effect::Decides),
-    (PRESERVE_SECRET_CASE, Effect::Stays),
-    ("proxy-address", Effect::Decides),
-    (ROLE, Effect::Decides),
-    (SECRET_VOLUME_PATH, Effect::Moves),
-    ("service", Effect::Decides),
-    ("template-config-exit-on-retry-failure", Effect::Stays),
-    ("template-lease-renewal-threshold", Effect::Stays),
-    ("template-max-connections-per-host", Effect::Stays),
-    ("template-static-secret-render-interval", Effect::Stays),
-    ("tls-secret", Effect::Decides),
-    ("tls-server-name", Effect::Decides),
-    ("tls-skip-verify", Effect::Decides),
+/// The annotations that are about the whole Pod, by what they do; the names are sorted, as a Pod may have thousands to look up.
+#[rustfmt::skip]
+const EFFECTS: &[(Effect, &[&str])] = &[
+    (Effect::Stays, &[
+        "agent-auto-auth-exit-on-err", AGENT_CACHE_ENABLE, "agent-cache-exit-on-err", "agent-cache-listener-port",
+        "agent-cache-use-auto-auth-token", "agent-disable-idle-connections", "agent-disable-keep-alives",
+        AGENT_ENABLE_QUIT, AGENT_INIT_FIRST, "agent-inject-default-template", AGENT_INJECT_TOKEN, "agent-limits-cpu",
+        "agent-limits-ephemeral", "agent-limits-mem", AGENT_PRE_POPULATE_ONLY, "agent-requests-cpu",
+        "agent-requests-ephemeral", "agent-requests-mem", "agent-revoke-grace", "agent-revoke-on-shutdown",
+        "agent-run-as-group", AGENT_RUN_AS_SAME_USER, AGENT_RUN_AS_USER, "auth-max-backoff", "auth-min-backoff",
+        "client-max-retries", "client-timeout", "go-max-procs", "log-format", "log-level", PRESERVE_SECRET_CASE,
+        "template-config-exit-on-retry-failure", "template-lease-renewal-threshold",
+        "template-max-connections-per-host", "template-static-secret-render-interval",
+    ]),
+    (Effect::Decides, &[
+        "agent-copy-volume-mounts", "agent-extra-secret", "agent-image", "agent-request-namespace",
+        "agent-service-account-token-volume-name", "agent-set-security-context", "agent-share-process-namespace",
+        "auth-path", "auth-type", "ca-cert", "ca-key", "client-cert", "client-key", "namespace", "proxy-address", ROLE,
+        "service", "tls-secret", "tls-server-name", "tls-skip-verify",
+    ]),
+    (Effect::Patches, PATCHES),
+    (Effect::MustBeTrue, &[AGENT_INJECT, AGENT_PRE_POPULATE]),
+    (Effect::Status, &[AGENT_INJECT_STATUS]),
+    (Effect::Excludes, &[AGENT_CONFIGMAP]),
+    (Effect::Moves, &[SECRET_VOLUME_PATH]),
+    (Effect::Narrows, &[AGENT_INJECT_CONTAINERS]),
 ];
+
+/// The annotations that change the agent's containers at will.
+pub(super) const PATCHES: &[&str] = &["agent-init-json-patch", "agent-json-patch"];
 
 /// The annotations behind whose name another one follows: what they do with a name of the Pod's own, and with that of
 /// one of the policy's secrets. The first that fits counts.
@@ -211,10 +165,9 @@ pub(super) const FAMILIES: &[(&str, Effect, OfOurs)] = &[
 
 /// Returns what the annotation `name` does; `None` where this version of the injector does not know it.
 pub(super) fn effect(name: &str) -> Option<Effect> {
-    let place = ANNOTATIONS.binary_search_by(|(known, _)| (*known).cmp(name));
-    let exact = place.ok().and_then(|index| ANNOTATIONS.get(index));
+    let exact = EFFECTS.iter().find(|(_, names)| has(names, name));
     exact
-        .map(|(_, effect)| *effect)
+        .map(|(effect, _)| *effect)
         .or_else(|| family(name).map(|(effect, _)| effect))
 }
 
@@ -234,10 +187,9 @@ pub(super) fn annotation(name: &str, value: &str, required: bool) -> Annotation 
     }
 }
 
-/// Returns whether the injector reads `value` as true
-/// ([ParseBool](https://pkg.go.dev/strconv#ParseBool)).
+/// Returns whether the injector reads `value` as true.
 pub(super) fn is_true(value: &str) -> bool {
-    matches!(value, "1" | "t" | "T" | "TRUE" | "true" | "True")
+    TRUE.contains(&value)
 }
 
 /// Returns whether `name` has the form of the names that this policy gives to secrets.
@@ -253,12 +205,15 @@ mod tests {
 
     #[test]
     fn the_names_are_sorted() {
-        assert!(ANNOTATIONS.is_sorted_by_key(|(name, _)| name));
+        assert!(BOOLEAN.is_sorted());
+        for (_, names) in EFFECTS {
+            assert!(names.is_sorted(), "{names:?}");
+        }
     }
 
     #[test]
     fn the_documentation_has_every_annotation() {
-        for (name, _) in ANNOTATIONS {
+        for name in EFFECTS.iter().flat_map(|(_, names)| *names) {
             assert!(DOCUMENTATION.contains(&format!("`{name}`")), "{name}");
         }
         for (begin, _, _) in FAMILIES {

@@ -1,8 +1,8 @@
 //! Whether what a Pod says to the Vault Agent injector itself goes together with a secret of the policy's.
 
 use super::annotations::{
-    AGENT_CONFIGMAP, AGENT_INIT_FIRST, AGENT_INJECT_CONTAINERS, AGENT_INJECT_STATUS, ANNOTATIONS, ERROR_ON_MISSING_KEY,
-    Effect, FAMILIES, INJECTED, OfOurs, PREFIX, ROLE, is_true,
+    AGENT_CONFIGMAP, AGENT_INIT_FIRST, AGENT_INJECT_CONTAINERS, AGENT_INJECT_STATUS, ERROR_ON_MISSING_KEY, FAMILIES,
+    INJECTED, OfOurs, PATCHES, PREFIX, ROLE, is_true,
 };
 use super::orders::AgentOrders;
 use crate::injection::Annotation;
@@ -164,10 +164,8 @@ pub(super) fn role_warning(common: &[Annotation], orders: &AgentOrders) -> Optio
 
 /// Returns warnings about annotations of the Pod's own that change the agent's containers.
 pub(super) fn patch_warnings(orders: &AgentOrders) -> impl Iterator<Item = String> {
-    let patches = ANNOTATIONS
-        .iter()
-        .filter(move |(name, effect)| *effect == Effect::Patches && orders.get(name).is_some());
-    patches.map(|(name, _)| {
+    let patches = PATCHES.iter().filter(|name| orders.get(name).is_some());
+    patches.map(|name| {
         format!(
             "the Pod's annotation {PREFIX}{name} changes the Vault Agent's container: this policy cannot tell whether secrets \
              still arrive"
