@@ -18,15 +18,9 @@ const PARTS: [&str; 4] = ["group", "groupVersion", "key", ROLE];
 const ROLE: &str = "role";
 
 /// What may stand in a text: what every request has, and then the labels.
+#[rustfmt::skip]
 const PLACEHOLDERS: [&str; 8] = [
-    "group",
-    "groupVersion",
-    "key",
-    "namespace",
-    "serviceAccount",
-    "project",
-    "domain",
-    "organization",
+    "group", "groupVersion", "key", "namespace", "serviceAccount", "project", "domain", "organization",
 ];
 const LABELS: usize = 3;
 

@@ -11,30 +11,18 @@ use crate::schema;
 
 /// Variables that the clients get from us, or that our scripts set: a value from the settings would break them or have no
 /// effect.
+#[rustfmt::skip]
 const OWN: [&str; 14] = [
-    "HOME",
-    "TMPDIR",
-    "PYTHONUTF8",
-    "SECRET_ARN",
-    "SECRET_FILENAME",
-    "SECRET_REQUESTS",
-    "TAKE_FIELD",
-    "AWS_PAGER",
-    "AZURE_CONFIG_DIR",
-    "AZURE_CORE_COLLECT_TELEMETRY",
-    "CLOUDSDK_CONFIG",
-    "CLOUDSDK_CORE_DISABLE_PROMPTS",
-    "CLOUDSDK_CORE_DISABLE_FILE_LOGGING",
-    "CLOUDSDK_COMPONENT_MANAGER_DISABLE_UPDATE_CHECK",
+    "HOME", "TMPDIR", "PYTHONUTF8", "SECRET_ARN", "SECRET_FILENAME", "SECRET_REQUESTS", "TAKE_FIELD", "AWS_PAGER",
+    "AZURE_CONFIG_DIR", "AZURE_CORE_COLLECT_TELEMETRY", "CLOUDSDK_CONFIG", "CLOUDSDK_CORE_DISABLE_PROMPTS",
+    "CLOUDSDK_CORE_DISABLE_FILE_LOGGING", "CLOUDSDK_COMPONENT_MANAGER_DISABLE_UPDATE_CHECK",
 ];
 
 /// The variables by which the clients find a file of CA certificates: the AWS CLI and boto3, Google Cloud's CLI, Python's
 /// requests in Azure's CLI and Confidant's client, and OpenSSL and Go.
+#[rustfmt::skip]
 const CA_VARIABLES: [&str; 4] = [
-    "AWS_CA_BUNDLE",
-    "CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE",
-    "REQUESTS_CA_BUNDLE",
-    "SSL_CERT_FILE",
+    "AWS_CA_BUNDLE", "CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE",
 ];
 
 /// Where the certificates are in the init containers.
