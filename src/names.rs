@@ -24,13 +24,13 @@ pub fn is_variable(name: &str) -> bool {
         && !name.starts_with(|first: char| first.is_ascii_digit())
         && name != "."
         && !name.starts_with("..")
-        && is_plain(name)
+        && is_plain(name, "-_.")
 }
 
 /// Whether `key` can be a key in a Secret's data
 /// ([IsConfigMapKey](https://github.com/kubernetes/apimachinery/blob/master/pkg/util/validation/validation.go)).
 pub fn is_secret_key(key: &str) -> bool {
-    !key.is_empty() && key.len() <= SUBDOMAIN_LENGTH && !key.starts_with("..") && key != "." && is_plain(key)
+    !key.is_empty() && key.len() <= SUBDOMAIN_LENGTH && !key.starts_with("..") && key != "." && is_plain(key, "-_.")
 }
 
 /// Whether `name` can be an object's name: a
@@ -45,12 +45,18 @@ pub fn is_dns_label(name: &str) -> bool {
 }
 
 fn is_dns_label_of_any_length(name: &str) -> bool {
-    !name.is_empty()
-        && !name.starts_with('-')
-        && !name.ends_with('-')
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+    !name.is_empty() && !name.starts_with('-') && !name.ends_with('-') && is_lower(name, "-")
+}
+
+/// Returns whether `text` has only ASCII letters, digits and characters of `further`.
+pub(crate) fn is_plain(text: &str, further: &str) -> bool {
+    text.bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || further.as_bytes().contains(&byte))
+}
+
+/// Returns whether `text` has only lower case ASCII letters, digits and characters of `further`.
+pub(crate) fn is_lower(text: &str, further: &str) -> bool {
+    is_plain(text, further) && !text.bytes().any(|byte| byte.is_ascii_uppercase())
 }
 
 /// Whether `key` can be an annotation's or label's key: a name of at most 63 characters, with a DNS subdomain and `/`
@@ -72,12 +78,7 @@ fn is_metadata_name(name: &str) -> bool {
     name.len() <= DNS_LABEL_LENGTH
         && name.starts_with(|first: char| first.is_ascii_alphanumeric())
         && name.ends_with(|last: char| last.is_ascii_alphanumeric())
-        && is_plain(name)
-}
-
-fn is_plain(text: &str) -> bool {
-    text.bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
+        && is_plain(name, "-_.")
 }
 
 /// A short, stable text for `bytes`: FNV-1a, 64 bits, in 16 hexadecimal digits. It tells names apart; it protects

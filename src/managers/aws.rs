@@ -13,6 +13,7 @@ use crate::managers::fetch::{self, ContainerSettings};
 use crate::managers::manager::{Manager, NotServed, not_found};
 use crate::managers::naming;
 use crate::managers::script::script;
+use crate::names;
 use crate::requests::{MountRequirement, SecretRequest, WHOLE};
 
 /// Flyte's image; its makers have archived it.
@@ -245,25 +246,16 @@ const PARAMETERS: &str = "ssm";
 /// [a secret](https://docs.aws.amazon.com/systems-manager/latest/userguide/integration-ps-secretsmanager.html) that has an ARN of
 /// its own.
 fn service(text: &str) -> Option<&'static str> {
-    let plain = |part: &str| {
-        !part.is_empty()
-            && part
-                .bytes()
-                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
-    };
     let parts: Vec<&str> = text.split(':').collect();
-    let (service, name, further): (_, &str, &[u8]) = match *parts.as_slice() {
-        ["arn", _, SECRETS, _, _, "secret", name] => (SECRETS, name, b"/_+=.@!-"),
-        ["arn", _, PARAMETERS, _, _, name] => (PARAMETERS, name.strip_prefix("parameter/")?, b"/_.-"),
+    let (service, name, further) = match *parts.as_slice() {
+        ["arn", _, SECRETS, _, _, "secret", name] => (SECRETS, name, "/_+=.@!-"),
+        ["arn", _, PARAMETERS, _, _, name] => (PARAMETERS, name.strip_prefix("parameter/")?, "/_.-"),
         _ => return None,
     };
-    let is_name = !name.is_empty()
-        && !name.contains("aws/reference/")
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || further.contains(&byte));
+    let is_name = !name.is_empty() && !name.contains("aws/reference/") && names::is_plain(name, further);
+    let is_word = |word: &str| !word.is_empty() && names::is_lower(word, "-");
     let is_account = |account: &str| !account.is_empty() && account.bytes().all(|byte| byte.is_ascii_digit());
     matches!(*parts.as_slice(), [_, partition, _, region, account, ..]
-        if is_name && plain(partition) && plain(region) && is_account(account))
+        if is_name && is_word(partition) && is_word(region) && is_account(account))
     .then_some(service)
 }

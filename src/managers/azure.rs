@@ -12,6 +12,7 @@ use crate::managers::cli::{Cli, Located, check_version};
 use crate::managers::manager::{Manager, NotServed, not_found};
 use crate::managers::naming;
 use crate::managers::script::script;
+use crate::names;
 use crate::requests::SecretRequest;
 
 pub(super) static CLI: Cli = Cli {
@@ -89,7 +90,6 @@ fn name(url: &str) -> Option<&str> {
 /// take different parts for the host.
 pub(super) fn is_host(host: &str) -> bool {
     let (name, port) = host.split_once(':').unwrap_or((host, "443"));
-    let is_label =
-        |label: &str| !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    let is_label = |label: &str| !label.is_empty() && names::is_plain(label, "-");
     name.split('.').all(is_label) && (1..=5).contains(&port.len()) && port.bytes().all(|byte| byte.is_ascii_digit())
 }

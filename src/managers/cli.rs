@@ -11,6 +11,7 @@ use crate::managers::fetch::{self, ContainerSettings, Layout};
 use crate::managers::manager::{FOR_ONE_FILE, Manager, NotServed, not_found};
 use crate::managers::naming;
 use crate::managers::script::script;
+use crate::names;
 use crate::requests::{MountRequirement, SecretRequest, WHOLE};
 use crate::sort::positions;
 
@@ -235,8 +236,7 @@ fn field<'i>(item: &FetchItem<'i>) -> Option<&'i String> {
 /// # Errors
 /// When it has other characters than versions have.
 pub(crate) fn check_version(version: &str) -> Result<(), NotServed> {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-    if version.len() <= 63 && version.bytes().all(plain) {
+    if version.len() <= 63 && names::is_plain(version, "-_") {
         return Ok(());
     }
     Err(not_found!(

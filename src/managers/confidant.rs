@@ -14,6 +14,7 @@ use crate::managers::fetch::{self, ContainerSettings, Layout};
 use crate::managers::manager::{Manager, NotServed, not_found};
 use crate::managers::placeholders;
 use crate::managers::script::script;
+use crate::names;
 use crate::requests::SecretRequest;
 
 /// Asks the client once for all secrets and writes those that are wanted. Its variables: `CONFIDANT_SERVICE`;
@@ -215,10 +216,10 @@ fn check_service(template: &str) -> Result<(), String> {
     let parts: Vec<&str> = marked.split(MARKS).collect();
     let places: Vec<char> = marked.chars().filter(|character| MARKS.contains(character)).collect();
     let between = parts.iter().skip(1);
-    let ambiguous = places.windows(2).zip(between).any(|(pair, text)| {
-        let in_names = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-        pair.first() != pair.last() && text.bytes().all(in_names)
-    });
+    let ambiguous = places
+        .windows(2)
+        .zip(between)
+        .any(|(pair, text)| pair.first() != pair.last() && names::is_lower(text, "-"));
     if ambiguous {
         return Err(
             "makes one service of different Pods: the namespace \"a\" with the service account \"b-c\" and the namespace \
@@ -236,10 +237,7 @@ fn context_name(template: &str, service: &str) -> Result<String, String> {
 
 /// Whether `name` can stand in the path of a URL as it is, so that it cannot lead to another page of Confidant's API.
 fn is_service(name: &str) -> bool {
-    !matches!(name, "" | "." | "..")
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
+    !matches!(name, "" | "." | "..") && names::is_plain(name, "-_.")
 }
 
 /// Reads the settings of the init container.

@@ -10,6 +10,7 @@ use crate::json::fields::{Fields, SettingsError};
 use crate::managers::cli::{Cli, Located, check_version};
 use crate::managers::manager::{Manager, NotServed, not_found};
 use crate::managers::script::script;
+use crate::names;
 use crate::requests::SecretRequest;
 
 pub(super) static CLI: Cli = Cli {
@@ -44,9 +45,7 @@ fn locate(request: &SecretRequest) -> Result<Located<'_>, NotServed> {
     let is_name = match *path.as_slice() {
         [_] | ["projects", _, "secrets", _] => true,
         // The location becomes a part of the host's name.
-        ["projects", _, "locations", location, "secrets", _] => location
-            .bytes()
-            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-'),
+        ["projects", _, "locations", location, "secrets", _] => names::is_lower(location, "-"),
         _ => false,
     };
     if !is_name || secret.contains(['?', '#']) {

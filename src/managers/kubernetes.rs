@@ -181,12 +181,9 @@ fn secret_name(request: &SecretRequest) -> Result<Cow<'_, str>, NotServed> {
         return Ok(digest::md5(request.key.as_bytes()).into());
     }
     // Upper case and '_' are let through with a warning, as Flyte does: the Pod is valid, the Secret is just missing.
-    let plain = request
-        .group
-        .bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_'));
-    if plain && request.group.len() <= 253 && !matches!(request.group.as_str(), "." | "..") {
-        return Ok(request.group.as_str().into());
+    let group = request.group.as_str();
+    if names::is_plain(group, "-._") && group.len() <= 253 && !matches!(group, "." | "..") {
+        return Ok(group.into());
     }
     Err(not_found!(
         "no Secret can have the name {:?} (at most 253 lower case letters, digits, '-' and '.')",

@@ -163,8 +163,7 @@ fn first_piece(text: &str, is_behind_brace: bool) -> Option<(Piece<'_>, &str)> {
 /// The name before the next `}`, and what comes after that.
 fn name(text: &str) -> Option<(&str, &str)> {
     text.split_once('}').filter(|(name, _)| {
-        name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
-            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_') && names::is_plain(name, "_")
     })
 }
 

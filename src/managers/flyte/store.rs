@@ -13,6 +13,7 @@ use crate::managers::fetch::{self, ContainerSettings};
 use crate::managers::manager::{Manager, NotServed, not_found};
 use crate::managers::script::script;
 use crate::managers::{aws, azure, gcp, naming};
+use crate::names;
 use crate::requests::{MountRequirement, SecretRequest, base32};
 
 use super::binding::Binding;
@@ -72,12 +73,7 @@ impl Store {
         let place = given.trim_end_matches('/');
         let is_valid = match kind {
             Kind::Azure => place.strip_prefix("https://").is_some_and(azure::is_host),
-            _ => {
-                !place.is_empty()
-                    && place
-                        .bytes()
-                        .all(|byte| byte.is_ascii_alphanumeric() || b"-.:".contains(&byte))
-            }
+            _ => !place.is_empty() && names::is_plain(place, "-.:"),
         };
         if !is_valid {
             return Err(fields.invalid(setting, &["has to be ", meaning].concat()));
@@ -98,8 +94,7 @@ impl Store {
             Kind::Gcp => (id, "_-", 255),
             Kind::Azure => (azure_name(scope, key), "-", 127),
         };
-        let may_have = |character: char| character.is_ascii_alphanumeric() || further.contains(character);
-        if name.len() > longest || !name.chars().all(may_have) {
+        if name.len() > longest || !names::is_plain(&name, further) {
             return Err(not_found!(
                 "its key {key:?} makes the name {name:?}, but a secret's name there has at most {longest} letters, digits and \
                  characters of {further:?}"
