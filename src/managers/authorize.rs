@@ -8,7 +8,7 @@ use crate::managers::manager::{NotServed, denied, unavailable};
 const SYSTEM: &str = "system:";
 
 /// Who has to be allowed to read a Secret that a manager hands out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub(crate) enum Authorize {
     /// The Pod's service account.
     ServiceAccount,

@@ -22,7 +22,6 @@ use crate::requests::SecretRequest;
 /// `env` where the path is that of a file of variables, and `optional`.
 const SCRIPT: &str = script!("scripts/confidant.py", Python);
 
-#[derive(Debug)]
 pub(crate) struct Confidant {
     /// Confidant's address.
     url: String,

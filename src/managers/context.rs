@@ -35,7 +35,7 @@ pub(crate) struct Context<'a> {
 pub(crate) struct Notes(RefCell<Vec<Rc<dyn Any>>>);
 
 /// Who made the admission request.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Clone, Copy, Default)]
 pub(crate) struct User<'a> {
     pub name: &'a str,
     pub groups: &'a [&'a str],

@@ -24,7 +24,6 @@ use crate::requests::{MountRequirement, SecretRequest};
 /// `secrets-store-gke.csi.k8s.io`.
 const DRIVER: &str = "secrets-store.csi.k8s.io";
 
-#[derive(Debug)]
 pub(crate) struct Csi {
     /// The CSI driver's name.
     driver: String,

@@ -20,7 +20,6 @@ use crate::schema;
 const NOBODY: u32 = 65534;
 
 /// The init container of a manager, as an operator has set it up.
-#[derive(Debug, Clone)]
 pub(crate) struct ContainerSettings {
     image: String,
     image_pull_policy: String,

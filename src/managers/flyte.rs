@@ -34,7 +34,6 @@ use wanted::{VOLUME, Wanted};
 /// The image that Flyte uses, at a version: `latest` is another one on each node.
 const IMAGE: &str = "public.ecr.aws/docker/library/busybox:1.37.0";
 
-#[derive(Debug)]
 pub(crate) struct Flyte {
     /// Where Flyte keeps its Secrets: those of `literal`, and the originals of those for image pulls.
     namespace: String,

@@ -19,7 +19,6 @@ use crate::managers::{naming, whole};
 use crate::names;
 use crate::requests::{MountRequirement, SecretRequest, WHOLE};
 
-#[derive(Debug)]
 pub(crate) struct Global {
     /// The namespace that holds the Secrets.
     namespace: String,

@@ -16,7 +16,6 @@ use crate::managers::{naming, whole};
 use crate::names;
 use crate::requests::{MountRequirement, SecretRequest, WHOLE, base32};
 
-#[derive(Debug)]
 pub(crate) struct Kubernetes {
     /// Whether a container starts without a Secret or key that is not there.
     optional: bool,

@@ -30,7 +30,7 @@ const CA_DIRECTORY: &str = "/etc/secret-injector-ca";
 const CA_FILE: &str = "ca.crt";
 
 /// The settings `env` and `caBundle` of a manager whose init containers fetch.
-#[derive(Debug, Clone, Default)]
+#[derive(Default)]
 pub(crate) struct Network {
     env: Vec<Value>,
     /// The source of the volume with the CA certificates.

@@ -10,7 +10,6 @@ use crate::requests::{MountRequirement, SecretRequest};
 const OTHER_MOUNTS: &str = "the settings' match.mounts leaves this way to mount to others";
 
 /// Which requests a manager is asked for.
-#[derive(Debug, Clone)]
 pub(crate) struct Selector {
     /// The group has to fit one of these; all do when there are none.
     pub groups: Vec<Glob>,

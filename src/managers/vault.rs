@@ -34,7 +34,6 @@ use crate::managers::manager::{Manager, NotServed, not_found};
 use crate::managers::naming;
 use crate::requests::{SecretRequest, WHOLE};
 
-#[derive(Debug)]
 pub(crate) struct Vault {
     /// The role with which the agent logs in.
     role: String,

@@ -14,7 +14,6 @@ const ANY: &str = "any";
 const POD_NAMESPACE: &str = "{project}-{domain}";
 
 /// What the labels of a Pod have to agree with.
-#[derive(Debug)]
 pub(crate) struct Binding {
     /// The setting `organization`: the only value of that label; `None` where every value is taken.
     organization: Option<String>,
@@ -23,7 +22,6 @@ pub(crate) struct Binding {
 }
 
 /// Where the labels of a Pod count.
-#[derive(Debug)]
 enum PodNamespace {
     /// In every namespace.
     Any,
@@ -34,7 +32,6 @@ enum PodNamespace {
 }
 
 /// A namespace's name with placeholders for labels.
-#[derive(Debug)]
 struct Template {
     /// As in the settings.
     text: String,

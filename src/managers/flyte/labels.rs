@@ -32,7 +32,7 @@ impl PodLabels {
 }
 
 /// The values of these labels: all of them, or those of a wider scope, where the rest is empty.
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Default, Clone, Copy)]
 pub(super) struct Labels<'l> {
     pub organization: &'l str,
     pub domain: &'l str,

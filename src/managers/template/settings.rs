@@ -11,7 +11,6 @@ use crate::managers::manager::{Manager, NotServed};
 use crate::managers::naming;
 use crate::managers::placeholders::{self, Values, expand, holds};
 
-#[derive(Debug)]
 pub(crate) struct Template {
     /// What messages and the status annotation call it.
     pub(super) name: Option<String>,

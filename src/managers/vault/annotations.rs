@@ -83,7 +83,7 @@ pub(super) fn is_unreadable(name: &str, value: &str) -> bool {
 }
 
 /// What an annotation of the Pod's own does to the secrets that the policy asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq)]
 pub(super) enum Effect {
     /// The secrets arrive, from where they should: it stays, with `enforce` too.
     Stays,
@@ -104,7 +104,7 @@ pub(super) enum Effect {
 }
 
 /// What becomes of the annotation where it is about a secret of the policy's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq)]
 pub(super) enum OfOurs {
     /// The policy writes it: the Pod's own is replaced, with a warning.
     Written,
