@@ -21,14 +21,7 @@ pub(crate) struct Selector {
 
 impl Selector {
     pub(super) fn from_fields(fields: Option<Fields<'_>>) -> Result<Self, SettingsError> {
-        let Some(mut fields) = fields else {
-            let (env, file) = (true, true);
-            return Ok(Self {
-                groups: Vec::new(),
-                env,
-                file,
-            });
-        };
+        let mut fields = fields.unwrap_or_default();
         let groups = patterns::read(&mut fields, "groups", patterns::anything)?;
         if groups.as_ref().is_some_and(Vec::is_empty) {
             return Err(fields.invalid(
