@@ -51,11 +51,6 @@ pub(crate) fn from_fields(fields: &mut Fields<'_>) -> Result<Box<dyn Manager>, S
 fn locate(request: &SecretRequest) -> Result<Located<'_>, NotServed> {
     let Key { key, field, versions } = key_of(request);
     let (secret, service) = secret(&request.group, key)?;
-    let kind = match service {
-        Some(SECRETS) => "AWS secret ",
-        Some(_) => "AWS parameter ",
-        None => return Err(no_arn(&secret, PARAMETER_FORM)),
-    };
     let mut versions = versions
         .into_iter()
         .chain([&*request.group_version])
@@ -64,14 +59,18 @@ fn locate(request: &SecretRequest) -> Result<Located<'_>, NotServed> {
     if versions.any(|other| other != version) {
         return Err(not_found!("it names two versions; leave one of them out"));
     }
-    if service != Some(SECRETS) {
-        // It stands behind the parameter's name.
-        check_version(version)?;
-    } else if version.contains("://") {
+    let kind = match service {
+        None => return Err(no_arn(&secret, PARAMETER_FORM)),
         // The CLI reads a value such as file:///etc/passwd from that file
         // (https://docs.aws.amazon.com/cli/latest/userguide/cli-usage-parameters-file.html).
-        return Err(not_found!("no version is called {version:?}"));
-    }
+        Some(SECRETS) if version.contains("://") => return Err(not_found!("no version is called {version:?}")),
+        Some(SECRETS) => "AWS secret ",
+        Some(_) => {
+            // It stands behind the parameter's name.
+            check_version(version)?;
+            "AWS parameter "
+        }
+    };
     let mut source = [kind, &secret].concat();
     naming::push_detail(&mut source, "version", version);
     let key = if key == WHOLE { "" } else { key };
