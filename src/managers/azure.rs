@@ -6,10 +6,8 @@
 //! the group is the secret's URL, the group version its version, the key plays no part, or, with the
 //! setting `key: field`, names a field of it.
 
-use crate::access;
-use crate::json::fields::{Fields, SettingsError};
-use crate::managers::cli::{Cli, Located, check_version};
-use crate::managers::manager::{Manager, NotServed, not_found};
+use crate::managers::cli::{self, Cli, Located, check_version};
+use crate::managers::manager::{NotServed, not_found};
 use crate::managers::naming;
 use crate::managers::script::script;
 use crate::names;
@@ -22,20 +20,12 @@ pub(super) static CLI: Cli = Cli {
     container: "azure-pull-secret",
     key_may_be_field: true,
     volume: "azure-secret-vol",
-    access_name: |request| access::name(url(request), ""),
+    access_name: cli::access_name,
     locate,
 };
 
-pub(crate) fn from_fields(fields: &mut Fields<'_>) -> Result<Box<dyn Manager>, SettingsError> {
-    CLI.read(fields)
-}
-
-fn url(request: &SecretRequest) -> &str {
-    request.group.trim_end_matches('/')
-}
-
 fn locate(request: &SecretRequest) -> Result<Located<'_>, NotServed> {
-    let (url, version) = (url(request), request.group_version.as_str());
+    let (url, version) = (cli::secret(request), request.group_version.as_str());
     if url.is_empty() {
         return Err(not_found!(
             "it needs a group, the secret's URL such as https://VAULT.vault.azure.net/secrets/NAME"

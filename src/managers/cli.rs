@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 
 use serde_json::Value;
 
+use crate::access;
 use crate::injection::{ContainerName, Fetch, FetchContainer, FetchItem, Fetched, Fetcher, Injection};
 use crate::json::fields::{Fields, SettingsError};
 use crate::managers::context::Context;
@@ -52,6 +53,16 @@ pub(crate) struct Located<'r> {
     /// Where the secret comes from, for people.
     pub source: String,
     pub warning: Option<String>,
+}
+
+/// Returns the secret that a request's group names, where the group alone does.
+pub(super) fn secret(request: &SecretRequest) -> &str {
+    request.group.trim_end_matches('/')
+}
+
+/// Returns the [name](Manager::access_name) of that secret.
+pub(super) fn access_name(request: &SecretRequest) -> String {
+    access::name(secret(request), "")
 }
 
 struct CliManager {

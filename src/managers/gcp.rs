@@ -5,10 +5,8 @@
 //! group is the secret, the group version its version, the key plays no part, or, with the
 //! setting `key: field`, names a field of it.
 
-use crate::access;
-use crate::json::fields::{Fields, SettingsError};
-use crate::managers::cli::{Cli, Located, check_version};
-use crate::managers::manager::{Manager, NotServed, not_found};
+use crate::managers::cli::{self, Cli, Located, check_version};
+use crate::managers::manager::{NotServed, not_found};
 use crate::managers::script::script;
 use crate::names;
 use crate::requests::SecretRequest;
@@ -20,20 +18,12 @@ pub(super) static CLI: Cli = Cli {
     container: "gcp-pull-secret",
     key_may_be_field: true,
     volume: "gcp-secret-vol",
-    access_name: |request| access::name(secret(request), ""),
+    access_name: cli::access_name,
     locate,
 };
 
-pub(crate) fn from_fields(fields: &mut Fields<'_>) -> Result<Box<dyn Manager>, SettingsError> {
-    CLI.read(fields)
-}
-
-fn secret(request: &SecretRequest) -> &str {
-    request.group.trim_end_matches('/')
-}
-
 fn locate(request: &SecretRequest) -> Result<Located<'_>, NotServed> {
-    let (secret, version) = (secret(request), request.group_version.as_str());
+    let (secret, version) = (cli::secret(request), request.group_version.as_str());
     if secret.is_empty() || version.is_empty() {
         return Err(not_found!(
             "it needs a group, the secret, and a group version such as \"latest\""
