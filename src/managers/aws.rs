@@ -93,12 +93,9 @@ impl Sidecar {
     fn container(&self, secret: &str, target: &FetchTarget) -> FetchContainer {
         let file = format!("/{}", target.path);
         let env = [("SECRET_ARN", secret), ("SECRET_FILENAME", file.as_str())];
-        FetchContainer {
-            name: ContainerName::Numbered(CONTAINER),
-            spec: self.container.container(&[], &[], &env),
-            mounts: vec![(target.volume, SIDECAR_DIRECTORY.to_owned())],
-            volumes: self.container.volumes(),
-        }
+        let mounts = vec![(target.volume, SIDECAR_DIRECTORY.to_owned())];
+        self.container
+            .container(ContainerName::Numbered(CONTAINER), (&[], &[]), &env, mounts)
     }
 }
 

@@ -2,8 +2,6 @@
 
 use std::cmp::Ordering;
 
-use serde_json::Value;
-
 use crate::access;
 use crate::injection::{ContainerName, Fetch, FetchContainer, FetchItem, Fetched, Fetcher, Injection};
 use crate::json::fields::{Fields, SettingsError};
@@ -181,17 +179,8 @@ impl Cli {
         let command = ["sh", "-ec", &script, self.label];
         let args = arguments(fetch, &layout, has_fields);
         let env = if has_fields { &[TAKE_FIELD] } else { env };
-        let mut spec = settings.container(&command, &args, env);
-        if let Value::Object(fields) = &mut spec {
-            // `kubectl describe pod` then says which secret is missing.
-            fields.insert("terminationMessagePolicy".to_owned(), "FallbackToLogsOnError".into());
-        }
-        FetchContainer {
-            name: ContainerName::Numbered(self.container),
-            spec,
-            mounts: layout.mounts(),
-            volumes: settings.volumes(),
-        }
+        let name = ContainerName::Numbered(self.container);
+        fetch::with_log_shown(settings.container(name, (&command, &args), env, layout.mounts()))
     }
 }
 

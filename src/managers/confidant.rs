@@ -168,25 +168,16 @@ impl Fetcher for Confidant {
                 requests.push(tree(request.into_iter().chain(variable).chain(optional)));
             }
         }
-        let mut spec = self.container.container(
-            &["python3", "-I", "-c", SCRIPT],
-            &[],
+        vec![fetch::with_log_shown(self.container.container(
+            ContainerName::Exact("confidant-pull-secrets"),
+            (&["python3", "-I", "-c", SCRIPT], &[]),
             &[
                 ("CONFIDANT_SERVICE", of_service),
                 ("CONFIDANT_CONFIG", &Writer::text_of(&self.config(of_service))),
                 ("SECRET_REQUESTS", &Writer::text_of(&Value::Array(requests))),
             ],
-        );
-        if let Value::Object(fields) = &mut spec {
-            // `kubectl describe pod` then says which secret is missing.
-            fields.insert("terminationMessagePolicy".to_owned(), "FallbackToLogsOnError".into());
-        }
-        vec![FetchContainer {
-            name: ContainerName::Exact("confidant-pull-secrets"),
-            spec,
-            mounts: layout.mounts(),
-            volumes: self.container.volumes(),
-        }]
+            layout.mounts(),
+        ))]
     }
 
     fn files_volume(&self) -> &'static str {

@@ -3,14 +3,14 @@
 use serde_json::{Map, Value};
 
 use crate::injection::{
-    EnvFile, EnvValue, EnvVar, Fetch, FetchTarget, FetchVolume, Fetched, FileOrigin, Injection, SecretFile, unexpanded,
+    ContainerName, EnvFile, EnvValue, EnvVar, Fetch, FetchContainer, FetchTarget, FetchVolume, Fetched, FileOrigin,
+    Injection, SecretFile, unexpanded,
 };
 use crate::json::fields::{Fields, SettingsError};
 use crate::json::tree;
 use crate::managers::context::Context;
 use crate::managers::manager::{NotServed, not_found};
-use crate::managers::naming;
-use crate::managers::network::Network;
+use crate::managers::{naming, network};
 use crate::names;
 use crate::options::Options;
 use crate::requests::{MountRequirement, SecretRequest};
@@ -22,10 +22,13 @@ const NOBODY: u32 = 65534;
 /// The init container of a manager, as an operator has set it up.
 pub(crate) struct ContainerSettings {
     image: String,
-    image_pull_policy: String,
+    image_pull_policy: &'static str,
     resources: Value,
     security_context: Value,
-    network: Network,
+    /// Variables of the settings, as items of its `env`.
+    env: Vec<Value>,
+    /// Volumes that it mounts, beside those for the secrets.
+    volumes: Vec<FetchVolume>,
 }
 
 impl ContainerSettings {
@@ -42,15 +45,8 @@ impl ContainerSettings {
         if image.is_empty() || image.contains(|character: char| character.is_whitespace() || character.is_control()) {
             return Err(fields.invalid("image", "is not an image's name"));
         }
-        let image_pull_policy = fields.choice(
-            "imagePullPolicy",
-            "IfNotPresent",
-            &[
-                ("IfNotPresent", "IfNotPresent"),
-                ("Always", "Always"),
-                ("Never", "Never"),
-            ],
-        )?;
+        let policies = ["IfNotPresent", "Always", "Never"].map(|policy| (policy, policy));
+        let image_pull_policy = fields.choice("imagePullPolicy", "IfNotPresent", &policies)?;
         let resources = object(fields, "resources", "ResourceRequirements")?.unwrap_or_else(|| {
             let amounts = tree([("cpu", cpu.into()), ("memory", memory.into())]);
             tree([("limits", amounts.clone()), ("requests", amounts)])
@@ -62,10 +58,11 @@ impl ContainerSettings {
         let security_context = object(fields, "securityContext", "SecurityContext")?.unwrap_or_else(restricted);
         Ok(Self {
             image,
-            image_pull_policy: image_pull_policy.to_owned(),
+            image_pull_policy,
             resources,
             security_context,
-            network: Network::default(),
+            env: Vec::new(),
+            volumes: Vec::new(),
         })
     }
 
@@ -75,40 +72,55 @@ impl ContainerSettings {
     }
 
     /// Reads `env` and `caBundle` as well, for a container that asks a server.
-    pub(crate) fn with_network(self, fields: &mut Fields<'_>) -> Result<Self, SettingsError> {
-        let network = Network::from_fields(fields)?;
-        Ok(Self { network, ..self })
+    pub(crate) fn with_network(mut self, fields: &mut Fields<'_>) -> Result<Self, SettingsError> {
+        (self.env, self.volumes) = network::read(fields)?;
+        Ok(self)
     }
 
-    /// Returns the volumes that its containers mount, beside those for the secrets.
-    pub(crate) fn volumes(&self) -> Vec<FetchVolume> {
-        self.network.volumes()
-    }
-
-    /// A container that runs `command` with `args`. The kubelet is kept from expanding `$(NAME)` in them.
-    pub(crate) fn container(&self, command: &[&str], args: &[String], env: &[(&str, &str)]) -> Value {
+    /// Returns a container that runs `command` with `args` and mounts memory volumes at `mounts`. The kubelet is kept from
+    /// expanding `$(NAME)` in them.
+    pub(crate) fn container(
+        &self,
+        name: ContainerName,
+        (command, args): (&[&str], &[String]),
+        env: &[(&str, &str)],
+        mounts: Vec<(usize, String)>,
+    ) -> FetchContainer {
         let words = |words: &mut dyn Iterator<Item = &str>| words.map(|word| unexpanded(word).into()).collect();
         let command: Vec<Value> = words(&mut command.iter().copied());
         let args: Vec<Value> = words(&mut args.iter().map(String::as_str));
         let env: Vec<Value> = env
             .iter()
             .map(|(name, value)| tree([("name", (*name).into()), ("value", unexpanded(value).into())]))
-            .chain(self.network.variables())
+            .chain(self.env.iter().cloned())
             .collect();
-        let mut container = tree([
+        let mut spec = tree([
             ("image", self.image.as_str().into()),
             ("command", command.into()),
             ("args", args.into()),
             ("env", env.into()),
-            ("imagePullPolicy", self.image_pull_policy.as_str().into()),
+            ("imagePullPolicy", self.image_pull_policy.into()),
             ("resources", self.resources.clone()),
             ("securityContext", self.security_context.clone()),
         ]);
-        if let Value::Object(fields) = &mut container {
+        if let Value::Object(fields) = &mut spec {
             fields.retain(|_, value| *value != Value::Array(Vec::new()) && *value != Value::Object(Map::new()));
         }
-        container
+        FetchContainer {
+            name,
+            spec,
+            mounts,
+            volumes: self.volumes.clone(),
+        }
     }
+}
+
+/// Lets `kubectl describe pod` show the end of the container's log where it fails: its script says which secret is missing.
+pub(crate) fn with_log_shown(mut container: FetchContainer) -> FetchContainer {
+    if let Value::Object(fields) = &mut container.spec {
+        fields.insert("terminationMessagePolicy".to_owned(), "FallbackToLogsOnError".into());
+    }
+    container
 }
 
 /// Reads the object of Kubernetes' type `kind` in the field `name`.

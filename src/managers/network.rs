@@ -29,58 +29,34 @@ const CA_VARIABLES: [&str; 4] = [
 const CA_DIRECTORY: &str = "/etc/secret-injector-ca";
 const CA_FILE: &str = "ca.crt";
 
-/// The settings `env` and `caBundle` of a manager whose init containers fetch.
-#[derive(Default)]
-pub(crate) struct Network {
-    env: Vec<Value>,
-    /// The source of the volume with the CA certificates.
-    ca: Option<Value>,
-}
-
-impl Network {
-    /// Reads `env` and `caBundle`.
-    pub(crate) fn from_fields(fields: &mut Fields<'_>) -> Result<Self, SettingsError> {
-        let env = fields.take::<Vec<Value>>("env")?.unwrap_or_default();
-        let ca = match fields.nested("caBundle")? {
-            Some(bundle) => Some(ca_volume(bundle)?),
-            None => None,
-        };
-        for (index, variable) in env.iter().enumerate() {
-            let place = format!("env[{index}]");
-            schema::check(variable, "EnvVar").map_err(|error| error.below(&place).below(fields.place()))?;
-            let name = name_of(variable);
-            let twice = env.iter().take(index).any(|before| name_of(before) == name);
-            if let Some(problem) = name_problem(name, twice, ca.is_some()) {
-                return Err(fields.invalid(&format!("{place}.name"), &problem));
-            }
-            if let Some(problem) = source_problem(variable) {
-                return Err(fields.invalid(&place, problem));
-            }
-        }
-        Ok(Self { env, ca })
-    }
-
-    /// Returns the variables of a container, as items of its `env`.
-    pub(crate) fn variables(&self) -> impl Iterator<Item = Value> + '_ {
-        let file = format!("{CA_DIRECTORY}/{CA_FILE}");
-        let ca = self.ca.iter().flat_map(move |_| {
-            let file = file.clone();
-            CA_VARIABLES
-                .into_iter()
-                .map(move |name| tree([("name", name.into()), ("value", file.as_str().into())]))
-        });
-        ca.chain(self.env.iter().cloned())
-    }
-
-    /// Returns the volumes that a container mounts, beside those for the secrets.
-    pub(crate) fn volumes(&self) -> Vec<FetchVolume> {
-        let volume = |source: &Value| FetchVolume {
+/// Reads `env` and `caBundle`: the variables of a container, as items of its `env`, and the volumes that it mounts, beside those
+/// for the secrets.
+pub(super) fn read(fields: &mut Fields<'_>) -> Result<(Vec<Value>, Vec<FetchVolume>), SettingsError> {
+    let given = fields.take::<Vec<Value>>("env")?.unwrap_or_default();
+    let (mut env, mut volumes) = (Vec::new(), Vec::new());
+    if let Some(bundle) = fields.nested("caBundle")? {
+        volumes.push(FetchVolume {
             name: "secret-injector-ca",
-            source: source.clone(),
+            source: ca_volume(bundle)?,
             path: CA_DIRECTORY,
-        };
-        self.ca.iter().map(volume).collect()
+        });
+        let file = [CA_DIRECTORY, "/", CA_FILE].concat();
+        env.extend(CA_VARIABLES.map(|name| tree([("name", name.into()), ("value", file.as_str().into())])));
     }
+    for (index, variable) in given.iter().enumerate() {
+        let place = format!("env[{index}]");
+        schema::check(variable, "EnvVar").map_err(|error| error.below(&place).below(fields.place()))?;
+        let name = name_of(variable);
+        let twice = given.iter().take(index).any(|before| name_of(before) == name);
+        if let Some(problem) = name_problem(name, twice, !volumes.is_empty()) {
+            return Err(fields.invalid(&format!("{place}.name"), &problem));
+        }
+        if let Some(problem) = source_problem(variable) {
+            return Err(fields.invalid(&place, problem));
+        }
+    }
+    env.extend(given);
+    Ok((env, volumes))
 }
 
 /// Reads `caBundle` and returns the source of the volume that holds the certificates.

@@ -28,12 +28,8 @@ pub(super) fn container(fetch: &Fetch<'_>, settings: &ContainerSettings) -> Fetc
             }
         }
     }
-    FetchContainer {
-        name: ContainerName::Exact("init-embedded-secret"),
-        spec: settings.container(&["sh", "-c", SCRIPT], &arguments, &[]),
-        mounts: layout.mounts(),
-        volumes: Vec::new(),
-    }
+    let name = ContainerName::Exact("init-embedded-secret");
+    settings.container(name, (&["sh", "-c", SCRIPT], &arguments), &[], layout.mounts())
 }
 
 /// Adds `value` to `parts`, in pieces that are short enough for an argument.
