@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use crate::injection::{
     ContainerName, EnvFile, EnvValue, EnvVar, Fetch, FetchContainer, FetchTarget, FetchVolume, Fetched, FileOrigin,
-    Injection, SecretFile, unexpanded,
+    Injection, RelativePath, SecretFile, unexpanded,
 };
 use crate::json::fields::{Fields, SettingsError};
 use crate::json::tree;
@@ -161,27 +161,27 @@ pub(crate) fn injection<'m>(
     let optional = request.is_optional();
     let fetched = Fetched { optional, ..fetched };
     if request.mount == MountRequirement::EnvVar {
-        return variable(request, context, fetched, source);
+        check_env_files(context.options)?;
+        let names = variable_names(request, context.options)?;
+        return Ok(in_env_file(names, context.options, fetched, source));
     }
-    let env = naming::file_variables(request, context.options, &path)?;
+    in_file(request, context.options, path, (fetched, source))
+}
+
+/// Returns the injection of a secret that is fetched into the file at `path`.
+pub(crate) fn in_file<'m>(
+    request: &SecretRequest,
+    options: &Options,
+    path: RelativePath,
+    (fetched, source): (Fetched<'m>, String),
+) -> Result<Injection<'m>, NotServed> {
     let origin = FileOrigin::Fetched(fetched);
     Ok(Injection {
-        env,
+        env: naming::file_variables(request, options, &path)?,
         file: Some(SecretFile { path, origin }),
         source,
         ..Injection::default()
     })
-}
-
-fn variable<'m>(
-    request: &SecretRequest,
-    context: &Context<'_>,
-    fetched: Fetched<'m>,
-    source: String,
-) -> Result<Injection<'m>, NotServed> {
-    check_env_files(context.options)?;
-    let names = variable_names(request, context.options)?;
-    Ok(in_env_file(names, context.options, fetched, source))
 }
 
 /// Checks that the settings have files of variables.

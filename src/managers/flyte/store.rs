@@ -5,14 +5,14 @@
 //! [azure_utils.go](https://github.com/flyteorg/flyte/blob/master/flyteplugins/go/tasks/pluginmachinery/secret/azure_utils.go)
 //! and the fetchers beside it.
 
-use crate::injection::{Fetch, FetchContainer, Fetched, Fetcher, FileOrigin, Injection, SecretFile};
+use crate::injection::{Fetch, FetchContainer, Fetched, Fetcher, Injection};
 use crate::json::fields::{Fields, SettingsError};
 use crate::managers::cli::{Cli, TAKE_FIELD};
 use crate::managers::context::Context;
 use crate::managers::fetch::{self, ContainerSettings};
 use crate::managers::manager::{Manager, NotServed, not_found};
 use crate::managers::script::script;
-use crate::managers::{aws, azure, gcp, naming};
+use crate::managers::{aws, azure, gcp};
 use crate::names;
 use crate::requests::{MountRequirement, SecretRequest, base32};
 
@@ -162,15 +162,7 @@ impl Manager for Store {
                 fetch::check_env_files(context.options)?;
                 fetch::in_env_file(vec![name], context.options, fetched, source)
             }
-            Wanted::File(path) => Injection {
-                env: naming::file_variables(&request, context.options, &path)?,
-                file: Some(SecretFile {
-                    path,
-                    origin: FileOrigin::Fetched(fetched),
-                }),
-                source,
-                ..Injection::default()
-            },
+            Wanted::File(path) => fetch::in_file(&request, context.options, path, (fetched, source))?,
         };
         injection
             .warnings
