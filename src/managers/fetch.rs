@@ -10,7 +10,8 @@ use crate::json::fields::{Fields, SettingsError};
 use crate::json::tree;
 use crate::managers::context::Context;
 use crate::managers::manager::{NotServed, not_found};
-use crate::managers::{naming, network};
+use crate::managers::naming::{self, NO_VARIABLE};
+use crate::managers::network;
 use crate::names;
 use crate::options::Options;
 use crate::requests::{MountRequirement, SecretRequest};
@@ -250,8 +251,7 @@ pub(crate) fn variable_names(request: &SecretRequest, options: &Options) -> Resu
     }
     if found.is_empty() {
         return Err(not_found!(
-            "{looked_for:?} is not a valid environment variable name (letters, digits, '_', '-' and '.', no digit first); name \
-             one with env_var, or ask for a file"
+            "{looked_for:?} {NO_VARIABLE}; name one with env_var, or ask for a file"
         ));
     }
     Ok(found)

@@ -18,6 +18,10 @@ const ENV_PREFIX: &str = "FLYTE_SECRETS_ENV_PREFIX";
 /// The variables that tell Flyte's clients where secrets are; they hold none.
 pub(crate) const CLIENT_VARIABLES: [&str; 3] = [DEFAULT_DIR, FILE_PREFIX, ENV_PREFIX];
 
+/// Says what is wrong with a name that no variable can have.
+pub(crate) const NO_VARIABLE: &str =
+    "is not a valid environment variable name (letters, digits, '_', '-' and '.', no digit first)";
+
 /// The variable that Flyte's clients look for: the upper case of prefix, group, `_` and key.
 pub(crate) fn variable_name(options: &Options, group: &str, key: &str) -> Result<String, NotServed> {
     let mut name = String::with_capacity(options.env_prefix.len() + group.len() + key.len() + 1);
@@ -28,10 +32,7 @@ pub(crate) fn variable_name(options: &Options, group: &str, key: &str) -> Result
     if names::is_variable(&name) {
         return Ok(name);
     }
-    Err(not_found!(
-        "{name:?} is not a valid environment variable name (letters, digits, '_', '-' and '.', no digit first); ask for a \
-         file instead"
-    ))
+    Err(not_found!("{name:?} {NO_VARIABLE}; ask for a file instead"))
 }
 
 /// Returns the variables that hold `value`: the one that Flyte's clients look for, and the one that the request names; and
@@ -56,9 +57,7 @@ pub(crate) fn extra_env_var(request: &SecretRequest) -> Result<Option<&str>, Not
     match request.env_var.as_str() {
         "" => Ok(None),
         name if names::is_variable(name) => Ok(Some(name)),
-        name => Err(not_found!(
-            "env_var {name:?} is not a valid environment variable name (letters, digits, '_', '-' and '.', no digit first)"
-        )),
+        name => Err(not_found!("env_var {name:?} {NO_VARIABLE}")),
     }
 }
 

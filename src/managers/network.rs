@@ -6,6 +6,7 @@ use serde_json::Value;
 use crate::injection::FetchVolume;
 use crate::json::fields::{Fields, SettingsError};
 use crate::json::tree;
+use crate::managers::naming::NO_VARIABLE;
 use crate::names;
 use crate::schema;
 
@@ -97,9 +98,7 @@ fn name_of(variable: &Value) -> &str {
 
 fn name_problem(name: &str, twice: bool, has_ca: bool) -> Option<String> {
     if !names::is_variable(name) {
-        Some(format!(
-            "{name:?} is not a valid environment variable name (letters, digits, '_', '-' and '.', no digit first)"
-        ))
+        Some(format!("{name:?} {NO_VARIABLE}"))
     } else if OWN.contains(&name) || name.starts_with("CONFIDANT_") {
         Some(format!("{name:?} is set by the policy; leave it out"))
     } else if has_ca && CA_VARIABLES.contains(&name) {

@@ -2,7 +2,7 @@
 
 use crate::injection::RelativePath;
 use crate::managers::manager::{NotServed, not_found};
-use crate::managers::naming;
+use crate::managers::naming::{self, NO_VARIABLE};
 use crate::names;
 use crate::options::Options;
 use crate::requests::{MountRequirement, SecretRequest};
@@ -40,8 +40,7 @@ impl Wanted {
             return Ok(Self::Variable(name));
         }
         Err(not_found!(
-            "{name:?} is not a valid environment variable name (letters, digits, '_', '-' and '.', no digit first); name one \
-             with env_var, or ask for a file"
+            "{name:?} {NO_VARIABLE}; name one with env_var, or ask for a file"
         ))
     }
 }
