@@ -24,10 +24,7 @@ pub(crate) const NO_VARIABLE: &str =
 
 /// The variable that Flyte's clients look for: the upper case of prefix, group, `_` and key.
 pub(crate) fn variable_name(options: &Options, group: &str, key: &str) -> Result<String, NotServed> {
-    let mut name = String::with_capacity(options.env_prefix.len() + group.len() + key.len() + 1);
-    for part in [options.env_prefix.as_str(), group, "_", key] {
-        name.push_str(part);
-    }
+    let mut name = [options.env_prefix.as_str(), group, "_", key].concat();
     name.make_ascii_uppercase();
     if names::is_variable(&name) {
         return Ok(name);
@@ -98,11 +95,9 @@ pub(crate) fn file_variables(
         EnvVar::literal(FILE_PREFIX, ""),
     ];
     if let Some(name) = extra_env_var(request)? {
-        let usual = format!("{}/{}", options.mount_path, path.as_str());
-        let path = if request.path.is_empty() {
-            usual
-        } else {
-            request.path.clone()
+        let path = match request.path.as_str() {
+            "" => format!("{}/{}", options.mount_path, path.as_str()),
+            path => path.to_owned(),
         };
         variables.push(EnvVar::literal(name.to_owned(), path));
     }
@@ -112,22 +107,14 @@ pub(crate) fn file_variables(
 /// Appends a detail, where there is one, to the text that says where a secret comes from.
 pub(crate) fn push_detail(source: &mut String, name: &str, text: &str) {
     if !text.is_empty() {
-        source.push_str(", ");
-        source.push_str(name);
-        source.push(' ');
-        source.push_str(text);
+        source.extend([", ", name, " ", text]);
     }
 }
 
 /// A name for what `parts` say together: 32 letters and digits, the same for the same parts.
 pub(crate) fn identity(parts: &[&str]) -> String {
-    let mut text = String::new();
-    for part in parts {
-        // The length tells ["a", "bc"] from ["ab", "c"].
-        text.push_str(&part.len().to_string());
-        text.push(':');
-        text.push_str(part);
-    }
+    // The length tells ["a", "bc"] from ["ab", "c"].
+    let text: String = parts.iter().map(|part| format!("{}:{part}", part.len())).collect();
     digest::md5(text.as_bytes())
 }
 
