@@ -11,6 +11,18 @@ mod node;
 mod reader;
 mod writer;
 
+use serde_json::Value;
+
 pub(crate) use field::field;
 pub(crate) use node::{Node, Shape, WrongType, tree, without_position};
 pub(crate) use writer::Writer;
+
+/// Returns the string in the field `field` of `object`; an empty one where there is none.
+pub(crate) fn text_in<'v>(object: &'v Value, field: &str) -> &'v str {
+    object.get(field).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// Returns the items of the list in the field `field` of `object`.
+pub(crate) fn items_in<'v>(object: &'v Value, field: &str) -> impl Iterator<Item = &'v Value> {
+    object.get(field).and_then(Value::as_array).into_iter().flatten()
+}

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::injection::FetchVolume;
 use crate::json::fields::{Fields, SettingsError};
-use crate::json::tree;
+use crate::json::{text_in, tree};
 use crate::managers::naming::NO_VARIABLE;
 use crate::names;
 use crate::schema;
@@ -47,8 +47,8 @@ pub(super) fn read(fields: &mut Fields<'_>) -> Result<(Vec<Value>, Vec<FetchVolu
     for (index, variable) in given.iter().enumerate() {
         let place = format!("env[{index}]");
         schema::check(variable, "EnvVar").map_err(|error| error.below(&place).below(fields.place()))?;
-        let name = name_of(variable);
-        let twice = given.iter().take(index).any(|before| name_of(before) == name);
+        let name = text_in(variable, "name");
+        let twice = given.iter().take(index).any(|before| text_in(before, "name") == name);
         if let Some(problem) = name_problem(name, twice, !volumes.is_empty()) {
             return Err(fields.invalid(&format!("{place}.name"), &problem));
         }
@@ -90,10 +90,6 @@ fn ca_volume(mut bundle: Fields<'_>) -> Result<Value, SettingsError> {
         kind,
         tree([(field, name.into()), ("items", vec![item].into())]),
     )]))
-}
-
-fn name_of(variable: &Value) -> &str {
-    variable.get("name").and_then(Value::as_str).unwrap_or_default()
 }
 
 fn name_problem(name: &str, twice: bool, has_ca: bool) -> Option<String> {

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::injection::{EnvValue, Injection};
+use crate::json::{items_in, text_in};
 use crate::managers::manager::{NotServed, not_found};
 use crate::managers::placeholders::is_of_request;
 use crate::options::Options;
@@ -107,7 +108,7 @@ pub(super) fn check_init_container(template: &Value, container: &Value) -> Resul
             "with this request, the settings' init container {:?} would get a variable whose name is or begins with {name:?}, \
              which changes how programs start: choose another name, or ask the cluster's operator to write the name of that \
              variable without placeholders of the request",
-            container.get("name").and_then(Value::as_str).unwrap_or_default()
+            text_in(container, "name")
         )),
     }
 }
@@ -119,10 +120,7 @@ fn made_names<'v>(
     list: &'static str,
     field: &'static str,
 ) -> impl Iterator<Item = &'v str> {
-    let texts = move |container: &'v Value| {
-        let items = container.get(list).and_then(Value::as_array).into_iter().flatten();
-        items.map(move |item| item.get(field).and_then(Value::as_str).unwrap_or_default())
-    };
+    let texts = move |container: &'v Value| items_in(container, list).map(move |item| text_in(item, field));
     let pairs = texts(template).zip(texts(container));
     pairs.filter(|(text, _)| is_of_request(text)).map(|(_, name)| name)
 }

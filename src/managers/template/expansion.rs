@@ -2,12 +2,11 @@
 
 use serde_json::{Map, Value};
 
-use super::objects::{
-    ENV, INIT_CONTAINERS, MOUNTS, VOLUMES, check_item, check_variable, items_in, label_problem, text_in,
-};
+use super::objects::{ENV, INIT_CONTAINERS, MOUNTS, VOLUMES, check_item, check_variable, label_problem};
 use super::settings::Template;
 use crate::injection::{Annotation, EnvValue, EnvVar, Injection};
 use crate::json::fields::SettingsError;
+use crate::json::{items_in, text_in};
 use crate::managers::context::Context;
 use crate::managers::manager::{NotServed, not_found};
 use crate::managers::placeholders::{Values, expand, expand_all, set};

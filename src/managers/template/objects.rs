@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::json::fields::{Fields, SettingsError};
-use crate::json::tree;
+use crate::json::{items_in, text_in, tree};
 use crate::managers::placeholders::{Values, expand, expand_all};
 use crate::names;
 use crate::options;
@@ -190,12 +190,4 @@ fn wrong(place: &str, problem: &str) -> Result<(), SettingsError> {
 fn given(object: &Value) -> usize {
     let fields = object.as_object().into_iter().flatten();
     fields.filter(|(_, value)| !value.is_null()).count()
-}
-
-pub(super) fn text_in<'v>(item: &'v Value, field: &str) -> &'v str {
-    item.get(field).and_then(Value::as_str).unwrap_or_default()
-}
-
-pub(super) fn items_in<'v>(item: &'v Value, field: &str) -> impl Iterator<Item = &'v Value> {
-    item.get(field).and_then(Value::as_array).into_iter().flatten()
 }

@@ -2,11 +2,10 @@
 
 use serde_json::Value;
 
-use super::objects::{
-    ENV, INIT_CONTAINERS, MOUNTS, VOLUMES, items_in, label_problem, objects, strings, text_in, texts,
-};
+use super::objects::{ENV, INIT_CONTAINERS, MOUNTS, VOLUMES, label_problem, objects, strings, texts};
 use crate::injection::RelativePath;
 use crate::json::fields::{Fields, SettingsError};
+use crate::json::{items_in, text_in};
 use crate::managers::manager::{Manager, NotServed};
 use crate::managers::naming;
 use crate::managers::placeholders::{self, Values, expand, holds};
