@@ -50,12 +50,6 @@ pub(crate) fn sample() -> Values {
     SAMPLE.map(|(name, value)| (name, value.to_owned())).to_vec()
 }
 
-/// Sets what a placeholder stands for.
-pub(crate) fn set(values: &mut Values, name: &'static str, value: String) {
-    values.retain(|(known, _)| *known != name);
-    values.push((name, value));
-}
-
 /// Returns whether a valid text has the placeholder `name` in it.
 pub(crate) fn holds(text: &str, name: &str) -> bool {
     text.contains(name) && pieces(text).any(|piece| matches!(piece, Piece::Placeholder(other) if other == name))

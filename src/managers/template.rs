@@ -28,7 +28,7 @@ use crate::injection::{AgentMounts, FileOrigin, Injection, RelativePath, SecretF
 use crate::managers::context::Context;
 use crate::managers::manager::{Manager, NotServed, not_found};
 use crate::managers::owners::{self, Scope};
-use crate::managers::placeholders::{self, Values, expand, may_hold, set};
+use crate::managers::placeholders::{self, Values, expand, may_hold};
 use crate::managers::{joins, naming};
 use crate::requests::SecretRequest;
 use expansion::wrong_text;
@@ -60,18 +60,6 @@ impl Template {
         };
         relative(&path)
     }
-}
-
-/// Returns what the placeholders stand for where a text says where the secret is found: what `names` makes of the values
-/// `asked`.
-fn found_values(request: &SecretRequest, asked: &Values, context: &Context<'_>) -> Values {
-    let mut values = asked.clone();
-    if request.asked.is_some() {
-        for (name, value) in placeholders::values(request, context) {
-            set(&mut values, name, value);
-        }
-    }
-    values
 }
 
 impl Manager for Template {
@@ -149,19 +137,19 @@ impl Manager for Template {
         let as_file = self.serves_file(request.mount)?;
         let mut asked_values = placeholders::values(asked, context);
         asked_values.push(("mountPath", context.options.mount_path.clone()));
-        let path = self.file(asked, &asked_values);
-        match &path {
-            Ok(path) => asked_values.push(("path", path.as_str().to_owned())),
-            Err(error) if as_file => return Err(error.clone()),
-            Err(_) => {}
-        }
-        let values = found_values(request, &asked_values, context);
+        let path = match self.file(asked, &asked_values) {
+            Err(error) if as_file => return Err(error),
+            path => path.ok(),
+        };
+        asked_values.extend(path.iter().map(|path| ("path", path.as_str().to_owned())));
+        // Where the secret is found, the settings may make other names of it.
+        let mut values = placeholders::values(request, context);
+        values.extend(asked_values.iter().skip(values.len()).cloned());
         let mut injection = Injection {
             source: format!("{}, key {}", request.group, request.key),
             ..Injection::default()
         };
-        if as_file {
-            let path = path?;
+        if let Some(path) = path.filter(|_| as_file) {
             injection.env = naming::file_variables(asked, context.options, &path)?;
             let parts: [&str; 3] = [&asked.group, &asked.group_version, &asked.key];
             injection.file = Some(SecretFile {
@@ -172,7 +160,7 @@ impl Manager for Template {
                 },
             });
         } else {
-            injection.env = self.variables(asked, context, (&mut values.clone(), &mut asked_values.clone()))?;
+            injection.env = self.variables(asked, context, (&values, &asked_values))?;
         }
         self.add_metadata(&values, &mut injection)?;
         self.add_objects((&values, &asked_values), &mut injection)?;

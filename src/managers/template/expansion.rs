@@ -9,7 +9,7 @@ use crate::json::fields::SettingsError;
 use crate::json::{items_in, text_in};
 use crate::managers::context::Context;
 use crate::managers::manager::{NotServed, not_found};
-use crate::managers::placeholders::{Values, expand, expand_all, set};
+use crate::managers::placeholders::{Values, expand, expand_all};
 use crate::managers::{naming, variables};
 use crate::requests::{MountRequirement, SecretRequest};
 
@@ -20,7 +20,7 @@ impl Template {
         &self,
         request: &SecretRequest,
         context: &Context<'_>,
-        (values, names): (&mut Values, &mut Values),
+        (values, names): (&Values, &Values),
     ) -> Result<Vec<EnvVar>, NotServed> {
         let further = naming::extra_env_var(request)?;
         let flytes = naming::variable_name(context.options, &request.group, &request.key);
@@ -34,10 +34,10 @@ impl Template {
         };
         let mut env: Vec<EnvVar> = Vec::new();
         for variable in variables {
-            set(values, "envVar", variable.clone());
-            set(names, "envVar", variable);
+            let with_variable = |values: &Values| [values.as_slice(), &[("envVar", variable.clone())]].concat();
+            let (values, names) = (with_variable(values), with_variable(names));
             for entry in self.env.iter().rev() {
-                let Some((name, fields)) = made_variable(entry, (values, names), request)? else {
+                let Some((name, fields)) = made_variable(entry, (&values, &names), request)? else {
                     continue;
                 };
                 // The same entry again: its name does not hold {envVar}.
