@@ -3,7 +3,6 @@
 use crate::json::fields::{Fields, SettingsError};
 use crate::managers::manager::Manager;
 use crate::managers::mapping::Mapping;
-use crate::managers::owners::Scope;
 use crate::managers::selector::Selector;
 use crate::managers::{aws, azure, confidant, csi, flyte, gcp, global, kubernetes, template, vault};
 use crate::requests::{Origin, SecretRequest};
@@ -49,11 +48,7 @@ impl ConfiguredManager {
         let selector = Selector::from_fields(fields.nested("match")?)?;
         let manager = read(&mut fields)?;
         let names = fields.nested("names")?;
-        let scope = match *name {
-            "kubernetes" | "csi" => Scope::Namespace,
-            _ => Scope::Everywhere,
-        };
-        let mapping = Mapping::from_fields(names, &fields, manager.as_ref(), scope)?;
+        let mapping = Mapping::from_fields(names, &fields, manager.as_ref())?;
         if !mapping.as_ref().is_some_and(Mapping::puts_group_into_key) {
             check_groups(manager.as_ref(), &selector, &fields)?;
         }

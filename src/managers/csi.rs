@@ -12,10 +12,9 @@ use crate::injection::{EnvValue, EnvVar, FileOrigin, Injection, SecretFile};
 use crate::json::fields::{Fields, SettingsError};
 use crate::json::tree;
 use crate::managers::context::Context;
-use crate::managers::manager::{Manager, NotServed, not_found};
-use crate::managers::owners::{self, Scope};
-use crate::managers::placeholders::{expand_name, holds, object_name, values};
-use crate::managers::{joins, naming};
+use crate::managers::manager::{Manager, NotServed, Scope, not_found};
+use crate::managers::placeholders::{expand, holds, sample, values};
+use crate::managers::{joins, naming, owners};
 use crate::names;
 use crate::requests::{MountRequirement, SecretRequest};
 
@@ -44,28 +43,47 @@ impl Csi {
         }
         Ok(Box::new(Self {
             driver,
-            class: name_of_one_account(fields, "secretProviderClass")?.unwrap_or_else(|| "{group}".to_owned()),
-            secret: name_of_one_account(fields, "secretName")?,
-            credentials: name_of_one_account(fields, "nodePublishSecretRef")?,
+            class: object_name(fields, "secretProviderClass")?.unwrap_or_else(|| "{group}".to_owned()),
+            secret: object_name(fields, "secretName")?,
+            credentials: object_name(fields, "nodePublishSecretRef")?,
         }))
     }
 }
 
-/// Reads the name of an object, which is in the Pod's namespace.
-fn name_of_one_account(fields: &mut Fields<'_>, name: &'static str) -> Result<Option<String>, SettingsError> {
-    let text = object_name(fields, name)?;
-    match &text {
-        Some(text) if owners::are_confused(text, Scope::Namespace, "/", &[]) => Err(fields.invalid(
-            name,
-            "makes one name for Pods of different service accounts: the account \"a\" with the group \"b-c\" and the account \
-             \"a-b\" with \"c\"; no character of an object's name tells them apart, so leave out {serviceAccount}, or the \
-             other placeholders",
+/// Reads the name of an object in the Pod's namespace, in which placeholders may stand.
+fn object_name(fields: &mut Fields<'_>, name: &'static str) -> Result<Option<String>, SettingsError> {
+    let Some(text) = fields.take::<String>(name)? else {
+        return Ok(None);
+    };
+    let problem = match expand(&text, &sample()) {
+        Err(problem) => problem,
+        Ok(made) if !names::is_dns_subdomain(&made) => format!("becomes {made:?}, which is no name of an object"),
+        Ok(_) if owners::are_confused(&text, Scope::Namespace, "/", &[]) => CONFUSED.to_owned(),
+        Ok(_) => return Ok(Some(text)),
+    };
+    Err(fields.invalid(name, &problem))
+}
+
+const CONFUSED: &str = "makes one name for Pods of different service accounts: the account \"a\" with the group \"b-c\" and the \
+                        account \"a-b\" with \"c\"; no character of an object's name tells them apart, so leave out \
+                        {serviceAccount}, or the other placeholders";
+
+/// Returns the name that such a text becomes for a request; `what` says what it is the name of.
+fn expand_name(text: &str, what: &str, values: &[(&'static str, String)]) -> Result<String, NotServed> {
+    match expand(text, values) {
+        Ok(name) if names::is_dns_subdomain(&name) => Ok(name),
+        Ok(name) => Err(not_found!(
+            "no {what} can have the name {name:?} (at most 253 lower case letters, digits, '-' and '.')"
         )),
-        _ => Ok(text),
+        Err(problem) => Err(not_found!("the settings' name of the {what} {problem}")),
     }
 }
 
 impl Manager for Csi {
+    fn scope(&self) -> Scope {
+        Scope::Namespace
+    }
+
     /// The volume shows all files of its class, whatever the key: what chooses the class, the synced Secret or the credentials counts.
     fn access_key<'r>(&self, request: &'r SecretRequest) -> (&'r str, &'r str) {
         let chooses = |name: &str| self.texts().any(|text| holds(text, name) || holds(text, "id"));
@@ -84,7 +102,7 @@ impl Manager for Csi {
     fn confused_text(&self, names: &[(&'static str, String)], allowed: &str) -> Option<&str> {
         let allowed = ["/", allowed].concat();
         let mut texts = self.texts().map(String::as_str);
-        texts.find(|text| owners::are_confused(text, Scope::Namespace, &allowed, names))
+        texts.find(|text| owners::are_confused(text, self.scope(), &allowed, names))
     }
 
     fn takes_optional(&self) -> bool {

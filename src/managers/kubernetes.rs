@@ -11,7 +11,7 @@ use crate::injection::{EnvValue, FileOrigin, Injection, RelativePath, SecretFile
 use crate::json::fields::{Fields, SettingsError};
 use crate::managers::context::Context;
 use crate::managers::lookup::{self, Lookup};
-use crate::managers::manager::{Manager, NotServed, not_found};
+use crate::managers::manager::{Manager, NotServed, Scope, not_found};
 use crate::managers::{naming, whole};
 use crate::names;
 use crate::requests::{MountRequirement, SecretRequest, WHOLE, base32};
@@ -34,6 +34,10 @@ impl Kubernetes {
 }
 
 impl Manager for Kubernetes {
+    fn scope(&self) -> Scope {
+        Scope::Namespace
+    }
+
     fn finds_by(&self, part: &str) -> bool {
         part != "groupVersion"
     }

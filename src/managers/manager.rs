@@ -22,6 +22,11 @@ pub(crate) trait Manager {
         None
     }
 
+    /// Returns where it looks for what its settings name.
+    fn scope(&self) -> Scope {
+        Scope::Everywhere
+    }
+
     /// Returns whether the part `part` of a name plays a part for this manager.
     fn finds_by(&self, _part: &str) -> bool {
         true
@@ -78,6 +83,15 @@ pub(crate) trait Manager {
     fn other_access_name(&self, _request: &SecretRequest) -> Option<String> {
         None
     }
+}
+
+/// Where the Kubernetes object or the secret that a text names is looked for.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Scope {
+    /// In the Pod's namespace, so that the same name in another namespace is another object.
+    Namespace,
+    /// Anywhere.
+    Everywhere,
 }
 
 /// Why a whole secret that is a directory has neither path nor mode.

@@ -9,7 +9,7 @@ use crate::json::fields::{Fields, SettingsError};
 use crate::managers::context::Context;
 use crate::managers::flyte::binding::Binding;
 use crate::managers::manager::{Manager, NotServed, not_found};
-use crate::managers::owners::{Scope, are_confused};
+use crate::managers::owners::are_confused;
 use crate::managers::placeholders::{Values, expand, holds, may_hold, values};
 use crate::requests::{Asked, MAX_FIELD_LENGTH, SecretRequest, WHOLE};
 
@@ -35,13 +35,12 @@ pub(crate) struct Mapping {
 }
 
 impl Mapping {
-    /// Reads the setting `names` of `manager`, whose other settings are `fields`. `scope` is where its secrets are.
+    /// Reads the setting `names` of `manager`, whose other settings are `fields`.
     #[inline(never)] // The module is smaller with these functions apart.
     pub(super) fn from_fields(
         names: Option<Fields<'_>>,
         fields: &Fields<'_>,
         manager: &dyn Manager,
-        scope: Scope,
     ) -> Result<Option<Self>, SettingsError> {
         let role = manager.role().filter(|role| role.contains('{'));
         if names.is_none() && role.is_none() {
@@ -66,7 +65,7 @@ impl Mapping {
                 continue;
             };
             if !fields.is_checked()
-                && let Err(problem) = mapping.check(part, &text, manager, scope)
+                && let Err(problem) = mapping.check(part, &text, manager)
             {
                 return Err(place.invalid(part, &problem));
             }
@@ -91,7 +90,7 @@ impl Mapping {
     /// # Errors
     /// What is wrong with it.
     #[inline(never)]
-    fn check(&self, part: &str, text: &str, manager: &dyn Manager, scope: Scope) -> Result<(), String> {
+    fn check(&self, part: &str, text: &str, manager: &dyn Manager) -> Result<(), String> {
         if !manager.finds_by(part) {
             return Err(format!(
                 "changes nothing: this manager does not find secrets by it (template and csi do where one of their texts has \
@@ -104,7 +103,7 @@ impl Mapping {
             known.push((name, String::new()));
         }
         expand(text, &known)?;
-        if text.contains(char::is_control) || are_confused(&without_case(text), scope, &self.allowed, &[]) {
+        if text.contains(char::is_control) || are_confused(&without_case(text), manager.scope(), &self.allowed, &[]) {
             return Err(CONFUSED.to_owned());
         }
         Ok(())

@@ -3,6 +3,7 @@
 //! `{namespace}-{group}` is `team-b-prod` for the group `b-prod` in the namespace `team` and for the group `prod` in the
 //! namespace `team-b`: a Pod of one namespace would get the secrets of the other.
 
+use crate::managers::manager::Scope;
 use crate::managers::placeholders::{self, replace};
 
 /// Stand for the placeholders in a text that is looked at; no text of the settings has them.
@@ -14,15 +15,6 @@ const REQUEST: char = '\u{4}';
 const PROJECT: char = '\u{5}';
 const DOMAIN: char = '\u{6}';
 const ORGANIZATION: char = '\u{7}';
-
-/// Where a Kubernetes object that a text names is looked for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Scope {
-    /// In the Pod's namespace, so that the same name in another namespace is another object.
-    Namespace,
-    /// Anywhere.
-    Everywhere,
-}
 
 /// A placeholder, and the text between it and the one before.
 type Part<'t> = (char, &'t str);

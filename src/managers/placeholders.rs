@@ -10,9 +10,7 @@
 
 use serde_json::Value;
 
-use crate::json::fields::{Fields, SettingsError};
 use crate::managers::context::Context;
-use crate::managers::manager::{NotServed, not_found};
 use crate::managers::naming;
 use crate::names;
 use crate::requests::SecretRequest;
@@ -180,30 +178,6 @@ pub(crate) fn expand_all(value: &Value, values: &[(&'static str, String)]) -> Re
         }
         other => other.clone(),
     })
-}
-
-/// The text in the field `name`, in which the placeholders of `sample` may stand and which is to become the name of a
-/// Kubernetes object.
-pub(crate) fn object_name(fields: &mut Fields<'_>, name: &'static str) -> Result<Option<String>, SettingsError> {
-    let Some(text) = fields.take::<String>(name)? else {
-        return Ok(None);
-    };
-    match expand(&text, &sample()) {
-        Ok(expanded) if names::is_dns_subdomain(&expanded) => Ok(Some(text)),
-        Ok(expanded) => Err(fields.invalid(name, &format!("becomes {expanded:?}, which is no name of an object"))),
-        Err(problem) => Err(fields.invalid(name, &problem)),
-    }
-}
-
-/// The name that such a text becomes for a request; `what` says what it is the name of.
-pub(crate) fn expand_name(text: &str, what: &str, values: &[(&'static str, String)]) -> Result<String, NotServed> {
-    match expand(text, values) {
-        Ok(name) if names::is_dns_subdomain(&name) => Ok(name),
-        Ok(name) => Err(not_found!(
-            "no {what} can have the name {name:?} (at most 253 lower case letters, digits, '-' and '.')"
-        )),
-        Err(problem) => Err(not_found!("the settings' name of the {what} {problem}")),
-    }
 }
 
 #[cfg(test)]

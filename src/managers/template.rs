@@ -27,9 +27,8 @@ use crate::access;
 use crate::injection::{AgentMounts, FileOrigin, Injection, RelativePath, SecretFile};
 use crate::managers::context::Context;
 use crate::managers::manager::{Manager, NotServed, not_found};
-use crate::managers::owners::{self, Scope};
 use crate::managers::placeholders::{self, Values, expand, may_hold};
-use crate::managers::{joins, naming};
+use crate::managers::{joins, naming, owners};
 use crate::requests::SecretRequest;
 use expansion::wrong_text;
 use settings::relative;
@@ -103,7 +102,7 @@ impl Manager for Template {
         made.push(("path", self.path_text().to_owned()));
         let allowed = [&self.allowed, allowed].concat();
         let mut texts = self.texts().into_iter();
-        texts.find(|text| owners::are_confused(text, Scope::Everywhere, &allowed, &made))
+        texts.find(|text| owners::are_confused(text, self.scope(), &allowed, &made))
     }
 
     fn takes_optional(&self) -> bool {
