@@ -22,7 +22,7 @@ use crate::managers::authorize::Authorize;
 use crate::managers::context::Context;
 use crate::managers::fetch::ContainerSettings;
 use crate::managers::manager::{Manager, NotServed, not_found, unavailable};
-use crate::managers::naming;
+use crate::managers::{lookup, naming};
 use crate::names;
 use crate::requests::SecretRequest;
 
@@ -92,28 +92,20 @@ impl Flyte {
         for (name, scope) in labels.scopes() {
             let id = scope.secret_id(key);
             let secret = secret_name(&id);
-            match context.cluster.secret(namespace, &secret, &[&id]) {
-                Ok(data) => {
-                    if data.get(&id).is_none() {
-                        return Err(not_found!(
-                            "the {name}'s Secret {secret:?} in the namespace {namespace:?} has no key {id:?}, and wider \
-                             scopes are not looked at then, as in Flyte: create the secret {key:?} again, or delete that \
-                             Secret"
-                        ));
-                    }
-                    return Ok(ScopedSecret {
-                        scope,
-                        secret,
-                        id,
-                        data,
-                    });
-                }
-                Err(ClusterError::NotFound) => {}
-                Err(error) => {
-                    return Err(unavailable!(
-                        "the {name}'s Secret {secret:?} in the namespace {namespace:?} could not be read: {error}"
+            let found = lookup::read(format_args!("the {name}'s Secret"), namespace, &secret, &[&id], context)?;
+            if let Some(data) = found {
+                if data.get(&id).is_none() {
+                    return Err(not_found!(
+                        "the {name}'s Secret {secret:?} in the namespace {namespace:?} has no key {id:?}, and wider scopes \
+                         are not looked at then, as in Flyte: create the secret {key:?} again, or delete that Secret"
                     ));
                 }
+                return Ok(ScopedSecret {
+                    scope,
+                    secret,
+                    id,
+                    data,
+                });
             }
             let _ = write!(looked, "\n  Secret {secret}, key {id:?} ({name})");
         }

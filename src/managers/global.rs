@@ -13,9 +13,8 @@ use crate::json;
 use crate::json::fields::{Fields, SettingsError};
 use crate::managers::authorize::Authorize;
 use crate::managers::context::Context;
-use crate::managers::lookup::{self, Lookup};
 use crate::managers::manager::{Manager, NotServed, not_found};
-use crate::managers::{naming, whole};
+use crate::managers::{lookup, naming, whole};
 use crate::names;
 use crate::requests::{MountRequirement, SecretRequest, WHOLE};
 
@@ -45,13 +44,11 @@ impl Global {
     /// Secret exists, so a request for an existing key is denied outright.
     fn read(&self, request: &SecretRequest, context: &Context<'_>) -> Result<SecretData, NotServed> {
         let (namespace, secret) = (self.namespace.as_str(), request.group.as_str());
-        let found = lookup::look_up(request, namespace, secret, context)?;
+        let found = lookup::read(format_args!("the Secret"), namespace, secret, &[&request.key], context)?;
         let allowed = || self.authorize.check(namespace, secret, context);
-        if let Lookup::Value(data) = found {
-            return allowed().map(|()| data);
-        }
         let suggestion = match found {
-            Lookup::NoKey if allowed().is_ok() => lookup::suggestion(request, namespace, secret, context),
+            Some(data) if data.get(&request.key).is_some() => return allowed().map(|()| data),
+            Some(_) if allowed().is_ok() => lookup::suggestion(request, namespace, secret, context),
             _ => String::new(),
         };
         Err(not_found!(

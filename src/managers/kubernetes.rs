@@ -10,9 +10,8 @@ use crate::digest;
 use crate::injection::{EnvValue, FileOrigin, Injection, RelativePath, SecretFile};
 use crate::json::fields::{Fields, SettingsError};
 use crate::managers::context::Context;
-use crate::managers::lookup::{self, Lookup};
 use crate::managers::manager::{Manager, NotServed, Scope, not_found};
-use crate::managers::{naming, whole};
+use crate::managers::{lookup, naming, whole};
 use crate::names;
 use crate::requests::{MountRequirement, SecretRequest, WHOLE, base32};
 
@@ -164,12 +163,10 @@ fn name_warning(request: &SecretRequest, secret: &str) -> Option<String> {
 /// Looks at admission whether the Secret and the key are in the Pod's namespace.
 fn verify(request: &SecretRequest, secret: &str, context: &Context<'_>) -> Result<(), NotServed> {
     let namespace = context.namespace;
-    match lookup::look_up(request, namespace, secret, context)? {
-        Lookup::Value(_) => Ok(()),
-        Lookup::NoSecret => Err(not_found!(
-            "there is no Secret {secret:?} in the namespace {namespace:?}"
-        )),
-        Lookup::NoKey => Err(not_found!(
+    match lookup::read(format_args!("the Secret"), namespace, secret, &[&request.key], context)? {
+        None => Err(lookup::no_secret(namespace, secret)),
+        Some(data) if data.get(&request.key).is_some() => Ok(()),
+        Some(_) => Err(not_found!(
             "the Secret {secret:?} in the namespace {namespace:?} has no key {:?}{}",
             request.key,
             lookup::suggestion(request, namespace, secret, context)

@@ -1,43 +1,43 @@
 //! Looking at a Secret at admission.
 
+use std::fmt;
+
 use crate::cluster::{ClusterError, SecretData};
 use crate::managers::context::Context;
-use crate::managers::manager::{NotServed, unavailable};
+use crate::managers::manager::{NotServed, not_found, unavailable};
 use crate::names;
 use crate::requests::SecretRequest;
 
 /// The most keys of a Secret that a suggestion compares with the one that was asked for. A Secret may have 14,000.
 const MAX_COMPARED: usize = 256;
 
-/// What a look at a Secret found.
-pub(crate) enum Lookup {
-    /// The data in which the value is under the request's key, shared with all who look: a copy of a large value for each
-    /// request would take more memory and time than there is.
-    Value(SecretData),
-    /// The Secret is there, the key is not.
-    NoKey,
-    /// The Secret is not there.
-    NoSecret,
-}
-
-/// Looks for the request's key in a Secret. All requests for the same group share one read of it.
-pub(crate) fn look_up(
-    request: &SecretRequest,
+/// Reads `keys` of a Secret, or all where none is named. Returns `None` where there is no such Secret. The data is shared with
+/// all who read it: a copy of a large value for each request would take more memory and time than there is.
+///
+/// # Errors
+/// [`NotServed`] where the cluster cannot be asked; the message calls the Secret `what`.
+pub(crate) fn read(
+    what: fmt::Arguments<'_>,
     namespace: &str,
     secret: &str,
+    keys: &[&str],
     context: &Context<'_>,
-) -> Result<Lookup, NotServed> {
+) -> Result<Option<SecretData>, NotServed> {
     if !names::is_dns_subdomain(secret) {
-        return Ok(Lookup::NoSecret);
+        return Ok(None);
     }
-    match context.cluster.secret(namespace, secret, &[&request.key]) {
-        Ok(data) if data.get(&request.key).is_some() => Ok(Lookup::Value(data)),
-        Ok(_) => Ok(Lookup::NoKey),
-        Err(ClusterError::NotFound) => Ok(Lookup::NoSecret),
+    match context.cluster.secret(namespace, secret, keys) {
+        Ok(data) => Ok(Some(data)),
+        Err(ClusterError::NotFound) => Ok(None),
         Err(error) => Err(unavailable!(
-            "the Secret {secret:?} in the namespace {namespace:?} could not be read: {error}"
+            "{what} {secret:?} in the namespace {namespace:?} could not be read: {error}"
         )),
     }
+}
+
+/// Says that there is no such Secret.
+pub(crate) fn no_secret(namespace: &str, secret: &str) -> NotServed {
+    not_found!("there is no Secret {secret:?} in the namespace {namespace:?}")
 }
 
 /// Returns a question after the key that the Pod's author may have meant, or nothing. It names only keys that the

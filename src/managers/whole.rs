@@ -1,24 +1,17 @@
 //! Whole secrets: all keys of a group, which the key `*` stands for.
 
 use super::context::Context;
-use super::manager::{NotServed, not_found, unavailable};
-use super::{naming, variables};
-use crate::cluster::{ClusterError, SecretData};
+use super::manager::{NotServed, not_found};
+use super::{lookup, naming, variables};
+use crate::cluster::SecretData;
 use crate::injection::{EnvFrom, EnvValue, EnvVar, Injection};
 use crate::names;
 use crate::requests::SecretRequest;
 
 /// Reads all keys of a Secret.
 pub(super) fn read(namespace: &str, secret: &str, context: &Context<'_>) -> Result<SecretData, NotServed> {
-    let data = if names::is_dns_subdomain(secret) {
-        context.cluster.secret(namespace, secret, &[])
-    } else {
-        Err(ClusterError::NotFound)
-    };
-    data.map_err(|error| match error {
-        ClusterError::NotFound => not_found!("there is no Secret {secret:?} in the namespace {namespace:?}"),
-        error => unavailable!("the Secret {secret:?} in the namespace {namespace:?} could not be read: {error}"),
-    })
+    let data = lookup::read(format_args!("the Secret"), namespace, secret, &[], context)?;
+    data.ok_or_else(|| lookup::no_secret(namespace, secret))
 }
 
 /// Adds a variable for each key of `data`: what the request has in `envVar`, and the key. Where `value` knows none, or the name
