@@ -16,7 +16,7 @@ mod template;
 
 use serde_json::Value;
 
-use agent_file::{AgentFile, env_file_variables, file_annotations, file_mount, identity, path_of, variables};
+use agent_file::{AgentFile, Form, env_file_variables, file_annotations, file_mount, identity, variables};
 use annotations::{
     AGENT_INJECT, AGENT_INJECT_STATUS, AGENT_PRE_POPULATE, AGENT_PRE_POPULATE_ONLY, Effect, INJECTED, PREFIX, ROLE,
     SECRET_VOLUME_PATH, annotation,
@@ -217,7 +217,12 @@ impl Manager for Vault {
 
     fn inject(&self, request: &SecretRequest, context: &Context<'_>) -> Result<Injection<'_>, NotServed> {
         let names = variables(request, context)?;
-        let variable = names.first().map(String::as_str);
+        let form = match names.first() {
+            Some(name) => Form::Variable(name),
+            None if request.key == WHOLE => Form::Whole(self.format),
+            None => Form::Field,
+        };
+        let is_variable = matches!(form, Form::Variable(_));
         let (source, usual) = self.locate(request)?;
         let orders = context.of_pod(AgentOrders::read);
         let mut annotations = self.common_annotations(self.role_for(request), &orders, context);
@@ -228,17 +233,20 @@ impl Manager for Vault {
             annotations.retain(|known| known.key != needed.key);
             annotations.push(needed);
         }
-        let whole = (request.key == WHOLE).then_some(self.format);
-        let id = identity(&source, request, &usual, (variable, whole));
-        let path = path_of(usual, &id, variable)?;
-        let file = AgentFile::new(request, source, &path, (variable, whole), &orders, context);
+        let id = identity(&source, request, &usual, form);
+        let path = if is_variable {
+            naming::exact_path(&[".env", &id])?
+        } else {
+            usual
+        };
+        let file = AgentFile::new(request, source, &path, form, &orders, context);
         let own = file.annotations(&id);
         check_agent(&own, &orders)?;
         check_ours(&own, &id, &orders)?;
-        let warnings = self.warnings(request, &annotations, &orders, variable.is_some())?;
+        let warnings = self.warnings(request, &annotations, &orders, is_variable)?;
         annotations.extend(file.replaced(&id, &orders)?);
         annotations.extend(own);
-        let mounts = agent_mounts(variable.is_some(), &orders, &context.options.mount_path);
+        let mounts = agent_mounts(is_variable, &orders, &context.options.mount_path);
         let mut injection = Injection {
             annotations,
             source: describe(request, &source),
@@ -246,13 +254,14 @@ impl Manager for Vault {
             agent: Some(mounts.clone()),
             ..Injection::default()
         };
-        if variable.is_some() {
+        if is_variable {
             injection.env = env_file_variables(&names, &path);
             injection.env.push(naming::prefix_variable(context.options));
         } else {
             injection.env = naming::file_variables(request, context.options, &path)?;
             injection.mounts = file_mount(request, &path);
-            injection.file = Some(agent_file(path, id, mounts));
+            let origin = FileOrigin::Agent { identity: id, mounts };
+            injection.file = Some(SecretFile { path, origin });
         }
         Ok(injection)
     }
@@ -260,10 +269,10 @@ impl Manager for Vault {
 
 /// Describes where a secret comes from, for people.
 fn describe(request: &SecretRequest, source: &Source<'_>) -> String {
-    let key = if request.key == WHOLE { ", all fields" } else { "" };
-    let mut text = ["Vault ", &request.group, key].concat();
-    if key.is_empty() {
-        naming::push_detail(&mut text, "key", &request.key);
+    let mut text = ["Vault ", &request.group].concat();
+    match &*request.key {
+        WHOLE => text.push_str(", all fields"),
+        key => naming::push_detail(&mut text, "key", key),
     }
     naming::push_detail(&mut text, "version", source.version.unwrap_or_default());
     text
@@ -275,13 +284,6 @@ fn agent_mounts(is_variable: bool, orders: &AgentOrders, mount_path: &str) -> Ag
         _ if is_variable && orders.directory(mount_path) != mount_path => AgentMounts::Nowhere,
         None => AgentMounts::Everywhere,
         Some(list) => AgentMounts::In(list.clone()),
-    }
-}
-
-fn agent_file<'m>(path: RelativePath, identity: String, mounts: AgentMounts) -> SecretFile<'m> {
-    SecretFile {
-        path,
-        origin: FileOrigin::Agent { identity, mounts },
     }
 }
 

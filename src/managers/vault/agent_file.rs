@@ -23,6 +23,17 @@ const VOLUME: &str = "vault-secrets";
 /// The permissions of a file of variables, which the kubelet alone reads.
 const ENV_FILE_MODE: u16 = 0o600;
 
+/// What a file holds.
+#[derive(Clone, Copy)]
+pub(super) enum Form<'r> {
+    /// The value of a field.
+    Field,
+    /// All fields, in the format of this extension.
+    Whole(&'static str),
+    /// A field as the value of this variable.
+    Variable(&'r str),
+}
+
 /// A file that the agent is to write.
 pub(super) struct AgentFile<'r> {
     source: Source<'r>,
@@ -36,35 +47,31 @@ pub(super) struct AgentFile<'r> {
 }
 
 impl<'r> AgentFile<'r> {
-    /// Describes the file at `path`, which is a file of variables where `variable` is given, and of all fields where `whole` is.
+    /// Describes the file at `path`.
     pub(super) fn new(
         request: &'r SecretRequest,
         source: Source<'r>,
         path: &'r RelativePath,
-        (variable, whole): (Option<&'r str>, Option<&'static str>),
+        form: Form<'_>,
         orders: &'r AgentOrders,
         context: &Context<'r>,
     ) -> Self {
-        let ours = &context.options.mount_path;
+        let (key, ours) = (&*request.key, &*context.options.mount_path);
+        let (template, directory, mode) = match form {
+            Form::Field => (source.template(key), ours, request.mode),
+            Form::Whole(extension) => (Some(source.whole_template(extension)), ours, request.mode),
+            Form::Variable(name) => {
+                let template = source.env_template(key, name);
+                (Some(template), orders.directory(ours), Some(ENV_FILE_MODE))
+            }
+        };
         Self {
             source,
-            key: &request.key,
-            template: match (variable, whole) {
-                (Some(variable), _) => Some(source.env_template(&request.key, variable)),
-                (None, Some(extension)) => Some(source.whole_template(extension)),
-                (None, None) => source.template(&request.key),
-            },
+            key,
+            template,
             path,
-            directory: if variable.is_some() {
-                orders.directory(ours)
-            } else {
-                ours
-            },
-            mode: if variable.is_some() {
-                Some(ENV_FILE_MODE)
-            } else {
-                request.mode
-            },
+            directory,
+            mode,
         }
     }
 
@@ -118,22 +125,18 @@ impl<'r> AgentFile<'r> {
 
 /// Returns the name under which the agent knows a file: the same for the same secret, so that a Pod always comes out the same.
 /// Where the settings make its name, several requests may lead to one secret, and each has a file of its own at `usual`.
-pub(super) fn identity(
-    source: &Source<'_>,
-    request: &SecretRequest,
-    usual: &RelativePath,
-    (variable, whole): (Option<&str>, Option<&str>),
-) -> String {
+pub(super) fn identity(source: &Source<'_>, request: &SecretRequest, usual: &RelativePath, form: Form<'_>) -> String {
     let mut parts = vec![source.path, source.engine.name(), &request.key];
     parts.extend(source.version);
-    // No version is called as a format.
-    parts.extend(whole);
-    if request.asked.is_some() && variable.is_none() {
+    // No version is called as a format is, or env.
+    match form {
+        Form::Field => {}
+        Form::Whole(extension) => parts.push(extension),
+        Form::Variable(name) => parts.extend(["env", name]),
+    }
+    if request.asked.is_some() && !matches!(form, Form::Variable(_)) {
         parts.push(usual.as_str());
     }
-    // No version is called so.
-    parts.extend(variable.map(|_| "env"));
-    parts.extend(variable);
     naming::identity(&parts)
 }
 
@@ -153,14 +156,6 @@ pub(super) fn variables(request: &SecretRequest, context: &Context<'_>) -> Resul
     }
     fetch::check_env_files(context.options)?;
     fetch::variable_names(request, context.options)
-}
-
-/// Returns the path of the file: `usual`, or that of a file of variables.
-pub(super) fn path_of(usual: RelativePath, id: &str, variable: Option<&str>) -> Result<RelativePath, NotServed> {
-    match variable {
-        None => Ok(usual),
-        Some(_) => naming::exact_path(&[".env", id]),
-    }
 }
 
 /// Returns the variables `names` that the kubelet reads in the file at `path`.

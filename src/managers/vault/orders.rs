@@ -39,12 +39,12 @@ pub(super) struct AgentOrders {
     pub(super) asks: bool,
     /// Whether the Pod has the agent's containers already.
     pub(super) is_injected: bool,
-    pub(super) containers: Containers,
+    pub(super) containers: ServedContainers,
 }
 
 /// Which of the Pod's containers find the agent's files.
 #[derive(Default)]
-pub(super) struct Containers {
+pub(super) struct ServedContainers {
     /// The value of the annotation that names them; absent where they all do.
     pub(super) list: Option<Rc<str>>,
     /// The names of those that do not.
@@ -86,7 +86,7 @@ impl AgentOrders {
             own_files: Vec::new(),
             asks: false,
             is_injected: init_containers.iter().chain(containers).any(|name| is_agent(name)),
-            containers: Containers::default(),
+            containers: ServedContainers::default(),
         };
         orders.containers = orders.served(init_containers, containers);
         orders.read_own_secrets();
@@ -112,13 +112,13 @@ impl AgentOrders {
         self.get(name).is_some_and(is_true)
     }
 
-    fn served(&self, init_containers: &[&str], containers: &[&str]) -> Containers {
+    fn served(&self, init_containers: &[&str], containers: &[&str]) -> ServedContainers {
         let list = self.get(AGENT_INJECT_CONTAINERS);
         let named: Option<Vec<&str>> = list.map(|list| sorted_set(list.split(',')));
         let is_served = |name: &str| named.as_ref().is_none_or(|named| has(named, name));
-        let mut found = Containers {
+        let mut found = ServedContainers {
             list: list.map(Rc::from),
-            ..Containers::default()
+            ..ServedContainers::default()
         };
         for name in containers.iter().filter(|name| !is_agent(name)) {
             let place = if is_served(name) {
