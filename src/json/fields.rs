@@ -182,6 +182,23 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// Takes the string in the field `name`, or `default` where the field is absent.
+    ///
+    /// # Errors
+    /// When it is not valid; `problem` says why.
+    pub(crate) fn valid(
+        &mut self,
+        name: &'static str,
+        default: &str,
+        is_valid: fn(&str) -> bool,
+        problem: &str,
+    ) -> Result<String, SettingsError> {
+        match self.take::<String>(name)?.unwrap_or_else(|| default.to_owned()) {
+            text if is_valid(&text) => Ok(text),
+            _ => Err(self.invalid(name, problem)),
+        }
+    }
+
     /// Takes the object of strings in the field `name`; an empty one where the field is absent.
     ///
     /// # Errors

@@ -245,24 +245,14 @@ fn container_settings(fields: &mut Fields<'_>) -> Result<ContainerSettings, Sett
 }
 
 fn required(fields: &mut Fields<'_>, name: &'static str, what: &str) -> Result<String, SettingsError> {
-    match text(fields, name)? {
-        Some(text) => Ok(text),
-        None => Err(fields.invalid(name, &format!("is missing: give {what}"))),
+    if !fields.has(name) {
+        return Err(fields.invalid(name, &format!("is missing: give {what}")));
     }
+    optional(fields, name, "")
 }
 
+/// Reads a text that the client's YAML reader takes: it refuses control characters even in JSON.
 fn optional(fields: &mut Fields<'_>, name: &'static str, default: &str) -> Result<String, SettingsError> {
-    Ok(text(fields, name)?.unwrap_or_else(|| default.to_owned()))
-}
-
-/// A text that the client's YAML reader takes: it refuses control characters even in JSON.
-fn text(fields: &mut Fields<'_>, name: &'static str) -> Result<Option<String>, SettingsError> {
-    let text = fields.take::<String>(name)?;
-    if text
-        .as_deref()
-        .is_some_and(|text| text.trim().is_empty() || text.contains(char::is_control))
-    {
-        return Err(fields.invalid(name, "is empty, or holds a control character"));
-    }
-    Ok(text)
+    let is_text = |text: &str| !text.trim().is_empty() && !text.contains(char::is_control);
+    fields.valid(name, default, is_text, "is empty, or holds a control character")
 }

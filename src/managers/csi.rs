@@ -37,12 +37,9 @@ pub(crate) struct Csi {
 impl Csi {
     /// Reads the manager's settings.
     pub(crate) fn from_fields(fields: &mut Fields<'_>) -> Result<Box<dyn Manager>, SettingsError> {
-        let driver = fields.take::<String>("driver")?.unwrap_or_else(|| DRIVER.to_owned());
-        if driver.len() > names::DNS_LABEL_LENGTH || !names::is_dns_subdomain(&driver) {
-            return Err(fields.invalid("driver", "is not a CSI driver's name"));
-        }
+        let is_driver = |name: &str| name.len() <= names::DNS_LABEL_LENGTH && names::is_dns_subdomain(name);
         Ok(Box::new(Self {
-            driver,
+            driver: fields.valid("driver", DRIVER, is_driver, "is not a CSI driver's name")?,
             class: object_name(fields, "secretProviderClass")?.unwrap_or_else(|| "{group}".to_owned()),
             secret: object_name(fields, "secretName")?,
             credentials: object_name(fields, "nodePublishSecretRef")?,

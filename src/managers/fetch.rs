@@ -42,10 +42,10 @@ impl ContainerSettings {
         cpu: &str,
         memory: &str,
     ) -> Result<Self, SettingsError> {
-        let image = fields.take::<String>("image")?.unwrap_or_else(|| image.to_owned());
-        if image.is_empty() || image.contains(|character: char| character.is_whitespace() || character.is_control()) {
-            return Err(fields.invalid("image", "is not an image's name"));
-        }
+        let is_image = |name: &str| {
+            !name.is_empty() && !name.contains(|character: char| character.is_whitespace() || character.is_control())
+        };
+        let image = fields.valid("image", image, is_image, "is not an image's name")?;
         let policies = ["IfNotPresent", "Always", "Never"].map(|policy| (policy, policy));
         let image_pull_policy = fields.choice("imagePullPolicy", "IfNotPresent", &policies)?;
         let resources = object(fields, "resources", "ResourceRequirements")?.unwrap_or_else(|| {

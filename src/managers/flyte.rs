@@ -55,12 +55,7 @@ impl Flyte {
         if let Some(kind) = fields.choice("store", None, Kind::ALL)? {
             return Store::from_fields(kind, fields);
         }
-        let namespace = fields
-            .take::<String>("namespace")?
-            .unwrap_or_else(|| "flyte".to_owned());
-        if !names::is_dns_label(&namespace) {
-            return Err(fields.invalid("namespace", "is not a namespace's name"));
-        }
+        let namespace = fields.valid("namespace", "flyte", names::is_dns_label, "is not a namespace's name")?;
         let literal = fields.take("literal")?.unwrap_or(false);
         let binding = Binding::from_fields(fields)?;
         // Whoever may run Pods in a namespace may mount its Secrets, and the binding of the labels keeps out whoever may

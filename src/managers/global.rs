@@ -28,12 +28,12 @@ pub(crate) struct Global {
 impl Global {
     /// Reads the manager's settings.
     pub(crate) fn from_fields(fields: &mut Fields<'_>) -> Result<Box<dyn Manager>, SettingsError> {
-        let namespace = fields
-            .take::<String>("namespace")?
-            .unwrap_or_else(|| "flyte-secrets".to_owned());
-        if !names::is_dns_label(&namespace) {
-            return Err(fields.invalid("namespace", "is not a namespace's name"));
-        }
+        let namespace = fields.valid(
+            "namespace",
+            "flyte-secrets",
+            names::is_dns_label,
+            "is not a namespace's name",
+        )?;
         Ok(Box::new(Self {
             namespace,
             authorize: Authorize::from_fields(fields, Authorize::ServiceAccount)?,

@@ -71,10 +71,8 @@ fn ca_volume(mut bundle: Fields<'_>) -> Result<Value, SettingsError> {
         }
     };
     let (config_map, secret) = (object("configMap")?, object("secret")?);
-    let key = bundle.take::<String>("key")?.unwrap_or_else(|| CA_FILE.to_owned());
-    if !names::is_secret_key(&key) {
-        return Err(bundle.invalid("key", "is no key of a ConfigMap or Secret"));
-    }
+    let is_key = names::is_secret_key;
+    let key = bundle.valid("key", CA_FILE, is_key, "is no key of a ConfigMap or Secret")?;
     let place = bundle.place().to_owned();
     bundle.finish()?;
     let item = tree([("key", key.into()), ("path", CA_FILE.into())]);

@@ -50,10 +50,7 @@ pub(crate) struct Vault {
 impl Vault {
     /// Reads the manager's settings.
     pub(crate) fn from_fields(fields: &mut Fields<'_>) -> Result<Box<dyn Manager>, SettingsError> {
-        let role = fields.take::<String>("role")?.unwrap_or_else(|| "flyte".to_owned());
-        if role.trim().is_empty() {
-            return Err(fields.invalid("role", NO_ROLE));
-        }
+        let role = fields.valid("role", "flyte", |role| !role.trim().is_empty(), NO_ROLE)?;
         let engine = match fields.take::<Value>("kvVersion")? {
             None => Engine::Kv2,
             // Flyte's own setting is a string.
