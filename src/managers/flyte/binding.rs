@@ -96,22 +96,15 @@ impl Binding {
             (DOMAIN, labels.domain, by_namespace),
             (ORGANIZATION, labels.organization, self.organization.is_some()),
         ];
-        if let Some((name, ..)) = needed
-            .iter()
-            .find(|(_, label, is_needed)| *is_needed && label.is_empty())
-        {
-            return Err(not_found!(
-                "the Pod has no label {name:?}, of which this manager makes names"
-            ));
-        }
-        self.check(&labels, context.namespace)?;
-        for (name, label) in [
-            (PROJECT, labels.project),
-            (DOMAIN, labels.domain),
-            (ORGANIZATION, labels.organization),
-        ] {
+        for (name, label, is_needed) in needed {
+            if is_needed && label.is_empty() {
+                return Err(not_found!(
+                    "the Pod has no label {name:?}, of which this manager makes names"
+                ));
+            }
             values.push((name, label.to_owned()));
         }
+        self.check(&labels, context.namespace)?;
         Ok(self.warning(&labels, context.namespace))
     }
 
@@ -255,23 +248,16 @@ impl Template {
         let Some((before, after)) = self.marked.split_once(marker) else {
             return false;
         };
-        let before = before.rsplit_once(MARKERS).map(|(_, separator)| separator);
-        let after = after.split_once(MARKERS).map(|(separator, _)| separator);
         // The separator itself is the first or the last one that is found.
-        before.is_some_and(|separator| {
-            separated(separator, value)
-                .get(1..)
-                .is_some_and(|text| text.contains(separator))
-        }) || after.is_some_and(|separator| {
-            let text = separated(value, separator);
-            text.get(..text.len().saturating_sub(1))
-                .is_some_and(|text| text.contains(separator))
-        })
+        let begins_elsewhere = before.rsplit_once(MARKERS).is_some_and(|(_, separator)| {
+            let text = [separator, value].concat();
+            text.get(1..).is_some_and(|text| text.contains(separator))
+        });
+        let ends_elsewhere = after
+            .split_once(MARKERS)
+            .is_some_and(|(separator, _)| [value, separator].concat().find(separator) < Some(value.len()));
+        begins_elsewhere || ends_elsewhere
     }
-}
-
-fn separated(one: &str, other: &str) -> String {
-    [one, other].concat()
 }
 
 /// Returns the text in the field `name`; an empty field is an error, because what is left of a line that somebody
