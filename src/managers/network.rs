@@ -106,18 +106,13 @@ fn name_problem(name: &str, twice: bool, has_ca: bool) -> Option<String> {
 
 fn source_problem(variable: &Value) -> Option<&'static str> {
     let source = variable.get("valueFrom").filter(|source| !source.is_null())?;
-    let given: Vec<&str> = source
-        .as_object()
-        .into_iter()
-        .flatten()
-        .filter(|(_, value)| !value.is_null())
-        .map(|(field, _)| field.as_str())
-        .collect();
     if variable.get("value").is_some_and(|value| !value.is_null()) {
         return Some("has both value and valueFrom: leave one out");
     }
-    match given.as_slice() {
-        ["configMapKeyRef" | "secretKeyRef"] => None,
+    let given = source.as_object().into_iter().flatten();
+    let mut given = given.filter(|(_, value)| !value.is_null()).map(|(field, _)| &**field);
+    match (given.next(), given.next()) {
+        (Some("configMapKeyRef" | "secretKeyRef"), None) => None,
         _ => Some("may take its value from one configMapKeyRef or secretKeyRef"),
     }
 }

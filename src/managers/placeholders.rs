@@ -146,9 +146,9 @@ fn first_piece(text: &str, is_behind_brace: bool) -> Option<(Piece<'_>, &str)> {
             _ => (Piece::Text("{{"), after),
         });
     }
-    Some(match name(from).filter(|_| before == "{") {
-        Some((name, after)) => (Piece::Placeholder(name), after),
-        None => (Piece::Text(before), from),
+    Some(match name(from) {
+        Some((name, after)) if before == "{" => (Piece::Placeholder(name), after),
+        _ => (Piece::Text(before), from),
     })
 }
 
