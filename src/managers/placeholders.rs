@@ -12,7 +12,6 @@ use serde_json::Value;
 
 use crate::managers::context::Context;
 use crate::managers::naming;
-use crate::names;
 use crate::requests::SecretRequest;
 
 /// Names and what they stand for.
@@ -152,11 +151,14 @@ fn first_piece(text: &str, is_behind_brace: bool) -> Option<(Piece<'_>, &str)> {
     })
 }
 
-/// The name before the next `}`, and what comes after that.
+/// Returns the name that `text` begins with, up to a `}`, and what comes after that.
 fn name(text: &str) -> Option<(&str, &str)> {
-    text.split_once('}').filter(|(name, _)| {
-        name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_') && names::is_plain(name, "_")
-    })
+    let end = text
+        .bytes()
+        .position(|byte| !byte.is_ascii_alphanumeric() && byte != b'_')?;
+    let (name, after) = text.split_at_checked(end)?;
+    let is_name = name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_');
+    Some((name, after.strip_prefix('}')?)).filter(|_| is_name)
 }
 
 /// `value` with the placeholders replaced in all its strings; the keys of its objects stay.
