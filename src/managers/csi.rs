@@ -12,8 +12,8 @@ use crate::injection::{EnvValue, EnvVar, FileOrigin, Injection, SecretFile};
 use crate::json::fields::{Fields, SettingsError};
 use crate::json::tree;
 use crate::managers::context::Context;
-use crate::managers::manager::{Manager, NotServed, Scope, not_found};
-use crate::managers::placeholders::{expand, holds, sample, values};
+use crate::managers::manager::{Manager, NotServed, Scope, Texts, not_found};
+use crate::managers::placeholders::{Values, expand, holds, sample, values};
 use crate::managers::{joins, naming, owners};
 use crate::names;
 use crate::requests::{MountRequirement, SecretRequest};
@@ -66,7 +66,7 @@ const CONFUSED: &str = "makes one name for Pods of different service accounts: t
                         {serviceAccount}, or the other placeholders";
 
 /// Returns the name that such a text becomes for a request; `what` says what it is the name of.
-fn expand_name(text: &str, what: &str, values: &[(&'static str, String)]) -> Result<String, NotServed> {
+fn expand_name(text: &str, what: &str, values: &Values) -> Result<String, NotServed> {
     match expand(text, values) {
         Ok(name) if names::is_dns_subdomain(&name) => Ok(name),
         Ok(name) => Err(not_found!(
@@ -96,7 +96,7 @@ impl Manager for Csi {
         part == "key" && self.secret.is_some() || texts.any(|text| holds(text, part) || holds(text, "id"))
     }
 
-    fn confused_text(&self, names: &[(&'static str, String)], allowed: &str) -> Option<&str> {
+    fn confused_text(&self, names: &Texts, allowed: &str) -> Option<&str> {
         let allowed = ["/", allowed].concat();
         let mut texts = self.texts().map(String::as_str);
         texts.find(|text| owners::are_confused(text, self.scope(), &allowed, names))
@@ -106,12 +106,7 @@ impl Manager for Csi {
         false
     }
 
-    fn ambiguity(
-        &self,
-        request: &SecretRequest,
-        names: &[(&'static str, String)],
-        context: &Context<'_>,
-    ) -> Option<String> {
+    fn ambiguity(&self, request: &SecretRequest, names: &Texts, context: &Context<'_>) -> Option<String> {
         self.texts()
             .find_map(|text| joins::ambiguity(text, request, names, context.owner(), ("/", "")))
     }
@@ -164,7 +159,7 @@ impl Csi {
     }
 
     /// Returns the `csi` field of the volume that shows the files of `class`.
-    fn volume_source(&self, class: &str, values: &[(&'static str, String)]) -> Result<Value, NotServed> {
+    fn volume_source(&self, class: &str, values: &Values) -> Result<Value, NotServed> {
         let source = [
             ("driver", self.driver.as_str().into()),
             ("readOnly", true.into()),
@@ -184,7 +179,7 @@ impl Csi {
         &self,
         request: &SecretRequest,
         context: &Context<'_>,
-        values: &[(&'static str, String)],
+        values: &Values,
     ) -> Result<Vec<EnvVar>, NotServed> {
         let Some(secret) = &self.secret else {
             return Err(not_found!(

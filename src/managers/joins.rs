@@ -3,6 +3,7 @@
 //! `{group}-{key}` is `team-b-prod` for the key `b-prod` of `team` and for the key `prod` of `team-b`: a rule of `access` for
 //! one of them would open the other. A group version that stands beside them may do the same.
 
+use crate::managers::manager::Texts;
 use crate::managers::placeholders::{holds, may_hold, replace};
 use crate::requests::SecretRequest;
 
@@ -21,7 +22,7 @@ const VERSION: char = '\u{3}';
 pub(super) fn ambiguity(
     text: &str,
     request: &SecretRequest,
-    names: &[(&'static str, String)],
+    names: &Texts,
     owner: (&str, &str),
     (allowed, path): (&str, &str),
 ) -> Option<String> {
@@ -93,12 +94,7 @@ fn tells_apart(separator: &str, first: char, later: &str, allowed: &str) -> bool
 
 /// Returns what the placeholder `name` stands for in a text that is looked at. A part of the request's name is a marker, with
 /// what stands before and behind what is chosen in the text of `names` for it.
-fn marked(
-    name: &str,
-    request: &SecretRequest,
-    names: &[(&'static str, String)],
-    (namespace, service_account): (&str, &str),
-) -> String {
+fn marked(name: &str, request: &SecretRequest, names: &Texts, (namespace, service_account): (&str, &str)) -> String {
     let fact = |name: &str| match name {
         "namespace" => Some(namespace),
         "serviceAccount" => Some(service_account),
@@ -123,12 +119,7 @@ fn marked(
 }
 
 /// Returns what the request chooses of the part that `marker` stands for.
-fn chosen<'r>(
-    marker: char,
-    request: &'r SecretRequest,
-    names: &[(&'static str, String)],
-    owner: (&str, &str),
-) -> &'r str {
+fn chosen<'r>(marker: char, request: &'r SecretRequest, names: &Texts, owner: (&str, &str)) -> &'r str {
     let (part, value) = match marker {
         GROUP => ("group", &request.group),
         _ => ("key", &request.key),

@@ -7,6 +7,9 @@ use crate::injection::Injection;
 use crate::managers::context::Context;
 use crate::requests::SecretRequest;
 
+/// The texts of the setting `names`, each for a part of a name.
+pub(crate) type Texts = [(&'static str, String)];
+
 /// A system that keeps secrets, as an operator has set it up.
 pub(crate) trait Manager {
     /// Returns what this manager adds to the Pod for `request`.
@@ -34,7 +37,7 @@ pub(crate) trait Manager {
 
     /// Returns a text of its settings that becomes the same for different Pods, where `names` are what parts of a name are made
     /// of, and may hold `allowed` besides letters, digits and a few more.
-    fn confused_text(&self, _names: &[(&'static str, String)], _allowed: &str) -> Option<&str> {
+    fn confused_text(&self, _names: &Texts, _allowed: &str) -> Option<&str> {
         None
     }
 
@@ -57,12 +60,7 @@ pub(crate) trait Manager {
     /// Returns why the manager might find another secret for `request` than the one that a rule of the settings' `access` is
     /// about: it joins group and key to one name, which another group and key would make as well. `names` are the texts of the
     /// setting `names`, which made the request's.
-    fn ambiguity(
-        &self,
-        _request: &SecretRequest,
-        _names: &[(&'static str, String)],
-        _context: &Context<'_>,
-    ) -> Option<String> {
+    fn ambiguity(&self, _request: &SecretRequest, _names: &Texts, _context: &Context<'_>) -> Option<String> {
         None
     }
 

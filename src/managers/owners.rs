@@ -3,7 +3,7 @@
 //! `{namespace}-{group}` is `team-b-prod` for the group `b-prod` in the namespace `team` and for the group `prod` in the
 //! namespace `team-b`: a Pod of one namespace would get the secrets of the other.
 
-use crate::managers::manager::Scope;
+use crate::managers::manager::{Scope, Texts};
 use crate::managers::placeholders::{self, replace};
 
 /// Stand for the placeholders in a text that is looked at; no text of the settings has them.
@@ -22,7 +22,7 @@ type Part<'t> = (char, &'t str);
 /// Returns whether `text` becomes the same for Pods of different namespaces or service accounts that ask for different
 /// secrets. `allowed` are the characters that requests may hold besides letters, digits and `._-`; `made` are
 /// placeholders that stand for texts with others.
-pub(super) fn are_confused(text: &str, scope: Scope, allowed: &str, made: &[(&'static str, String)]) -> bool {
+pub(super) fn are_confused(text: &str, scope: Scope, allowed: &str, made: &Texts) -> bool {
     let marker = |name: &str| {
         let marker = match name {
             "namespace" if scope == Scope::Everywhere => NAMESPACE,

@@ -26,7 +26,7 @@ mod settings;
 use crate::access;
 use crate::injection::{AgentMounts, FileOrigin, Injection, RelativePath, SecretFile};
 use crate::managers::context::Context;
-use crate::managers::manager::{Manager, NotServed, not_found};
+use crate::managers::manager::{Manager, NotServed, Texts, not_found};
 use crate::managers::placeholders::{self, Values, expand, may_hold};
 use crate::managers::{joins, naming, owners};
 use crate::requests::SecretRequest;
@@ -97,7 +97,7 @@ impl Manager for Template {
         self.uses(part)
     }
 
-    fn confused_text(&self, names: &[(&'static str, String)], allowed: &str) -> Option<&str> {
+    fn confused_text(&self, names: &Texts, allowed: &str) -> Option<&str> {
         let mut made = names.to_vec();
         made.push(("path", self.path_text().to_owned()));
         let allowed = [&self.allowed, allowed].concat();
@@ -109,12 +109,7 @@ impl Manager for Template {
         false
     }
 
-    fn ambiguity(
-        &self,
-        request: &SecretRequest,
-        names: &[(&'static str, String)],
-        context: &Context<'_>,
-    ) -> Option<String> {
+    fn ambiguity(&self, request: &SecretRequest, names: &Texts, context: &Context<'_>) -> Option<String> {
         let made_of = (self.allowed.as_str(), self.path_text());
         let mut texts = self.texts().into_iter();
         texts.find_map(|text| joins::ambiguity(text, request, names, context.owner(), made_of))
