@@ -180,11 +180,6 @@ impl SecretFile<'_> {
             _ => self.path.directory(),
         }
     }
-
-    /// Returns whether an agent brings the file in a volume of its own, which it mounts whatever containers the request names.
-    pub(crate) fn is_mounted_by_agent(&self) -> bool {
-        matches!(&self.origin, FileOrigin::Agent { mounts, .. } if *mounts != AgentMounts::Nowhere)
-    }
 }
 
 /// How a file gets into a container.
@@ -207,13 +202,11 @@ pub(crate) enum FileOrigin<'m> {
     },
     /// An init container of the manager that serves the request writes it into a memory volume.
     Fetched(Fetched<'m>),
-    /// An agent that somebody else injects puts it there.
+    /// An agent that somebody else injects puts it there, into a volume of its own where [`Injection::agent`] is given.
     Agent {
         /// What the agent is told to write, in a form of the manager's own: two files at one path are the same only
         /// where this is.
         identity: String,
-        /// Where the agent mounts a volume of its own at `mountPath`.
-        mounts: AgentMounts,
     },
 }
 

@@ -34,7 +34,7 @@ mod whole;
 use std::fmt::Write as _;
 use std::rc::Rc;
 
-use crate::injection::{Addition, AgentMounts, FileOrigin, Injection};
+use crate::injection::{Addition, FileOrigin, Injection};
 use crate::requests::{Asked, SecretRequest, WHOLE};
 use manager::{FOR_ONE_FILE, Manager, not_found};
 
@@ -213,10 +213,7 @@ fn check_file(request: &SecretRequest, injection: &Injection<'_>) -> Result<(), 
         Some(FileOrigin::Csi { .. }) if has_mode => Err(not_found!(
             "the SecretProviderClass says which mode its files have (mostly in filePermission): leave out the request's mode"
         )),
-        Some(FileOrigin::Agent {
-            mounts: AgentMounts::Nowhere,
-            ..
-        }) => Err(not_found!(
+        Some(FileOrigin::Agent { .. }) if injection.agent.is_none() => Err(not_found!(
             "the policy's settings say where its file is, and with which mode: leave out the request's path and mode"
         )),
         _ => Ok(()),

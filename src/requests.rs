@@ -15,7 +15,7 @@ pub use model::{
     PRIMARY_ANNOTATION, PRIMARY_CONTAINER, SecretRequest, WHOLE,
 };
 
-use crate::names::excerpt;
+use crate::names::{excerpt, is_plain};
 use crate::sort::{positions, sort_by};
 
 /// Everything that a Pod's annotations ask for.
@@ -96,9 +96,7 @@ impl<'a> Key<'a> {
             let ends = [name.bytes().next(), name.bytes().next_back()];
             ends.iter()
                 .all(|end| end.is_some_and(|end| end.is_ascii_alphanumeric()))
-                && name
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.'))
+                && is_plain(name, "-.")
         };
         let is_json = suffix.is_empty() || suffix.strip_prefix('-').is_some_and(is_name);
         Some(if is_json { Self::Json } else { Self::Lookalike })

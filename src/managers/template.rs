@@ -24,7 +24,7 @@ mod objects;
 mod settings;
 
 use crate::access;
-use crate::injection::{AgentMounts, FileOrigin, Injection, RelativePath, SecretFile};
+use crate::injection::{FileOrigin, Injection, RelativePath, SecretFile};
 use crate::managers::context::Context;
 use crate::managers::manager::{Manager, NotServed, Texts, not_found};
 use crate::managers::placeholders::{self, Values, expand, may_hold};
@@ -150,7 +150,6 @@ impl Manager for Template {
                 path,
                 origin: FileOrigin::Agent {
                     identity: naming::identity(&parts),
-                    mounts: AgentMounts::Nowhere,
                 },
             });
         } else {

@@ -243,12 +243,11 @@ impl Manager for Vault {
         let warnings = self.warnings(request, &annotations, &orders, is_variable)?;
         annotations.extend(file.replaced(&id, &orders)?);
         annotations.extend(own);
-        let mounts = agent_mounts(is_variable, &orders, &context.options.mount_path);
         let mut injection = Injection {
             annotations,
             source: describe(request, &source),
             warnings,
-            agent: Some(mounts.clone()),
+            agent: Some(agent_mounts(is_variable, &orders, &context.options.mount_path)),
             ..Injection::default()
         };
         if is_variable {
@@ -257,7 +256,7 @@ impl Manager for Vault {
         } else {
             injection.env = naming::file_variables(request, context.options, &path)?;
             injection.mounts = file_mount(request, &path);
-            let origin = FileOrigin::Agent { identity: id, mounts };
+            let origin = FileOrigin::Agent { identity: id };
             injection.file = Some(SecretFile { path, origin });
         }
         Ok(injection)

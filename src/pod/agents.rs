@@ -101,13 +101,13 @@ fn agent_file<'a>(
 ) -> Result<Option<AgentFile<'a>>, PodError> {
     let Some(SecretFile {
         path: relative,
-        origin: FileOrigin::Agent { mounts, .. },
+        origin: FileOrigin::Agent { .. },
     }) = &addition.injection.file
     else {
         return Ok(None);
     };
     let file = path::clean(&format!("{mount_path}/{}", relative.as_str())).into_owned();
-    let is_mounted_by_agent = *mounts != AgentMounts::Nowhere;
+    let is_mounted_by_agent = addition.injection.agent.is_some();
     let volume = if is_mounted_by_agent {
         Some(path::clean(mount_path))
     } else {

@@ -129,7 +129,8 @@ impl<'p> Plan<'p> {
         }
         self.budget.compare(files.fetched.len(), files.by_agents.len())?;
         for file in &files.fetched {
-            let is_below = |other: &&OwnedFile<'_>| other.file.is_mounted_by_agent() && other.first() == file.first();
+            let is_below =
+                |other: &&OwnedFile<'_>| other.owner.injection.agent.is_some() && other.first() == file.first();
             if let Some(other) = files.by_agents.iter().find(is_below) {
                 let path = format!("{mount_path}/{}", file.first());
                 return Err(path_clash(&path, file.owner, other.owner));

@@ -1,7 +1,7 @@
 //! What is added to one Pod, and how much of it.
 
 use super::error::PodError;
-use crate::injection::{Addition, AgentMounts};
+use crate::injection::{Addition, AgentMounts, Injection};
 use crate::options::Options;
 
 /// How much may be added to a Pod, in bytes of JSON. Secrets and containers multiply, so that a small request could make
@@ -109,8 +109,8 @@ impl<'w> Work<'w> {
     /// Returns the positions of the additions whose files the container sees.
     pub(super) fn visible_files(&self, container: &str) -> Vec<usize> {
         let is_visible = |addition: &Addition<'_>| {
-            let file = addition.injection.file.as_ref();
-            file.is_some_and(|file| addition.reaches(container) || file.is_mounted_by_agent())
+            let Injection { file, agent, .. } = &addition.injection;
+            file.is_some() && (addition.reaches(container) || agent.is_some())
         };
         let additions = self.additions.iter().enumerate();
         let visible = additions.filter(|(_, addition)| is_visible(addition));

@@ -195,8 +195,12 @@ pub(super) fn file_annotations(
     if !request.path.is_empty() || request.mount == MountRequirement::EnvVar {
         needed.extend(init_first(request, orders));
     }
-    let readers = context.pod.readers(&request.containers, &[]);
-    if let Some(mode) = request.mode.filter(|mode| readers.need_owner(*mode)) {
+    let readers = |mode: u16| (mode, context.pod.readers(&request.containers, &[]));
+    let narrow = request
+        .mode
+        .map(readers)
+        .filter(|(mode, readers)| readers.need_owner(*mode));
+    if let Some((mode, readers)) = narrow {
         if orders.is_on(AGENT_RUN_AS_SAME_USER) {
             return Err(not_found!(
                 "the request's mode needs the agent to run as the user of the containers that read the file, but the Pod's \
