@@ -50,13 +50,15 @@ fn is_dns_label_of_any_length(name: &str) -> bool {
 
 /// Returns whether `text` has only ASCII letters, digits and characters of `further`.
 pub(crate) fn is_plain(text: &str, further: &str) -> bool {
-    text.bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || further.as_bytes().contains(&byte))
+    let is_of = |byte: u8| further.bytes().any(|other| other == byte);
+    text.bytes().all(|byte| byte.is_ascii_alphanumeric() || is_of(byte))
 }
 
 /// Returns whether `text` has only lower case ASCII letters, digits and characters of `further`.
 pub(crate) fn is_lower(text: &str, further: &str) -> bool {
-    is_plain(text, further) && !text.bytes().any(|byte| byte.is_ascii_uppercase())
+    let is_of = |byte: u8| further.bytes().any(|other| other == byte);
+    text.bytes()
+        .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || is_of(byte))
 }
 
 /// Whether `key` can be an annotation's or label's key: a name of at most 63 characters, with a DNS subdomain and `/`

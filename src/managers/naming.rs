@@ -114,7 +114,10 @@ pub(crate) fn push_detail(source: &mut String, name: &str, text: &str) {
 /// A name for what `parts` say together: 32 letters and digits, the same for the same parts.
 pub(crate) fn identity(parts: &[&str]) -> String {
     // The length tells ["a", "bc"] from ["ab", "c"].
-    let text: String = parts.iter().map(|part| format!("{}:{part}", part.len())).collect();
+    let mut text = String::new();
+    for part in parts {
+        text.extend([&part.len().to_string(), ":", part]);
+    }
     digest::md5(text.as_bytes())
 }
 

@@ -137,7 +137,10 @@ impl Manager for Template {
         };
         asked_values.extend(path.iter().map(|path| ("path", path.as_str().to_owned())));
         // Where the secret is found, the settings may make other names of it.
-        let mut values = placeholders::values(request, context);
+        let mut values = match request.asked {
+            None => asked_values.clone(),
+            Some(_) => placeholders::values(request, context),
+        };
         values.extend(asked_values.iter().skip(values.len()).cloned());
         let mut injection = Injection {
             source: format!("{}, key {}", request.group, request.key),

@@ -55,21 +55,20 @@ const FIELDS: [&str; 5] = ["group", "group_version", "key", "mount_requirement",
 fn parse(text: &[u8]) -> Result<DecodedSecret, Fault> {
     let mut lexer = Lexer::new(text);
     let mut secret = DecodedSecret::default();
-    let mut read = Vec::new();
+    let mut seen = [false; FIELDS.len()];
     loop {
         let (offset, token) = lexer.next()?;
-        let name = match token {
+        let field = match token {
             Token::End => return Ok(secret),
             Token::Word(word) => field(word),
             // Flyte's webhook crashes on some of these.
             Token::Symbol('[') => Err("names in [ ], of extensions or of Any, are not possible here".to_owned()),
             other => Err(format!("expected a field's name, found {}", other.describe())),
         };
-        let name = name.map_err(|problem| Fault { offset, problem })?;
-        if read.contains(&name) {
+        let (position, name) = field.map_err(|problem| Fault { offset, problem })?;
+        if seen.get_mut(position).is_some_and(|seen| std::mem::replace(seen, true)) {
             return Err(Fault::new(offset, format!("the field {name} is set twice")));
         }
-        read.push(name);
         let (offset, colon) = lexer.next()?;
         if colon != Token::Symbol(':') {
             return Err(Fault::new(offset, format!("expected : after the field {name}")));
@@ -80,8 +79,10 @@ fn parse(text: &[u8]) -> Result<DecodedSecret, Fault> {
     }
 }
 
-fn field(word: &str) -> Result<&'static str, String> {
-    FIELDS.into_iter().find(|name| *name == word).ok_or_else(|| {
+/// Returns the field called `word`, and its position among all.
+fn field(word: &str) -> Result<(usize, &'static str), String> {
+    let mut fields = FIELDS.into_iter().enumerate();
+    fields.find(|(_, name)| *name == word).ok_or_else(|| {
         format!(
             "there is no field {}; the fields are group, group_version, key, mount_requirement and env_var",
             excerpt(word)
