@@ -77,7 +77,7 @@ impl<'r> AgentFile<'r> {
 
     /// Returns the annotations that ask for it.
     pub(super) fn annotations(&self, id: &str) -> Vec<Annotation> {
-        let own = |name: &str, value: &str| annotation(&format!("{name}{id}"), value, true);
+        let own = |name: &str, value: &str| annotation(&[name, id].concat(), value, true);
         let mut annotations = vec![
             own(AGENT_INJECT_SECRET, self.source.path),
             own(AGENT_INJECT_FILE, self.path.as_str()),
@@ -99,7 +99,7 @@ impl<'r> AgentFile<'r> {
     /// # Errors
     /// Where an annotation of the Pod's own makes the agent write there: the agent takes either.
     pub(super) fn replaced(&self, id: &str, orders: &AgentOrders) -> Result<Vec<Annotation>, NotServed> {
-        let path = format!("{}/{}", self.directory, self.path.as_str());
+        let path = [self.directory, "/", self.path.as_str()].concat();
         let mut replaced = Vec::new();
         for (begin, secret) in orders.files_at(&path, id) {
             let of = |name: &str| orders.get(&format!("{name}{secret}"));

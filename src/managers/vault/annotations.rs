@@ -181,7 +181,7 @@ pub(super) fn family(name: &str) -> Option<(Effect, &str)> {
 /// Makes the injector's annotation `name`.
 pub(super) fn annotation(name: &str, value: &str, required: bool) -> Annotation {
     Annotation {
-        key: format!("{PREFIX}{name}"),
+        key: [PREFIX, name].concat(),
         value: value.to_owned(),
         required,
     }

@@ -52,7 +52,7 @@ pub(super) fn check_agent(ours: &[Annotation], orders: &AgentOrders) -> Result<(
 /// Rejects a Pod that says something about the policy's secret `id` which the policy does not say itself.
 pub(super) fn check_ours(ours: &[Annotation], id: &str, orders: &AgentOrders) -> Result<(), NotServed> {
     for (begin, _, of_ours) in FAMILIES {
-        let name = format!("{begin}{id}");
+        let name = [begin, id].concat();
         let changes = *of_ours != OfOurs::Stays && *begin != ERROR_ON_MISSING_KEY && find(ours, &name).is_none();
         if changes && orders.get(&name).is_some_and(|value| !value.is_empty()) {
             return Err(not_found!(

@@ -146,11 +146,18 @@ impl<'r> Source<'r> {
     }
 
     fn fail_if(&self, expression: &str, kinds: &str, problem: &str) -> String {
-        let path = escaped(self.path);
-        format!(
-            "{{{{ if sprig_has (sprig_kindOf {expression}) (sprig_list {kinds}) }}}}\
-             {{{{ sprig_fail \"{path}: {problem}\" }}}}{{{{ end }}}}"
-        )
+        let parts = [
+            "{{ if sprig_has (sprig_kindOf ",
+            expression,
+            ") (sprig_list ",
+            kinds,
+            ") }}{{ sprig_fail \"",
+            &escaped(self.path),
+            ": ",
+            problem,
+            "\" }}{{ end }}",
+        ];
+        parts.concat()
     }
 
     /// Returns the template that writes `parts`, in which the secret is the dot.
@@ -158,7 +165,7 @@ impl<'r> Source<'r> {
         let (query, version) = self.version.map_or(("", ""), |version| ("?version=", version));
         // A further argument of secret would make the agent write to the path.
         let begin = ["{{- with secret \"", &escaped(self.path), query, version, "\" -}}"].concat();
-        [&begin, &parts.concat(), "{{- end -}}"].concat()
+        [&[&*begin], parts, &["{{- end -}}"]].concat().concat()
     }
 }
 
