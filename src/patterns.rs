@@ -123,8 +123,8 @@ fn not_a_name(pattern: &str, kind: &str, more: &str) -> Option<String> {
     ))
 }
 
-/// Checks a pattern for secrets, which are named `group/key`, so that it has a slash. One with `:` is for secrets that have an address of
-/// their own, such as an ARN.
+/// Checks a pattern for secrets. These are named `group/key`, so that a pattern without a slash is an error, unless it is `*` or
+/// for secrets with an address of their own, such as an ARN.
 pub(crate) fn secret(pattern: &str) -> Option<String> {
     if pattern.contains('/')
         || pattern.starts_with("arn:")

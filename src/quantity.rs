@@ -6,8 +6,8 @@ use serde_json::Value;
 /// The smallest unit that Kubernetes keeps: it rounds up to 10⁻⁹.
 const DECIMALS: i32 = 9;
 
-/// How many digits of a fraction count: those behind them are less than a unit, even of the largest suffix.
-const MAX_FRACTION: usize = 18;
+/// How many digits of a fraction count with a binary suffix, of which the largest is 2⁶⁰.
+const BINARY_DIGITS: usize = 18;
 
 /// Returns the amount in 10⁻⁹ units, rounded up as Kubernetes does; the largest number where it is larger than that.
 /// Returns `None` where `text` is no amount.
@@ -25,8 +25,13 @@ pub(crate) fn parse(text: &str) -> Option<i128> {
         return None;
     }
     let (factor, exponent) = unit(suffix)?;
+    // The digits that make less than a unit together round it up.
+    let digits = match factor {
+        1 => usize::try_from(exponent.saturating_add(DECIMALS)).unwrap_or(0),
+        _ => BINARY_DIGITS,
+    };
     let fraction = fraction.trim_end_matches('0');
-    let (fraction, rest) = fraction.split_at_checked(MAX_FRACTION).unwrap_or((fraction, ""));
+    let (fraction, rest) = fraction.split_at_checked(digits).unwrap_or((fraction, ""));
     let mut amount: i128 = 0;
     for digit in whole.bytes().chain(fraction.bytes()) {
         amount = amount.saturating_mul(10).saturating_add(i128::from(digit - b'0'));
@@ -156,6 +161,10 @@ mod tests {
             ("1.0000000000000000000000000000000000000000", "1"),
             ("2.3333333333333333333333333333333333333333", "2333333334n"),
             ("0.5000000000000000000000000000000000000000Ei", "512Pi"),
+            ("0.0000000000000000000001e22", "1"),
+            ("0.0000000000000000005E", "500m"),
+            ("1.00000000000000000000000000000000000000001e-3", "1000001n"),
+            ("1.5e-40", "1n"),
         ] {
             assert_eq!(parse(one), parse(other), "{one} and {other}");
         }

@@ -143,9 +143,9 @@ fn number(text: &str) -> Option<Number<'_>> {
 fn merge(requests: Vec<SecretRequest>) -> Vec<SecretRequest> {
     let identity = |place: &usize| requests.get(*place).map(SecretRequest::identity);
     let order = positions(requests.len(), &|one, other| identity(&one).cmp(&identity(&other)));
-    let is_plain = requests.iter().all(|request| request.optional.is_none());
+    let none_is_optional = requests.iter().all(|request| request.optional.is_none());
     // Nearly always.
-    if is_plain && order.is_sorted_by(|one, other| identity(one) < identity(other)) {
+    if none_is_optional && order.is_sorted_by(|one, other| identity(one) < identity(other)) {
         return requests;
     }
     merge_equal(requests)

@@ -60,7 +60,7 @@ impl Confidant {
             "the KMS key for authentication, such as alias/confidant-auth",
         )?;
         let region = required(fields, "region", "the AWS region of the authKey, such as us-east-1")?;
-        let service = optional(fields, "service", "{namespace}")?;
+        let service = text(fields, "service", "{namespace}")?;
         check_service(&service).map_err(|problem| fields.invalid("service", &problem))?;
         let Some(mut auth) = fields.nested("authContext")? else {
             return Err(fields.invalid(
@@ -73,9 +73,9 @@ impl Confidant {
             "to",
             "the server's AUTH_CONTEXT, such as confidant-production",
         )?;
-        let from = optional(&mut auth, "from", "{service}")?;
+        let from = text(&mut auth, "from", "{service}")?;
         context_name(&from, "service").map_err(|problem| auth.invalid("from", &problem))?;
-        let user_type = optional(&mut auth, "userType", "service")?;
+        let user_type = text(&mut auth, "userType", "service")?;
         auth.finish()?;
         let retries = fields.take("retries")?.unwrap_or(3);
         let container = container_settings(fields)?;
@@ -248,11 +248,11 @@ fn required(fields: &mut Fields<'_>, name: &'static str, what: &str) -> Result<S
     if !fields.has(name) {
         return Err(fields.invalid(name, &format!("is missing: give {what}")));
     }
-    optional(fields, name, "")
+    text(fields, name, "")
 }
 
-/// Reads a text that the client's YAML reader takes: it refuses control characters even in JSON.
-fn optional(fields: &mut Fields<'_>, name: &'static str, default: &str) -> Result<String, SettingsError> {
+/// Reads a text, or `default`, that the client's YAML reader takes: it refuses control characters even in JSON.
+fn text(fields: &mut Fields<'_>, name: &'static str, default: &str) -> Result<String, SettingsError> {
     let is_text = |text: &str| !text.trim().is_empty() && !text.contains(char::is_control);
     fields.valid(name, default, is_text, "is empty, or holds a control character")
 }

@@ -26,7 +26,7 @@ pub(crate) struct ContainerSettings {
     image_pull_policy: &'static str,
     resources: Value,
     security_context: Value,
-    /// Variables of the settings, as items of its `env`.
+    /// Variables for the CA certificates, and those of the setting `env`, as items of its `env`.
     env: Vec<Value>,
     /// Volumes that it mounts, beside those for the secrets.
     volumes: Vec<FetchVolume>,

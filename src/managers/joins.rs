@@ -15,28 +15,50 @@ const VERSION: char = '\u{3}';
 /// Says why `text`, with the placeholders of the settings, becomes the same for another request than `request`. `names` are the
 /// texts that made the request's names, `allowed` the characters that group and key may hold besides letters, digits and `._-`,
 /// and `path` is what `{path}` stands for: it is made of what was asked for. `owner` are the Pod's namespace and service account.
-///
-/// The text between group and key tells them apart where it has a character that neither may hold, and where the later one
-/// does not hold its last character. A slash behind the group joins them as a rule does. No rule is about the group version,
-/// so that it may stand behind such a character alone.
 pub(super) fn ambiguity(
+    text: &str,
+    request: &SecretRequest,
+    names: &Texts,
+    owner: (&str, &str),
+    made_of: (&str, &str),
+) -> Option<String> {
+    let asked = request.asked.as_deref().filter(|_| holds(text, "path"));
+    let of_asked = || ambiguity_of(text, &asked?.request, &[], owner, made_of);
+    ambiguity_of(text, request, names, owner, made_of).or_else(of_asked)
+}
+
+/// Does as [`ambiguity`], with a path that is made of `request`.
+///
+/// The text between group and key tells them apart where it has a character that neither may hold, or where what the request
+/// chooses of the later one does not hold its last character. A slash alone, where the text itself has it behind the group, joins
+/// them as a rule does. No rule is about the group version, so that it may stand behind such a character alone.
+fn ambiguity_of(
     text: &str,
     request: &SecretRequest,
     names: &Texts,
     owner: (&str, &str),
     (allowed, path): (&str, &str),
 ) -> Option<String> {
-    let asked = request.asked();
-    let expanded = replace(text, |name| match name {
-        "path" => replace(path, |name| marked(name, asked, &[], owner)),
-        _ => marked(name, request, names, owner),
+    let mark = |name: &str| marked(name, request, names, owner);
+    let expanded = replace(text, |name| {
+        if name == "path" {
+            replace(path, mark)
+        } else {
+            mark(name)
+        }
     });
-    let has_path = holds(text, "path");
-    let is_apart = |separator: &str, first: char, later: char| {
-        let by_path = !has_path || tells_apart(separator, first, chosen(later, asked, &[], owner), allowed);
-        by_path && tells_apart(separator, first, chosen(later, request, names, owner), allowed)
+    let [group, key] = [("group", GROUP), ("key", KEY)].map(|(part, marker)| around(&mark(part), marker));
+    let slash = [&group.1, "/", &key.0].concat();
+    let is_apart = |separator: &str, first: char| {
+        let later = if first == GROUP {
+            chosen(&request.key, &key)
+        } else {
+            chosen(&request.group, &group)
+        };
+        is_firm(separator, allowed)
+            || first == GROUP && separator == slash
+            || separator.chars().last().is_some_and(|last| !later.contains(last))
     };
-    let by_id = holds(text, "id");
     let mut before: Option<(char, usize)> = None;
     for (position, character) in expanded.char_indices() {
         if !matches!(character, GROUP | KEY | VERSION) {
@@ -44,13 +66,13 @@ pub(super) fn ambiguity(
         }
         let between = before.and_then(|(first, end)| Some((first, expanded.get(end..position)?)));
         match between {
-            None if character == VERSION && !by_id => return Some(by_version(text, request)),
+            None if character == VERSION && !holds(text, "id") => return Some(by_version(text, request)),
             Some((first, separator)) if first != character => {
                 if first == VERSION || character == VERSION {
                     if !is_firm(separator, allowed) {
                         return Some(by_version(text, request));
                     }
-                } else if !is_apart(separator, first, character) {
+                } else if !is_apart(separator, first) {
                     return Some(by_group_and_key(text, request));
                 }
             }
@@ -85,13 +107,6 @@ fn is_firm(separator: &str, allowed: &str) -> bool {
     separator.chars().any(|character| !may_hold(character, allowed))
 }
 
-/// Returns whether `separator` tells what is before it from `later`.
-fn tells_apart(separator: &str, first: char, later: &str, allowed: &str) -> bool {
-    is_firm(separator, allowed)
-        || (first == GROUP && separator == "/")
-        || separator.chars().last().is_some_and(|last| !later.contains(last))
-}
-
 /// Returns what the placeholder `name` stands for in a text that is looked at. A part of the request's name is a marker, with
 /// what stands before and behind what is chosen in the text of `names` for it.
 fn marked(name: &str, request: &SecretRequest, names: &Texts, (namespace, service_account): (&str, &str)) -> String {
@@ -109,6 +124,7 @@ fn marked(name: &str, request: &SecretRequest, names: &Texts, (namespace, servic
         name => return fact(name).unwrap_or_default().to_owned(),
     };
     let made = names.iter().find(|(part, _)| *part == name);
+    // Without a text of its own, the part is what was asked for, as in a text of one placeholder, whichever.
     let mut text = replace(made.map_or("{group}", |(_, text)| text), |name| {
         fact(name).map_or_else(|| marker.to_string(), str::to_owned)
     });
@@ -118,16 +134,18 @@ fn marked(name: &str, request: &SecretRequest, names: &Texts, (namespace, servic
     text
 }
 
-/// Returns what the request chooses of the part that `marker` stands for.
-fn chosen<'r>(marker: char, request: &'r SecretRequest, names: &Texts, owner: (&str, &str)) -> &'r str {
-    let (part, value) = match marker {
-        GROUP => ("group", &request.group),
-        _ => ("key", &request.key),
-    };
-    marked(part, request, names, owner)
-        .split_once(marker)
-        .and_then(|(before, after)| value.strip_prefix(before)?.strip_suffix(after))
-        .unwrap_or(value)
+/// Returns what the request chooses of `value`: what is between the texts `before` and `after`.
+fn chosen<'v>(value: &'v str, (before, after): &(String, String)) -> &'v str {
+    let chosen = value
+        .strip_prefix(&**before)
+        .and_then(|value| value.strip_suffix(&**after));
+    chosen.unwrap_or(value)
+}
+
+/// Returns what stands before and behind `marker` in `text`.
+fn around(text: &str, marker: char) -> (String, String) {
+    let (before, after) = text.split_once(marker).unwrap_or_default();
+    (before.to_owned(), after.to_owned())
 }
 
 #[cfg(test)]
@@ -193,6 +211,9 @@ mod tests {
             ("{group}-{key}", [("group", "{namespace}-{group}")], true),
             ("{group}{key}", [("group", "{group}#")], true),
             ("{group}{key}", [("group", "{group}/")], true),
+            ("{group}/{key}", [("group", "{group}-prod")], true),
+            ("{group}/{key}", [("key", "my/{key}")], true),
+            ("{path}#{group}/{key}", [("group", "{group}-prod")], true),
             ("{group}{key}", [("key", "prod{key}")], false),
             ("{group}{groupVersion}#{key}", [("groupVersion", "7")], true),
             ("{group}{groupVersion}#{key}", [("groupVersion", "7{key}")], false),

@@ -44,12 +44,13 @@ pub(super) fn read(fields: &mut Fields<'_>) -> Result<(Vec<Value>, Vec<FetchVolu
         let file = [CA_DIRECTORY, "/", CA_FILE].concat();
         env.extend(CA_VARIABLES.map(|name| tree([("name", name.into()), ("value", file.as_str().into())])));
     }
+    let has_bundle = !volumes.is_empty();
     for (index, variable) in given.iter().enumerate() {
         let place = format!("env[{index}]");
         schema::check(variable, "EnvVar").map_err(|error| error.below(&place).below(fields.place()))?;
         let name = text_in(variable, "name");
         let twice = given.iter().take(index).any(|before| text_in(before, "name") == name);
-        if let Some(problem) = name_problem(name, twice, !volumes.is_empty()) {
+        if let Some(problem) = name_problem(name, twice, has_bundle) {
             return Err(fields.invalid(&format!("{place}.name"), &problem));
         }
         if let Some(problem) = source_problem(variable) {

@@ -138,16 +138,16 @@ fn first_piece(text: &str, is_behind_brace: bool) -> Option<(Piece<'_>, &str)> {
     if position > 0 {
         return Some((Piece::Text(before), from));
     }
-    if let Some(after) = from.strip_prefix('{') {
-        return Some(match name(after) {
-            _ if before == "\\" => (Piece::Text("{"), after),
+    Some(match (before, from.strip_prefix('{')) {
+        ("\\", Some(after)) => (Piece::Text("{"), after),
+        (_, Some(after)) => match name(after) {
             Some((name, _)) if !is_behind_brace => (Piece::Doubled(name), after),
             _ => (Piece::Text("{{"), after),
-        });
-    }
-    Some(match name(from) {
-        Some((name, after)) if before == "{" => (Piece::Placeholder(name), after),
-        _ => (Piece::Text(before), from),
+        },
+        (_, None) => match name(from) {
+            Some((name, after)) if before == "{" => (Piece::Placeholder(name), after),
+            _ => (Piece::Text(before), from),
+        },
     })
 }
 

@@ -136,7 +136,7 @@ impl Manager for Template {
             path => path.ok(),
         };
         asked_values.extend(path.iter().map(|path| ("path", path.as_str().to_owned())));
-        // Where the secret is found, the settings may make other names of it.
+        // Where the settings make other names of it, their values stand in front, in the order of the others.
         let mut values = match request.asked {
             None => asked_values.clone(),
             Some(_) => placeholders::values(request, context),

@@ -59,7 +59,8 @@ pub(crate) struct Pod<'a> {
 /// Who the Pod's own containers run as.
 #[derive(Debug, Clone)]
 pub(super) struct Users {
-    /// The containers' names, whether they are init containers, and their users where the Pod says them.
+    /// Whether each is an init container, its name, and its user where the Pod says one. Those with a name of ours or of an
+    /// agent are left out.
     pub(super) containers: Vec<(bool, String, Option<i64>)>,
     /// Whether all have a group in common, which owns the Pod's volumes.
     pub(super) has_group: bool,

@@ -58,17 +58,17 @@ impl<'p> SetFiles<'p> {
         sorted
     }
 
-    /// Returns where `file` is, if it is in the volume `fetched` or in one of `volumes`, which are those of the directories.
-    fn place_of(&self, file: &SecretFile<'_>, fetched: Option<usize>, volumes: &[usize]) -> Option<Place> {
+    /// Returns where `file` is, if it is in the volume `fetched` or in one of those for directories.
+    fn place_of(file: &SecretFile<'_>, fetched: Option<usize>, directories: &[(&str, usize)]) -> Option<Place> {
         let path = file.path.as_str();
         match &file.origin {
             FileOrigin::Fetched(_) => Some((fetched?, path.to_owned())),
             FileOrigin::Agent { .. } => None,
             FileOrigin::Secret { .. } | FileOrigin::Csi { .. } => {
                 let directory = file.volume_directory();
-                let position = self.directories.iter().position(|(known, _)| *known == directory)?;
+                let (_, volume) = directories.iter().find(|(known, _)| *known == directory)?;
                 let part = path.strip_prefix(directory)?.trim_start_matches('/');
-                Some((*volumes.get(position)?, part.to_owned()))
+                Some((*volume, part.to_owned()))
             }
         }
     }
@@ -95,8 +95,8 @@ impl<'p> Plan<'p> {
         files.has_agent = !files.by_agents.is_empty() || work.agent().is_some();
         let mut mounts = Vec::new();
         let fetched = self.mount_fetched(&files, mount_path, &mut mounts)?;
-        let volumes = self.mount_directories(&files, mount_path, &mut mounts)?;
-        let place = |file: OwnedFile<'p>| (file, files.place_of(file.file, fetched, &volumes));
+        let directories = self.mount_directories(&files, mount_path, &mut mounts)?;
+        let place = |file: OwnedFile<'p>| (file, SetFiles::place_of(file.file, fetched, &directories));
         mount_at_paths(wanted.into_iter().map(place), mount_path, &mut mounts)?;
         Ok(mounts)
     }
@@ -142,13 +142,13 @@ impl<'p> Plan<'p> {
         Ok(Some(volume))
     }
 
-    /// Plans the volumes that the kubelet fills, one for each directory, and returns their numbers.
+    /// Plans the volumes that the kubelet fills, and returns their directories and numbers.
     fn mount_directories(
         &mut self,
         files: &SetFiles<'p>,
         mount_path: &str,
         mounts: &mut Vec<Mount<'p>>,
-    ) -> Result<Vec<usize>, PodError> {
+    ) -> Result<Vec<(&'p str, usize)>, PodError> {
         let mut volumes = Vec::new();
         let alone = files.directories.len() == 1 && files.fetched.is_empty() && !files.has_agent;
         for (directory, in_directory) in &files.directories {
@@ -175,7 +175,7 @@ impl<'p> Plan<'p> {
             {
                 *alone = Some(volume);
             }
-            volumes.push(volume);
+            volumes.push((*directory, volume));
             if !directory.is_empty() {
                 mounts.push(mount_of_directory(volume, path, first.owner));
             } else if alone {

@@ -21,8 +21,8 @@ impl Pod<'_> {
     /// Pod holds nothing of what was left out.
     ///
     /// # Errors
-    /// [`PodError`]; the Pod may then hold a part of the additions and is of no use. Where a required default cannot be added,
-    /// for another reason than that the Pod has its own.
+    /// [`PodError`], also where a required default cannot be added for another reason than that the Pod has its own. The Pod may
+    /// then hold a part of the additions and is of no use.
     pub(crate) fn add(
         &mut self,
         additions: &mut Vec<Addition<'_>>,

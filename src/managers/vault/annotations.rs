@@ -58,11 +58,12 @@ pub(super) const SECRET_VOLUME_PATH_OF: &str = "secret-volume-path-";
 /// Whether the agent fails where the template of the secret whose name follows has a field that is not there.
 pub(super) const ERROR_ON_MISSING_KEY: &str = "error-on-missing-key-";
 
-/// Whether a file without a name of its own is called as its secret is, and not its lower case. The name of a secret may
-/// follow.
+/// Whether a file without a name of its own is called as its secret is, and not its lower case. `-` and the name of a secret may
+/// follow: then it is about that one.
 pub(super) const PRESERVE_SECRET_CASE: &str = "preserve-secret-case";
 
-/// The annotations that hold a boolean, beside [`ERROR_ON_MISSING_KEY`]. The injector rejects a Pod where it cannot read one.
+/// The annotations that hold a boolean, beside [`ERROR_ON_MISSING_KEY`]. The injector rejects a Pod where it cannot read one, but
+/// takes [`PRESERVE_SECRET_CASE`] for false.
 #[rustfmt::skip]
 const BOOLEAN: &[&str] = &[
     "agent-auto-auth-exit-on-err", AGENT_CACHE_ENABLE, "agent-cache-exit-on-err", AGENT_ENABLE_QUIT,
@@ -71,10 +72,10 @@ const BOOLEAN: &[&str] = &[
     PRESERVE_SECRET_CASE, "template-config-exit-on-retry-failure", "tls-skip-verify",
 ];
 
-/// The spellings of a boolean that the injector reads, as Go's
-/// [`strconv.ParseBool`](https://pkg.go.dev/strconv#ParseBool) does.
+/// The spellings of a boolean that the injector reads, as
+/// [`parseutil.ParseBool`](https://pkg.go.dev/github.com/hashicorp/go-secure-stdlib/parseutil#ParseBool) does.
 const TRUE: [&str; 6] = ["1", "t", "T", "true", "TRUE", "True"];
-const FALSE: [&str; 6] = ["0", "f", "F", "false", "FALSE", "False"];
+const FALSE: [&str; 7] = ["", "0", "f", "F", "false", "FALSE", "False"];
 
 /// Returns whether the annotation `name` holds a boolean that the injector cannot read.
 pub(super) fn is_unreadable(name: &str, value: &str) -> bool {

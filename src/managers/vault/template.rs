@@ -165,7 +165,7 @@ impl<'r> Source<'r> {
         let (query, version) = self.version.map_or(("", ""), |version| ("?version=", version));
         // A further argument of secret would make the agent write to the path.
         let begin = ["{{- with secret \"", &escaped(self.path), query, version, "\" -}}"].concat();
-        [&[&*begin], parts, &["{{- end -}}"]].concat().concat()
+        [&begin, &*parts.concat(), "{{- end -}}"].concat()
     }
 }
 
