@@ -219,7 +219,7 @@ pub(crate) fn tree<'f>(fields: impl IntoIterator<Item = (&'f str, Value)>) -> Va
 
 /// What serde says, without the line and column.
 pub(crate) fn without_position(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    let position = text.split_once(" at line ");
-    position.map_or_else(|| text.clone(), |(what, _)| what.to_owned())
+    let mut text = error.to_string();
+    text.truncate(text.find(" at line ").unwrap_or(text.len()));
+    text
 }

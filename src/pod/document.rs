@@ -258,11 +258,6 @@ pub(super) fn name_of<'n>(node: &'n Node<'_>) -> &'n str {
     node.text("name").unwrap_or_default()
 }
 
-/// Returns the field of an object as a string; empty where it is none.
-pub(super) fn text_of<'v>(value: &'v Value, field: &str) -> &'v str {
-    value.get(field).and_then(Value::as_str).unwrap_or_default()
-}
-
 /// Returns whether the field is `true`.
 pub(super) fn is_true(node: &Node<'_>, field: &str) -> bool {
     node.get(field).map(Node::to_value) == Some(Value::Bool(true))

@@ -11,7 +11,7 @@ use super::plan::{Plan, memory};
 use super::volumes::has_source;
 use super::work::Work;
 use crate::injection::FetchContainer;
-use crate::json::Node;
+use crate::json::{Node, items_in};
 use crate::sort::{has, sort_and_dedup, sorted_set};
 
 /// What is longer, in bytes, in one of our commands is a script.
@@ -197,8 +197,7 @@ pub(super) fn looks_like(existing: &Value, ours: &FetchContainer) -> bool {
 
 fn has_variables(existing: &Value, ours: &FetchContainer) -> bool {
     let names = |container: &Value| -> Vec<Value> {
-        let env = container.get("env").and_then(Value::as_array);
-        let names = env.into_iter().flatten().map(|variable| variable.get("name").cloned());
+        let names = items_in(container, "env").map(|variable| variable.get("name").cloned());
         names.flatten().collect()
     };
     let existing = names(existing);

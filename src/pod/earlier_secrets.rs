@@ -2,16 +2,16 @@
 
 use serde_json::Value;
 
-use super::document::{INIT_CONTAINERS, Pod, is_true, name_of, read, text_of};
+use super::document::{INIT_CONTAINERS, Pod, is_true, name_of, read};
 use super::error::PodError;
 use super::mounts::path_of;
-use super::our_names::{INIT_CONTAINER_NAMES, is_numbered};
+use super::our_names::is_fetching_name;
 use super::path;
 use super::plan::{Plan, Volume};
 use super::same::{same, same_mount};
 use super::volumes::{has_source, is_given};
 use super::work::Work;
-use crate::json::{Node, tree};
+use crate::json::{Node, text_in, tree};
 use crate::sort::{has, sorted_set};
 
 /// A volume of the Pod that has a name and a source of ours, but not what is planned now.
@@ -25,7 +25,7 @@ struct OldVolume<'p> {
 
 impl OldVolume<'_> {
     fn name(&self) -> &str {
-        text_of(&self.value, "name")
+        text_in(&self.value, "name")
     }
 
     /// Returns whether `planned` takes its place.
@@ -145,7 +145,7 @@ fn is_of_secret(existing: &Value, source: &Value) -> bool {
         return false;
     };
     let is_ours = |item: &Value| {
-        let key = text_of(item, "key");
+        let key = text_in(item, "key");
         let path = key.to_ascii_lowercase();
         let mode = item.get("mode").map(|mode| ("mode", mode.clone()));
         let fields = [("key", key.into()), ("path", path.into())];
@@ -162,11 +162,7 @@ fn is_of_secret(existing: &Value, source: &Value) -> bool {
 /// Warns of init containers that look like those of an earlier injection and that nothing asks for now. `ours` are those
 /// that something asks for.
 pub(super) fn warn_of_left(pod: &mut Pod<'_>, ours: &[String], warnings: &mut Vec<String>) -> Result<(), PodError> {
-    let is_left = |container: &&Node<'_>| {
-        let name = name_of(container);
-        let mut known = INIT_CONTAINER_NAMES.iter();
-        !has(ours, name) && known.any(|known| name == *known || is_numbered(name, known))
-    };
+    let is_left = |container: &&Node<'_>| !has(ours, name_of(container)) && is_fetching_name(name_of(container));
     if !pod
         .spec_items(INIT_CONTAINERS)
         .iter()
@@ -177,7 +173,7 @@ pub(super) fn warn_of_left(pod: &mut Pod<'_>, ours: &[String], warnings: &mut Ve
     pod.open_volumes()?;
     let is_memory = |volume: &&Node<'_>| {
         let source = volume.get("emptyDir").map(Node::to_value).unwrap_or_default();
-        text_of(&source, "medium") == "Memory"
+        text_in(&source, "medium") == "Memory"
     };
     let memory = sorted_set(pod.spec_items("volumes").iter().filter(is_memory).map(name_of));
     for container in pod.spec_items(INIT_CONTAINERS).iter().filter(is_left) {

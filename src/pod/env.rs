@@ -6,15 +6,13 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
-
 use super::document::{Pod, name_of};
 use super::error::PodError;
 use super::files::Files;
 use super::same::same;
 use super::work::{Budget, Work};
 use crate::injection::{Addition, EnvFrom, EnvValue, EnvVar};
-use crate::json::{Node, Shape, tree};
+use crate::json::{Node, Shape, text_in, tree};
 
 /// The variables of one container, in the order in which they stand there, and a way to find one by its name.
 #[derive(Default)]
@@ -220,7 +218,7 @@ fn warn_of_sources(
     let own = own.as_array().into_iter().flatten();
     let asked_for = variables.sources.iter().filter(|(_, is_default)| !is_default);
     let prefixes: Vec<&str> = own
-        .map(|source| source.get("prefix").and_then(Value::as_str).unwrap_or_default())
+        .map(|source| text_in(source, "prefix"))
         .chain(asked_for.map(|(source, _)| source.prefix.as_str()))
         .collect();
     let env = container.items("env");

@@ -1,6 +1,6 @@
 //! Init containers: those that fetch files, and those of templates.
 
-use super::document::{CONTAINERS, INIT_CONTAINERS, Pod, is_true, item, name_of, read, text_of};
+use super::document::{CONTAINERS, INIT_CONTAINERS, Pod, is_true, item, name_of, read};
 use super::earlier::looks_like;
 use super::error::PodError;
 use super::our_names::is_numbered;
@@ -9,7 +9,7 @@ use super::same::{runs_the_same, with_host_ports};
 use super::volumes::{next_number, template_clash};
 use super::work::Work;
 use crate::injection::{Addition, ContainerName, FetchContainer};
-use crate::json::{Node, tree};
+use crate::json::{Node, text_in, tree};
 use crate::sort::{has, sort_and_dedup, sorted_set};
 use serde_json::{Map, Value};
 
@@ -24,7 +24,7 @@ pub(super) fn recognized_templates(pod: &Pod<'_>, additions: &[Addition<'_>]) ->
         // It may be large, and have the name of every one of ours.
         let mut value = None;
         of_templates().any(|ours| {
-            existing.text("name") == Some(text_of(ours, "name"))
+            existing.text("name") == Some(text_in(ours, "name"))
                 && runs(value.get_or_insert_with(|| existing.to_value()), ours, host_network)
         })
     };
@@ -149,7 +149,7 @@ fn new_templates<'a>(pod: &Pod<'a>, ours: &mut Vec<String>, work: &mut Work<'_>)
     let mut added: Vec<Node<'_>> = Vec::new();
     for addition in work.additions {
         for container in &addition.injection.init_containers {
-            let name = text_of(container, "name");
+            let name = text_in(container, "name");
             let is_named = |other: &&Node<'_>| other.text("name") == Some(name);
             let clash = || template_clash(addition, "the init container", name);
             work.budget.compare(1, existing.len() + added.len() + others.len())?;

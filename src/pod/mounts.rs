@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::document::{Pod, item, name_of, read, text, text_of};
+use super::document::{Pod, item, name_of, read, text};
 use super::error::PodError;
 use super::kinds::Kinds;
 use super::path;
@@ -10,7 +10,7 @@ use super::plan::{Mount, Plan};
 use super::same::same_mount;
 use super::work::{Budget, Work};
 use crate::injection::Addition;
-use crate::json::Node;
+use crate::json::{Node, text_in};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -55,14 +55,14 @@ impl<'m> Shows<'m> {
     fn path(self) -> &'m str {
         match self {
             Self::Planned(_, mount) => &mount.path,
-            Self::Template(mount) => text_of(mount, "mountPath"),
+            Self::Template(mount) => text_in(mount, "mountPath"),
         }
     }
 
     fn to_node<'a>(self) -> Node<'a> {
         let (volume, mount) = match self {
             Self::Planned(volume, mount) => (volume, mount),
-            Self::Template(mount) => return item(text_of(mount, "name"), mount),
+            Self::Template(mount) => return item(text_in(mount, "name"), mount),
         };
         let sub_path = mount.sub_path.as_deref().map(|part| ("subPath", text(part)));
         let fields = [
@@ -82,7 +82,7 @@ impl<'p> Plan<'p> {
         let kinds = Kinds::of(pod);
         for owner in work.additions {
             of_templates.extend(owner.injection.mounts.iter().map(|mount| {
-                let takes_mounts = kinds.takes_mounts(&item(text_of(mount, "name"), mount), false);
+                let takes_mounts = kinds.takes_mounts(&item(text_in(mount, "name"), mount), false);
                 NewMount::new(Shows::Template(mount), owner, false, Some(takes_mounts))
             }));
         }

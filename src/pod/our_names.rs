@@ -1,7 +1,7 @@
 //! Names of what this policy, Flyte and agents add.
 
 /// The names of the init containers that this policy and Flyte add; a number may follow.
-pub(super) const INIT_CONTAINER_NAMES: [&str; 5] = [
+const INIT_CONTAINER_NAMES: [&str; 5] = [
     "aws-pull-secret",
     "azure-pull-secret",
     "confidant-pull-secrets",
@@ -9,10 +9,15 @@ pub(super) const INIT_CONTAINER_NAMES: [&str; 5] = [
     "init-embedded-secret",
 ];
 
+/// Returns whether an init container has a name of ours or of Flyte's.
+pub(super) fn is_fetching_name(name: &str) -> bool {
+    let mut known = INIT_CONTAINER_NAMES.iter();
+    known.any(|known| name == *known || is_numbered(name, known))
+}
+
 /// Returns whether an init container has a name of ours, of Flyte's or of the Vault Agent's.
 pub(super) fn is_named_as_ours(name: &str) -> bool {
-    let mut known = INIT_CONTAINER_NAMES.iter();
-    name == "vault-agent-init" || known.any(|known| name == *known || is_numbered(name, known))
+    name == "vault-agent-init" || is_fetching_name(name)
 }
 
 /// Returns whether `name` is `base`, a dash and a number.

@@ -6,6 +6,7 @@
 use serde_json::{Map, Value};
 
 use super::path;
+use crate::json::text_in;
 use crate::quantity;
 
 /// What the API server fills in where it is absent: the field that holds the object ("probe" for those of probes), the object's
@@ -152,7 +153,7 @@ fn has_mounts(existing: &[Value], ours: &[Value]) -> bool {
 }
 
 fn path_of(mount: &Value) -> std::borrow::Cow<'_, str> {
-    path::clean(mount.get("mountPath").and_then(Value::as_str).unwrap_or_default())
+    path::clean(text_in(mount, "mountPath"))
 }
 
 fn same_in(place: &str, existing: &Value, ours: &Value) -> bool {

@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 
-use super::document::{Pod, text_of};
+use super::document::Pod;
 use super::error::PodError;
 use crate::injection::Addition;
-use crate::json::Node;
+use crate::json::{Node, items_in, text_in};
 
 /// The labels of a node that hold its operating system.
 const OS_LABELS: [&str; 2] = ["kubernetes.io/os", "beta.kubernetes.io/os"];
@@ -48,16 +48,13 @@ fn windows(pod: &Pod<'_>) -> Option<&'static str> {
         .pointer("/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms")
         .and_then(Value::as_array)?;
     // A node has to fit one of the terms, and in a term all expressions.
-    let for_windows = |term: &Value| {
-        let expressions = term.get("matchExpressions").and_then(Value::as_array);
-        expressions.is_some_and(|expressions| expressions.iter().any(asks_for_windows))
-    };
+    let for_windows = |term: &Value| items_in(term, "matchExpressions").any(asks_for_windows);
     (!terms.is_empty() && terms.iter().all(for_windows)).then_some("spec.affinity.nodeAffinity")
 }
 
 fn asks_for_windows(expression: &Value) -> bool {
     let values = expression.get("values").and_then(Value::as_array);
-    OS_LABELS.contains(&text_of(expression, "key"))
-        && text_of(expression, "operator") == "In"
+    OS_LABELS.contains(&text_in(expression, "key"))
+        && text_in(expression, "operator") == "In"
         && values.is_some_and(|values| !values.is_empty() && values.iter().all(|value| value == "windows"))
 }

@@ -1,13 +1,13 @@
 //! Volumes.
 
-use super::document::{INIT_CONTAINERS, Pod, is_true, item, name_of, read, text_of};
+use super::document::{INIT_CONTAINERS, Pod, is_true, item, name_of, read};
 use super::error::PodError;
 use super::our_names::is_numbered;
 use super::plan::{OwnedFile, Plan};
 use super::same::same;
 use super::work::Work;
 use crate::injection::{Addition, FileOrigin};
-use crate::json::{Node, tree};
+use crate::json::{Node, text_in, tree};
 use crate::names::{DNS_LABEL_LENGTH, short_hash};
 use crate::requests::WHOLE;
 use crate::sort::{has, sorted_set};
@@ -79,7 +79,7 @@ fn add_given_volumes(pod: &mut Pod<'_>, taken: &mut Vec<String>, work: &mut Work
     for addition in work.additions {
         for volume in &addition.injection.volumes {
             let volumes = pod.spec_list("volumes")?;
-            let name = text_of(volume, "name");
+            let name = text_in(volume, "name");
             match look(volumes, taken, name, volume, work)? {
                 Existing::Nothing => {
                     volumes.push(item(name, volume));

@@ -67,7 +67,7 @@ pub(super) const PRESERVE_SECRET_CASE: &str = "preserve-secret-case";
 #[rustfmt::skip]
 const BOOLEAN: &[&str] = &[
     "agent-auto-auth-exit-on-err", AGENT_CACHE_ENABLE, "agent-cache-exit-on-err", AGENT_ENABLE_QUIT,
-    "agent-init-first", AGENT_INJECT, AGENT_INJECT_TOKEN, AGENT_PRE_POPULATE, AGENT_PRE_POPULATE_ONLY,
+    AGENT_INIT_FIRST, AGENT_INJECT, AGENT_INJECT_TOKEN, AGENT_PRE_POPULATE, AGENT_PRE_POPULATE_ONLY,
     "agent-revoke-on-shutdown", AGENT_RUN_AS_SAME_USER, "agent-set-security-context", "agent-share-process-namespace",
     PRESERVE_SECRET_CASE, "template-config-exit-on-retry-failure", "tls-skip-verify",
 ];
