@@ -157,32 +157,33 @@ impl Writer {
         }
     }
 
-    fn escaped(&mut self, text: &[u8]) {
+    fn escaped(&mut self, mut text: &[u8]) {
         self.json.reserve(text.len());
-        let (words, rest) = text.as_chunks::<8>();
-        for word in words {
-            if is_plain_word(u64::from_le_bytes(*word)) {
-                self.json.extend_from_slice(word);
-            } else {
-                self.escaped_bytes(word);
-            }
+        while let Some((word, rest)) = text.split_first_chunk::<8>() {
+            self.json.extend_from_slice(word);
+            let plain = plain_bytes(u64::from_le_bytes(*word));
+            text = match text.get(plain..).and_then(<[u8]>::split_first) {
+                Some((byte, behind)) if plain < word.len() => {
+                    self.json.truncate(self.json.len().saturating_sub(word.len() - plain));
+                    self.escape(*byte);
+                    behind
+                }
+                _ => rest,
+            };
         }
-        self.escaped_bytes(rest);
+        text.iter().for_each(|byte| self.escape(*byte));
     }
 
-    fn escaped_bytes(&mut self, text: &[u8]) {
+    fn escape(&mut self, byte: u8) {
         let digit = |value: u8| if value < 10 { b'0' + value } else { b'a' - 10 + value };
-        for &byte in text {
-            match byte {
-                b'"' | b'\\' => self.json.extend([b'\\', byte]),
-                b'\n' => self.raw(r"\n"),
-                b'\t' => self.raw(r"\t"),
-                0..=0x1f => {
-                    self.raw(r"\u00");
-                    self.json.extend([digit(byte >> 4), digit(byte & 15)]);
-                }
-                _ => self.json.push(byte),
-            }
+        match byte {
+            b'"' | b'\\' => self.json.extend([b'\\', byte]),
+            b'\n' => self.json.extend(*br"\n"),
+            b'\t' => self.json.extend(*br"\t"),
+            0..=0x1f => self
+                .json
+                .extend([b'\\', b'u', b'0', b'0', digit(byte >> 4), digit(byte & 15)]),
+            _ => self.json.push(byte),
         }
     }
 
@@ -201,22 +202,25 @@ impl Writer {
     }
 }
 
-/// Whether `text` is the same in a JSON string. Rarely, no is wrong.
+/// Whether `text` is the same in a JSON string.
 fn is_plain(text: &[u8]) -> bool {
     let (words, rest) = text.as_chunks::<8>();
-    words.iter().all(|word| is_plain_word(u64::from_le_bytes(*word)))
+    words
+        .iter()
+        .all(|word| plain_bytes(u64::from_le_bytes(*word)) == word.len())
         && rest.iter().all(|byte| !matches!(byte, b'"' | b'\\' | 0..=0x1f))
 }
 
-/// [`is_plain`] for eight bytes: in the difference, the highest bit of a byte tells that it was less than what was taken
-/// away ([Hacker's Delight](https://graphics.stanford.edu/~seander/bithacks.html#HasLessInWord)); a byte below may
-/// borrow from it, which makes a plain word look as if it was not.
-fn is_plain_word(word: u64) -> bool {
+/// How many of eight bytes stand before the first that needs an escape. In the difference, the highest bit of a byte tells that
+/// it was less than what was taken away ([Hacker's Delight](https://graphics.stanford.edu/~seander/bithacks.html#HasLessInWord)).
+/// Bytes behind the first such one may be wrong, as that one borrows from them.
+fn plain_bytes(word: u64) -> usize {
     const EACH: u64 = 0x0101_0101_0101_0101;
     let has_less = |word: u64, limit: u64| word.wrapping_sub(EACH * limit) & !word;
     let quotation_mark = word ^ (EACH * 0x22);
     let backslash = word ^ (EACH * 0x5c);
-    (has_less(word, 0x20) | has_less(quotation_mark, 1) | has_less(backslash, 1)) & (EACH * 0x80) == 0
+    let found = (has_less(word, 0x20) | has_less(quotation_mark, 1) | has_less(backslash, 1)) & (EACH * 0x80);
+    found.trailing_zeros() as usize / 8
 }
 
 #[cfg(test)]
