@@ -155,5 +155,5 @@ pub(super) fn visible_variables(injection: &Injection<'_>, options: &Options) ->
 /// Returns the path of the file that holds the secret.
 pub(super) fn visible_file(injection: &Injection<'_>, options: &Options) -> Option<String> {
     let file = injection.file.as_ref()?;
-    Some(format!("{}/{}", options.mount_path, file.path.as_str()))
+    Some([&options.mount_path, "/", file.path.as_str()].concat())
 }

@@ -13,22 +13,15 @@ impl RelativePath {
     /// The first part that cannot be a file's name: empty, `.`, `..`, with a `/` or a control character, or longer than
     /// the 255 bytes that Linux allows.
     pub(crate) fn new<'p>(parts: &[&'p str]) -> Result<Self, &'p str> {
-        let mut path = String::new();
-        for part in parts {
-            if part.is_empty()
-                || matches!(*part, "." | "..")
-                || part.len() > 255
-                || part.contains('/')
-                || part.contains(char::is_control)
-            {
-                return Err(part);
-            }
-            if !path.is_empty() {
-                path.push('/');
-            }
-            path.push_str(part);
+        let is_name = |part: &&&str| {
+            !matches!(**part, "" | "." | "..")
+                && part.len() <= 255
+                && !part.contains(|character: char| character == '/' || character.is_control())
+        };
+        match parts.iter().find(|part| !is_name(part)) {
+            Some(part) => Err(part),
+            None => Ok(Self(parts.join("/"))),
         }
-        Ok(Self(path))
     }
 
     /// The path in lower case.

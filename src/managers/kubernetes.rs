@@ -60,7 +60,7 @@ impl Manager for Kubernetes {
             ));
         }
         let mut injection = Injection {
-            source: format!("Secret {secret}, key {}", request.key),
+            source: ["Secret ", &secret, ", key ", &request.key].concat(),
             ..Injection::default()
         };
         if self.verify {
@@ -96,7 +96,7 @@ impl Kubernetes {
         SecretFile {
             path,
             origin: FileOrigin::Secret {
-                volume: base32::encode(format!("{named}_{}", request.asked().group_version).as_bytes()),
+                volume: base32::encode([named, "_", &request.asked().group_version].concat().as_bytes()),
                 secret,
                 key: request.key.clone(),
                 // Without the key, the kubelet would make a directory at the path.

@@ -155,7 +155,7 @@ impl<'p> Plan<'p> {
             let Some(first) = in_directory.first() else {
                 continue;
             };
-            let path = format!("{mount_path}/{directory}");
+            let path = [mount_path, "/", directory].concat();
             let mut others = files.fetched.iter().chain(&files.by_agents);
             if let Some(hidden) = others.find(|file| file.first() == *directory) {
                 return Err(path_clash(&path, hidden.owner, first.owner));
@@ -208,7 +208,7 @@ fn mount_parts<'p>(files: &[OwnedFile<'p>], volume: usize, mount_path: &str, mou
             parts.push(part);
             mounts.push(Mount {
                 volume,
-                path: format!("{mount_path}/{part}"),
+                path: [mount_path, "/", part].concat(),
                 sub_path: Some(part.to_owned()),
                 is_file: file.file.path.as_str() == part,
                 owner: file.owner,

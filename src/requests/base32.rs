@@ -31,7 +31,7 @@ const VALUES: [u8; 256] = {
 /// Encodes `bytes`.
 #[must_use]
 pub fn encode(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len().div_ceil(5).saturating_mul(8));
+    let mut text = Vec::with_capacity(bytes.len().div_ceil(5).saturating_mul(8));
     for group in bytes.chunks(5) {
         let mut word = [0; 8];
         for (place, byte) in word.iter_mut().zip(group) {
@@ -42,10 +42,11 @@ pub fn encode(bytes: &[u8]) -> String {
             word = word.rotate_left(5);
             // The mask leaves five bits, so neither the conversion nor the look-up can fail.
             let value = usize::try_from(word & 31).unwrap_or_default();
-            text.extend(ALPHABET.get(value).map(|&letter| char::from(letter)));
+            text.extend(ALPHABET.get(value));
         }
     }
-    text
+    // Its letters are ASCII.
+    String::from_utf8(text).unwrap_or_default()
 }
 
 /// Decodes `text` as Go does: line breaks are passed over, and so are bits that no byte needs.
