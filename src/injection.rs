@@ -16,7 +16,9 @@ use serde_json::Value;
 use crate::json::Writer;
 use crate::requests::SecretRequest;
 
-pub(crate) use fetch::{ContainerName, Fetch, FetchContainer, FetchItem, FetchTarget, FetchVolume, Fetched, Fetcher};
+pub(crate) use fetch::{
+    ContainerName, Fetch, FetchContainer, FetchItem, FetchTarget, FetchVolume, Fetched, Fetcher, VolumeSource,
+};
 pub(crate) use path::RelativePath;
 
 /// A request that a manager serves.

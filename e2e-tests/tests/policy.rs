@@ -319,7 +319,7 @@ const COPIES: &str = r#"
 - manager: {type: aws, client: cli}
   pairs: [[[a, b], [a, c]], [[{key: a, mountRequirement: ENV_VAR, envVar: A}], [{key: b, mountRequirement: ENV_VAR, envVar: B}]], [[b], [{key: a, mountRequirement: ENV_VAR, envVar: A}, b]]]
 - manager: {type: gcp}
-  pairs: [[[a, b], [a, c]], [[{key: a, containers: [app]}, b], [a]]]
+  pairs: [[[a, b], [a, c]], [[{key: a, containers: [app]}, b], [a]], [[{key: a, optional: true}], [{key: a, field: f}]]]
 - manager: {type: azure}
   pairs: [[[a, b], [a, c]]]
 - manager: {type: confidant, url: "https://c", authKey: k, region: r, image: "c:1", authContext: {to: s}}
@@ -379,7 +379,7 @@ fn an_earlier_injection_is_replaced() {
             pairs += 1;
         }
     }
-    assert_eq!(pairs, 10);
+    assert_eq!(pairs, 11);
 }
 
 /// The Pod with other requests: of a manager's own secrets by their keys, or as they are.

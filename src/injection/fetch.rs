@@ -1,8 +1,11 @@
 //! How the Pod asks a manager for the init containers that fetch its secrets.
 
 use std::fmt;
+use std::rc::Rc;
 
 use serde_json::Value;
+
+use crate::json::{Node, tree};
 
 /// Makes init containers that write secrets into memory volumes: a manager, as the Pod sees it.
 pub(crate) trait Fetcher {
@@ -88,7 +91,7 @@ pub(crate) struct FetchContainer {
     /// Its name, or the beginning of it.
     pub name: ContainerName,
     /// The container's fields but for `name` and `volumeMounts`.
-    pub spec: Value,
+    pub spec: Node<'static>,
     /// Which memory volumes it mounts, and where.
     pub mounts: Vec<(usize, String)>,
     /// Further volumes, which it reads.
@@ -100,10 +103,31 @@ pub(crate) struct FetchContainer {
 pub(crate) struct FetchVolume {
     /// The volume's name, when it is free.
     pub name: &'static str,
-    /// The volume without its name.
-    pub source: Value,
+    /// What it holds.
+    pub source: VolumeSource,
     /// Where the container mounts it.
     pub path: &'static str,
+}
+
+/// A volume without its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct VolumeSource {
+    /// The field that holds the source, such as `secret`.
+    pub kind: &'static str,
+    /// The source, as JSON.
+    pub json: Rc<String>,
+}
+
+impl VolumeSource {
+    pub(crate) fn new(kind: &'static str, json: String) -> Self {
+        let json = json.into();
+        Self { kind, json }
+    }
+
+    /// Returns the volume for comparisons.
+    pub(crate) fn to_value(&self) -> Value {
+        tree([(self.kind, Node::Made(self.json.clone()).to_value())])
+    }
 }
 
 /// The name of an init container that we add.

@@ -12,7 +12,7 @@ use crate::managers::context::Context;
 use crate::managers::fetch::{self, ContainerSettings};
 use crate::managers::manager::{Manager, NotServed, not_found};
 use crate::managers::naming;
-use crate::managers::script::script;
+use crate::managers::script::{script, word};
 use crate::names;
 use crate::requests::{MountRequirement, SecretRequest, WHOLE};
 
@@ -92,10 +92,10 @@ impl Sidecar {
     /// Returns the container for one file.
     fn container(&self, secret: &str, target: &FetchTarget) -> FetchContainer {
         let file = format!("/{}", target.path);
-        let env = [("SECRET_ARN", secret), ("SECRET_FILENAME", file.as_str())];
+        let env = vec![("SECRET_ARN", word(secret)), ("SECRET_FILENAME", word(&file))];
         let mounts = vec![(target.volume, SIDECAR_DIRECTORY.to_owned())];
         self.container
-            .container(ContainerName::Numbered(CONTAINER), (&[], &[]), &env, mounts)
+            .container(ContainerName::Numbered(CONTAINER), (Vec::new(), &[]), env, mounts)
     }
 }
 

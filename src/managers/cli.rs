@@ -4,29 +4,39 @@ use std::cmp::Ordering;
 
 use crate::access;
 use crate::injection::{ContainerName, Fetch, FetchContainer, FetchItem, Fetched, Fetcher, Injection};
+use crate::json::Node;
 use crate::json::fields::{Fields, SettingsError};
 use crate::managers::context::Context;
 use crate::managers::fetch::{self, ContainerSettings, Layout};
 use crate::managers::manager::{FOR_ONE_FILE, Manager, NotServed, not_found};
 use crate::managers::naming;
-use crate::managers::script::script;
+use crate::managers::script::{Script, script, script_of, word};
 use crate::names;
 use crate::requests::{MountRequirement, SecretRequest, WHOLE};
 use crate::sort::positions;
 
 /// What the scripts share that fetch one secret after the other.
-const FETCH: &str = script!("scripts/fetch.sh", Shell);
-/// What they need for a file of variables.
-const WRITE_ENV: &str = script!("scripts/write_env.sh", Shell);
-/// A variable of the init container: what takes one field out of a JSON object. The clients' images have Python.
-pub(crate) const TAKE_FIELD: (&str, &str) = ("TAKE_FIELD", script!("scripts/take_field.py", Python));
+const FETCH: Script = script!("scripts/fetch.sh", Shell);
+/// What [`FETCH`] needs for a secret that may be missing.
+const OPTIONAL: Script = script!("scripts/optional.sh", Shell);
+/// What it needs for a field, and for a file of variables.
+const WRITE_PART: Script = script!("scripts/write_part.sh", Shell);
+/// What [`WRITE_PART`] needs for a file of variables.
+const WRITE_ENV: Script = script!("scripts/write_env.sh", Shell);
+/// What takes one field out of a JSON object. The clients' images have Python.
+const TAKE_FIELD: Script = script!("scripts/take_field.py", Python);
+
+/// Returns the variable of an init container that holds [`TAKE_FIELD`].
+pub(crate) fn take_field() -> (&'static str, Node<'static>) {
+    ("TAKE_FIELD", script_of(&[TAKE_FIELD]))
+}
 
 /// A secret manager whose client is a command.
 pub(crate) struct Cli {
     /// What the script calls the manager in its messages.
     pub label: &'static str,
     /// The manager's own part of the script, which defines `prepare` and `fetch` and calls `fetch_all`.
-    pub script: &'static str,
+    pub script: Script,
     pub image: &'static str,
     /// The init container's name, before the number.
     pub container: &'static str,
@@ -148,7 +158,7 @@ impl Manager for CliManager {
 
 impl Fetcher for CliManager {
     fn fetch(&self, fetch: &Fetch<'_>) -> Vec<FetchContainer> {
-        vec![self.cli.container(&self.container, "", &[], fetch)]
+        vec![self.cli.container(&self.container, None, Vec::new(), fetch)]
     }
 
     fn files_volume(&self) -> &'static str {
@@ -161,26 +171,30 @@ impl Cli {
     pub(crate) fn container(
         &self,
         settings: &ContainerSettings,
-        functions: &str,
-        env: &[(&str, &str)],
+        functions: Option<Script>,
+        env: Vec<(&'static str, Node<'static>)>,
         fetch: &Fetch<'_>,
     ) -> FetchContainer {
         let layout = Layout::new(fetch);
         let has_fields = fetch.items.iter().any(|item| field(item).is_some());
+        let has_optional = fetch.items.iter().any(|item| item.optional);
         let mut targets = fetch.items.iter().flat_map(|item| &item.targets);
         let has_variables = targets.any(|target| target.variable.is_some());
-        let script = [
-            if has_variables { WRITE_ENV } else { "" },
-            FETCH,
+        // Every Pod carries the script. Each part stands in front of those that every script has.
+        let parts = [
+            has_variables.then_some(WRITE_ENV),
+            (has_variables || has_fields).then_some(WRITE_PART),
+            has_optional.then_some(OPTIONAL),
+            Some(FETCH),
             functions,
-            self.script,
-        ]
-        .concat();
-        let command = ["sh", "-ec", &script, self.label];
+            Some(self.script),
+        ];
+        let parts: Vec<Script> = parts.into_iter().flatten().collect();
+        let command = vec![word("sh"), word("-ec"), script_of(&parts), word(self.label)];
         let args = arguments(fetch, &layout, has_fields);
-        let env = if has_fields { &[TAKE_FIELD] } else { env };
+        let env = if has_fields { vec![take_field()] } else { env };
         let name = ContainerName::Numbered(self.container);
-        fetch::with_log_shown(settings.container(name, (&command, &args), env, layout.mounts()))
+        fetch::with_log_shown(settings.container(name, (command, &args), env, layout.mounts()))
     }
 }
 

@@ -13,14 +13,14 @@ use crate::managers::context::Context;
 use crate::managers::fetch::{self, ContainerSettings, Layout};
 use crate::managers::manager::{Manager, NotServed, not_found};
 use crate::managers::placeholders;
-use crate::managers::script::script;
+use crate::managers::script::{Script, script, script_of, word};
 use crate::names;
 use crate::requests::SecretRequest;
 
 /// Asks the client once for all secrets and writes those that are wanted. Its variables: `CONFIDANT_SERVICE`;
 /// `CONFIDANT_CONFIG`, the client's configuration file; `SECRET_REQUESTS`, a JSON list of `group`, `key`, `path`, and
 /// `env` where the path is that of a file of variables, and `optional`.
-const SCRIPT: &str = script!("scripts/confidant.py", Python);
+const SCRIPT: Script = script!("scripts/confidant.py", Python);
 
 pub(crate) struct Confidant {
     /// Confidant's address.
@@ -170,11 +170,11 @@ impl Fetcher for Confidant {
         }
         vec![fetch::with_log_shown(self.container.container(
             ContainerName::Exact("confidant-pull-secrets"),
-            (&["python3", "-I", "-c", SCRIPT], &[]),
-            &[
-                ("CONFIDANT_SERVICE", of_service),
-                ("CONFIDANT_CONFIG", &Writer::text_of(&self.config(of_service))),
-                ("SECRET_REQUESTS", &Writer::text_of(&Value::Array(requests))),
+            (vec![word("python3"), word("-I"), word("-c"), script_of(&[SCRIPT])], &[]),
+            vec![
+                ("CONFIDANT_SERVICE", word(of_service)),
+                ("CONFIDANT_CONFIG", word(&Writer::text_of(&self.config(of_service)))),
+                ("SECRET_REQUESTS", word(&Writer::text_of(&Value::Array(requests)))),
             ],
             layout.mounts(),
         ))]
@@ -233,14 +233,15 @@ fn is_service(name: &str) -> bool {
 /// Reads the settings of the init container.
 fn container_settings(fields: &mut Fields<'_>) -> Result<ContainerSettings, SettingsError> {
     // Python with boto3 needs some 60 MiB.
-    let container = ContainerSettings::from_fields(fields, "", "200m", "256Mi").map_err(|mut error| {
-        if error.place.ends_with(".image") {
-            "has to name an image with Confidant's client, of which none is published; this makes one: FROM \
+    let container =
+        ContainerSettings::from_fields(fields, "", r#"{"cpu":"200m","memory":"256Mi"}"#).map_err(|mut error| {
+            if error.place.ends_with(".image") {
+                "has to name an image with Confidant's client, of which none is published; this makes one: FROM \
              python:3.12-slim, RUN pip install confidant-client==2.7.1"
-                .clone_into(&mut error.problem);
-        }
-        error
-    })?;
+                    .clone_into(&mut error.problem);
+            }
+            error
+        })?;
     container.with_network(fields)
 }
 

@@ -1,46 +1,53 @@
 //! What the managers share whose init containers fetch secrets into memory volumes.
 
-use serde_json::{Map, Value};
+use std::borrow::Cow;
+
+use serde_json::Value;
 
 use crate::injection::{
     ContainerName, EnvFile, EnvValue, EnvVar, Fetch, FetchContainer, FetchTarget, FetchVolume, Fetched, FileOrigin,
-    Injection, RelativePath, SecretFile, unexpanded,
+    Injection, RelativePath, SecretFile,
 };
 use crate::json::fields::{Fields, SettingsError};
-use crate::json::tree;
+use crate::json::{Node, Writer};
 use crate::managers::context::Context;
 use crate::managers::manager::{NotServed, not_found};
 use crate::managers::naming::{self, NO_VARIABLE};
 use crate::managers::network;
+use crate::managers::script::word;
 use crate::names;
 use crate::options::Options;
 use crate::requests::{MountRequirement, SecretRequest};
 use crate::schema;
 
-/// The user and group that our init containers run as unless settings say otherwise: nobody's.
-const NOBODY: u32 = 65534;
+/// A security context that the
+/// [restricted Pod Security Standard](https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted)
+/// admits. The user and the group are nobody's.
+const RESTRICTED: &str = r#"{"allowPrivilegeEscalation":false,"capabilities":{"drop":["ALL"]},"runAsNonRoot":true,"runAsUser":65534,"runAsGroup":65534,"seccompProfile":{"type":"RuntimeDefault"}}"#;
+
+/// The amounts for a container with a cloud's own client.
+const OF_CLIENT: &str = r#"{"cpu":"200m","memory":"500Mi"}"#;
 
 /// The init container of a manager, as an operator has set it up.
 pub(crate) struct ContainerSettings {
     image: String,
     image_pull_policy: &'static str,
-    resources: Value,
-    security_context: Value,
+    /// Its `resources` and `securityContext`; without those that it is to have none of.
+    objects: Vec<(Cow<'static, str>, Node<'static>)>,
     /// Variables for the CA certificates, and those of the setting `env`, as items of its `env`.
-    env: Vec<Value>,
+    env: Vec<Node<'static>>,
     /// Volumes that it mounts, beside those for the secrets.
     volumes: Vec<FetchVolume>,
 }
 
 impl ContainerSettings {
     /// Reads `image`, `imagePullPolicy`, `resources` and `securityContext`. Each that is given replaces the default
-    /// whole. `cpu` and `memory` are the default of limits and requests alike: other amounts would take a Pod out of the
+    /// whole. `amounts` are the default of limits and requests alike: others would take a Pod out of the
     /// class Guaranteed, or out of a quota.
     pub(crate) fn from_fields(
         fields: &mut Fields<'_>,
         image: &str,
-        cpu: &str,
-        memory: &str,
+        amounts: &'static str,
     ) -> Result<Self, SettingsError> {
         let is_image = |name: &str| {
             !name.is_empty() && !name.contains(|character: char| character.is_whitespace() || character.is_control())
@@ -48,20 +55,26 @@ impl ContainerSettings {
         let image = fields.valid("image", image, is_image, "is not an image's name")?;
         let policies = ["IfNotPresent", "Always", "Never"].map(|policy| (policy, policy));
         let image_pull_policy = fields.choice("imagePullPolicy", "IfNotPresent", &policies)?;
-        let resources = object(fields, "resources", "ResourceRequirements")?.unwrap_or_else(|| {
-            let amounts = tree([("cpu", cpu.into()), ("memory", memory.into())]);
-            tree([("limits", amounts.clone()), ("requests", amounts)])
-        });
-        if resources.get("claims").is_some_and(|claims| !claims.is_null()) {
+        let resources = object(fields, "resources", "ResourceRequirements")?;
+        let claims = resources.as_ref().and_then(|resources| resources.get("claims"));
+        if claims.is_some_and(|claims| !claims.is_null()) {
             let problem = "names a claim of the Pod, and Pods need not have it; leave it out";
             return Err(fields.invalid("resources.claims", problem));
         }
-        let security_context = object(fields, "securityContext", "SecurityContext")?.unwrap_or_else(restricted);
+        let security_context = object(fields, "securityContext", "SecurityContext")?;
+        let both = ["{\"limits\":", amounts, ",\"requests\":", amounts, "}"].concat();
+        let text =
+            |given: Option<Value>, default: &str| given.map_or_else(|| default.to_owned(), |it| Writer::text_of(&it));
+        let resources = ("resources", text(resources, &both));
+        let security_context = ("securityContext", text(security_context, RESTRICTED));
+        let objects = [resources, security_context]
+            .into_iter()
+            .filter(|(_, text)| text != "{}");
+        let objects = objects.map(|(name, text)| (Cow::Borrowed(name), Node::Made(text.into())));
         Ok(Self {
             image,
             image_pull_policy,
-            resources,
-            security_context,
+            objects: objects.collect(),
             env: Vec::new(),
             volumes: Vec::new(),
         })
@@ -69,7 +82,7 @@ impl ContainerSettings {
 
     /// Reads the settings of a container with a cloud's own client, see [`Self::with_network`].
     pub(crate) fn of_client(fields: &mut Fields<'_>, image: &str) -> Result<Self, SettingsError> {
-        Self::from_fields(fields, image, "200m", "500Mi")?.with_network(fields)
+        Self::from_fields(fields, image, OF_CLIENT)?.with_network(fields)
     }
 
     /// Reads `env` and `caBundle` as well, for a container that asks a server.
@@ -79,37 +92,30 @@ impl ContainerSettings {
     }
 
     /// Returns a container that runs `command` with `args` and mounts memory volumes at `mounts`. The kubelet is kept from
-    /// expanding `$(NAME)` in them.
+    /// expanding `$(NAME)` in `args`.
     pub(crate) fn container(
         &self,
         name: ContainerName,
-        (command, args): (&[&str], &[String]),
-        env: &[(&str, &str)],
+        (command, args): (Vec<Node<'static>>, &[String]),
+        env: Vec<(&'static str, Node<'static>)>,
         mounts: Vec<(usize, String)>,
     ) -> FetchContainer {
-        let words = |words: &mut dyn Iterator<Item = &str>| words.map(|word| unexpanded(word).into()).collect();
-        let command: Vec<Value> = words(&mut command.iter().copied());
-        let args: Vec<Value> = words(&mut args.iter().map(String::as_str));
-        let env: Vec<Value> = env
-            .iter()
-            .map(|(name, value)| tree([("name", (*name).into()), ("value", unexpanded(value).into())]))
-            .chain(self.env.iter().cloned())
-            .collect();
-        let mut spec = tree([
-            ("image", self.image.as_str().into()),
-            ("command", command.into()),
-            ("args", args.into()),
-            ("env", env.into()),
-            ("imagePullPolicy", self.image_pull_policy.into()),
-            ("resources", self.resources.clone()),
-            ("securityContext", self.security_context.clone()),
-        ]);
-        if let Value::Object(fields) = &mut spec {
-            fields.retain(|_, value| *value != Value::Array(Vec::new()) && *value != Value::Object(Map::new()));
-        }
+        let args = args.iter().map(|arg| word(arg)).collect();
+        let variable = |(name, value): (&'static str, _)| {
+            Node::Object(vec![("name".into(), Node::Text(name.into())), ("value".into(), value)])
+        };
+        let env = env.into_iter().map(variable).chain(self.env.iter().cloned()).collect();
+        let lists = [("command", command), ("args", args), ("env", env)];
+        let lists = lists.into_iter().filter(|(_, list)| !list.is_empty());
+        let mut spec = vec![
+            (Cow::Borrowed("image"), Node::Text(self.image.clone().into())),
+            ("imagePullPolicy".into(), Node::Text(self.image_pull_policy.into())),
+        ];
+        spec.extend(lists.map(|(name, list)| (name.into(), Node::List(list))));
+        spec.extend(self.objects.iter().cloned());
         FetchContainer {
             name,
-            spec,
+            spec: Node::Object(spec),
             mounts,
             volumes: self.volumes.clone(),
         }
@@ -118,8 +124,11 @@ impl ContainerSettings {
 
 /// Lets `kubectl describe pod` show the end of the container's log where it fails: its script says which secret is missing.
 pub(crate) fn with_log_shown(mut container: FetchContainer) -> FetchContainer {
-    if let Value::Object(fields) = &mut container.spec {
-        fields.insert("terminationMessagePolicy".to_owned(), "FallbackToLogsOnError".into());
+    if let Node::Object(fields) = &mut container.spec {
+        fields.push((
+            "terminationMessagePolicy".into(),
+            Node::Text("FallbackToLogsOnError".into()),
+        ));
     }
     container
 }
@@ -131,20 +140,6 @@ fn object(fields: &mut Fields<'_>, name: &'static str, kind: &str) -> Result<Opt
         Some(Err(error)) => Err(error.below(name).below(fields.place())),
         _ => Ok(given),
     }
-}
-
-/// A security context that the
-/// [restricted Pod Security Standard](https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted)
-/// admits.
-fn restricted() -> Value {
-    tree([
-        ("allowPrivilegeEscalation", false.into()),
-        ("capabilities", tree([("drop", vec!["ALL"].into())])),
-        ("runAsNonRoot", true.into()),
-        ("runAsUser", NOBODY.into()),
-        ("runAsGroup", NOBODY.into()),
-        ("seccompProfile", tree([("type", "RuntimeDefault".into())])),
-    ])
 }
 
 /// The injection of a secret that is fetched to the lower case of the path `parts`.

@@ -67,7 +67,7 @@ impl Flyte {
             binding,
             image_pull_secrets: fields.take("imagePullSecrets")?.unwrap_or(false),
             authorize,
-            container: ContainerSettings::from_fields(fields, IMAGE, "100m", "100Mi")?,
+            container: ContainerSettings::from_fields(fields, IMAGE, r#"{"cpu":"100m","memory":"100Mi"}"#)?,
         }))
     }
 

@@ -3,9 +3,9 @@
 
 use serde_json::Value;
 
-use crate::injection::FetchVolume;
+use crate::injection::{FetchVolume, VolumeSource};
 use crate::json::fields::{Fields, SettingsError};
-use crate::json::{text_in, tree};
+use crate::json::{Node, Writer, text_in, tree};
 use crate::managers::naming::NO_VARIABLE;
 use crate::names;
 use crate::schema;
@@ -32,7 +32,7 @@ const CA_FILE: &str = "ca.crt";
 
 /// Reads `env` and `caBundle`: the variables of a container, as items of its `env`, and the volumes that it mounts, beside those
 /// for the secrets.
-pub(super) fn read(fields: &mut Fields<'_>) -> Result<(Vec<Value>, Vec<FetchVolume>), SettingsError> {
+pub(super) fn read(fields: &mut Fields<'_>) -> Result<(Vec<Node<'static>>, Vec<FetchVolume>), SettingsError> {
     let given = fields.take::<Vec<Value>>("env")?.unwrap_or_default();
     let (mut env, mut volumes) = (Vec::new(), Vec::new());
     if let Some(bundle) = fields.nested("caBundle")? {
@@ -42,7 +42,9 @@ pub(super) fn read(fields: &mut Fields<'_>) -> Result<(Vec<Value>, Vec<FetchVolu
             path: CA_DIRECTORY,
         });
         let file = [CA_DIRECTORY, "/", CA_FILE].concat();
-        env.extend(CA_VARIABLES.map(|name| tree([("name", name.into()), ("value", file.as_str().into())])));
+        env.extend(
+            CA_VARIABLES.map(|name| Node::made(&tree([("name", name.into()), ("value", file.as_str().into())]))),
+        );
     }
     let has_bundle = !volumes.is_empty();
     for (index, variable) in given.iter().enumerate() {
@@ -57,12 +59,12 @@ pub(super) fn read(fields: &mut Fields<'_>) -> Result<(Vec<Value>, Vec<FetchVolu
             return Err(fields.invalid(&place, problem));
         }
     }
-    env.extend(given);
+    env.extend(given.iter().map(Node::made));
     Ok((env, volumes))
 }
 
 /// Reads `caBundle` and returns the source of the volume that holds the certificates.
-fn ca_volume(mut bundle: Fields<'_>) -> Result<Value, SettingsError> {
+fn ca_volume(mut bundle: Fields<'_>) -> Result<VolumeSource, SettingsError> {
     let mut object = |name: &'static str| -> Result<Option<String>, SettingsError> {
         match bundle.take::<String>(name)? {
             Some(object) if !names::is_dns_subdomain(&object) => {
@@ -85,10 +87,8 @@ fn ca_volume(mut bundle: Fields<'_>) -> Result<Value, SettingsError> {
             return Err(SettingsError::new(&place, problem));
         }
     };
-    Ok(tree([(
-        kind,
-        tree([(field, name.into()), ("items", vec![item].into())]),
-    )]))
+    let source = tree([(field, name.into()), ("items", vec![item].into())]);
+    Ok(VolumeSource::new(kind, Writer::text_of(&source)))
 }
 
 fn name_problem(name: &str, twice: bool, has_ca: bool) -> Option<String> {

@@ -1,18 +1,40 @@
-//! The scripts of init containers, as Pods get them: without what only readers of the source need.
+//! The scripts of init containers, as Pods get them: without what only readers of the source need, and in JSON already.
 
-/// The text of a file beside the caller's, without the lines that are comments alone, and in shell without indentation.
+use std::borrow::Cow;
+use std::iter;
+
+use crate::injection::unexpanded;
+use crate::json::Node;
+
+/// A script as it stands in JSON between the quotation marks. The kubelet leaves its `$(NAME)` alone, see
+/// [`unexpanded`](crate::injection::unexpanded).
+#[derive(Clone, Copy)]
+pub(crate) struct Script(pub &'static str);
+
+/// Returns a word of a command, or the value of a variable, in which the kubelet is kept from expanding `$(NAME)`.
+pub(crate) fn word(text: &str) -> Node<'static> {
+    Node::Text(Cow::Owned(unexpanded(text).into_owned()))
+}
+
+/// Returns the script of these parts.
+pub(crate) fn script_of(parts: &[Script]) -> Node<'static> {
+    let parts = parts.iter().map(|Script(part)| *part);
+    let text: String = iter::once("\"").chain(parts).chain(["\""]).collect();
+    Node::Made(text.into())
+}
+
+/// The [`Script`] in a file beside the caller's, without the lines that are comments alone, and in shell without indentation.
 /// Every Pod carries its scripts, and the API server keeps them.
 macro_rules! script {
     ($path:literal, $language:ident) => {{
-        use $crate::managers::script::{Language, stripped};
+        use $crate::managers::script::{Language, Script, in_json};
         const SOURCE: &str = include_str!($path);
-        const LENGTH: usize = stripped::<{ SOURCE.len() }>(SOURCE, Language::$language).1;
-        const BYTES: &[u8] = &stripped::<LENGTH>(SOURCE, Language::$language).0;
-        const SCRIPT: &str = match str::from_utf8(BYTES) {
+        const LENGTH: usize = in_json::<0>(SOURCE, Language::$language).1;
+        const BYTES: &[u8] = &in_json::<LENGTH>(SOURCE, Language::$language).0;
+        Script(match str::from_utf8(BYTES) {
             Ok(script) => script,
             Err(_) => "",
-        };
-        SCRIPT
+        })
     }};
 }
 pub(crate) use script;
@@ -23,10 +45,10 @@ pub(crate) enum Language {
     Python,
 }
 
-/// Returns the first `LENGTH` bytes of the script that is left of `source`, and how long the script is. To be evaluated
+/// Returns the first `LENGTH` bytes of the script in `source`, and how long the script is. To be evaluated
 /// at compile time: the source is a file of this repository, without strings of several lines.
 #[expect(clippy::indexing_slicing, reason = "evaluated at compile time")]
-pub(crate) const fn stripped<const LENGTH: usize>(source: &str, language: Language) -> ([u8; LENGTH], usize) {
+pub(crate) const fn in_json<const LENGTH: usize>(source: &str, language: Language) -> ([u8; LENGTH], usize) {
     let source = source.as_bytes();
     let mut script = [0; LENGTH];
     let (mut length, mut at) = (0, 0);
@@ -40,14 +62,25 @@ pub(crate) const fn stripped<const LENGTH: usize>(source: &str, language: Langua
             at = start;
         }
         loop {
-            if !is_left_out {
-                if length < LENGTH {
-                    script[length] = source[at];
-                }
-                length += 1;
-            }
+            let byte = source[at];
             at += 1;
-            if at >= source.len() || source[at - 1] == b'\n' {
+            let before = match byte {
+                b'"' | b'\\' | b'\n' => b'\\',
+                b'$' if at < source.len() && matches!(source[at], b'$' | b'(') => b'$',
+                _ => 0,
+            };
+            if !is_left_out {
+                let byte = if byte == b'\n' { b'n' } else { byte };
+                let mut bytes: &[u8] = if before == 0 { &[byte] } else { &[before, byte] };
+                while let [first, rest @ ..] = bytes {
+                    if length < LENGTH {
+                        script[length] = *first;
+                    }
+                    length += 1;
+                    bytes = rest;
+                }
+            }
+            if at >= source.len() || byte == b'\n' {
                 break;
             }
         }
@@ -66,8 +99,22 @@ mod tests {
             (Language::Shell, "if a; then # why\nb '#'\nfi\n"),
             (Language::Python, "if a; then # why\n  b '#'\nfi\n"),
         ] {
-            let (script, length) = stripped::<100>(source, language);
-            assert_eq!(str::from_utf8(&script[..length]).unwrap(), expected);
+            assert_eq!(read_back::<100>(source, language), expected);
         }
+    }
+
+    #[test]
+    fn scripts_are_escaped() {
+        let source = "printf '%s\\n' \"$(a)\" \"$$\" $b $";
+        assert_eq!(
+            read_back::<100>(source, Language::Shell),
+            "printf '%s\\n' \"$$(a)\" \"$$$\" $b $"
+        );
+    }
+
+    fn read_back<const LENGTH: usize>(source: &str, language: Language) -> String {
+        let (script, length) = in_json::<LENGTH>(source, language);
+        let script = str::from_utf8(&script[..length]).unwrap();
+        serde_json::from_str(&format!("\"{script}\"")).unwrap()
     }
 }

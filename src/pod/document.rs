@@ -235,17 +235,20 @@ fn fields_mut<'n, 'a>(node: &'n mut Node<'a>) -> &'n mut [(Cow<'a, str>, Node<'a
 /// Returns an item of one of the Pod's lists: the name, and the other fields of `value`. Its strings are opened, as those of
 /// the Pod's own items are.
 pub(super) fn item<'a>(name: &str, value: &Value) -> Node<'a> {
-    let mut fields = vec![(Cow::Borrowed("name"), text(name))];
-    for (field, value) in value
-        .as_object()
-        .into_iter()
-        .flatten()
-        .filter(|(field, _)| *field != "name")
-    {
+    let fields = value.as_object().into_iter().flatten();
+    let fields = fields.filter(|(field, _)| *field != "name").map(|(field, value)| {
         let node = value.as_str().map_or_else(|| Node::made(value), text);
-        fields.push((Cow::Owned(field.clone()), node));
+        (Cow::Owned(field.clone()), node)
+    });
+    named(name, Node::Object(fields.collect()))
+}
+
+/// Returns an object with a name in front of its fields.
+pub(super) fn named<'a>(name: &str, mut object: Node<'a>) -> Node<'a> {
+    if let Node::Object(fields) = &mut object {
+        fields.insert(0, (Cow::Borrowed("name"), text(name)));
     }
-    Node::Object(fields)
+    object
 }
 
 /// Returns a string of the Pod.

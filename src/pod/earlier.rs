@@ -10,7 +10,6 @@ use super::path;
 use super::plan::{Plan, memory};
 use super::volumes::has_source;
 use super::work::Work;
-use crate::injection::FetchContainer;
 use crate::json::{Node, items_in};
 use crate::sort::{has, sort_and_dedup, sorted_set};
 
@@ -36,6 +35,7 @@ pub(super) fn take_out(
         directory: path::clean(&work.options.mount_path).into_owned(),
         ..Old::default()
     };
+    let specs = plan.specs();
     let known = work.warnings.len();
     for container in pod.spec_items(INIT_CONTAINERS) {
         let name = name_of(container);
@@ -44,7 +44,7 @@ pub(super) fn take_out(
         };
         let is_old = !has(running, name);
         let mut volumes = mounted(container, &memory_volumes).peekable();
-        if volumes.peek().is_none() || is_old && !is_ours(name, existing, plan) {
+        if volumes.peek().is_none() || is_old && !is_ours(name, existing, plan, &specs) {
             continue;
         }
         if is_old {
@@ -147,7 +147,7 @@ impl Old {
 
 /// Returns the Pod's memory volumes that have a name and a source of ours, sorted.
 fn memory_volumes(pod: &Pod<'_>, plan: &Plan<'_>) -> Vec<String> {
-    let source = memory();
+    let source = memory().to_value();
     let planned = plan.volumes.iter().filter(|volume| volume.is_memory());
     let bases: Vec<&str> = planned.map(|volume| volume.name.trim_end_matches("-env")).collect();
     let is_ours = |volume: &&Node<'_>| {
@@ -167,39 +167,40 @@ fn mounted<'n>(container: &'n Node<'_>, volumes: &[String]) -> impl Iterator<Ite
 
 /// Returns whether a container of this name looks like one of ours, also by its variables where ours has no command; the values
 /// may be others.
-fn is_ours(name: &str, existing: &Value, plan: &Plan<'_>) -> bool {
-    plan.containers.iter().any(|ours| {
-        ours.name.is_given_to(name)
+fn is_ours(name: &str, existing: &Value, plan: &Plan<'_>, specs: &[Value]) -> bool {
+    plan.containers.iter().zip(specs).any(|(container, ours)| {
+        container.name.is_given_to(name)
             && looks_like(existing, ours)
-            && (ours.spec.get("command").is_some() || has_variables(existing, ours))
+            && (ours.get("command").is_some() || has_variables(existing, ours))
     })
 }
 
 /// Returns whether a container has the command of one of ours, or, where ours has none, its image: a script is ours whatever
-/// image runs it. A script may begin with what writes variables, or lack it.
-pub(super) fn looks_like(existing: &Value, ours: &FetchContainer) -> bool {
-    let (command, our_command) = (existing.get("command"), ours.spec.get("command"));
+/// image runs it. What our scripts begin with depends on the requests, so it is enough that they end alike.
+pub(super) fn looks_like(existing: &Value, ours: &Value) -> bool {
+    let (command, our_command) = (existing.get("command"), ours.get("command"));
     let (Some(Value::Array(command)), Some(Value::Array(our_command))) = (command, our_command) else {
-        return command == our_command && (our_command.is_some() || existing.get("image") == ours.spec.get("image"));
+        return command == our_command && (our_command.is_some() || existing.get("image") == ours.get("image"));
     };
-    let same = |existing: &Value, ours: &Value| match (existing.as_str(), ours.as_str()) {
-        (Some(existing), Some(ours)) if existing.len().min(ours.len()) > MIN_SCRIPT => {
-            existing.ends_with(ours) || ours.ends_with(existing)
-        }
+    let same = |(existing, ours): (&Value, &Value)| match (existing.as_str(), ours.as_str()) {
+        (Some(existing), Some(ours)) if existing.len().min(ours.len()) > MIN_SCRIPT => end_alike(existing, ours),
         _ => existing == ours,
     };
-    command.len() == our_command.len()
-        && command
-            .iter()
-            .zip(our_command)
-            .all(|(existing, ours)| same(existing, ours))
+    command.len() == our_command.len() && command.iter().zip(our_command).all(same)
 }
 
-fn has_variables(existing: &Value, ours: &FetchContainer) -> bool {
+/// Returns whether two scripts have the same ending, half of the shorter one at least.
+fn end_alike(one: &str, other: &str) -> bool {
+    let from_the_end = one.bytes().rev().zip(other.bytes().rev());
+    let alike = from_the_end.take_while(|(one, other)| one == other).count();
+    alike >= one.len().min(other.len()) / 2
+}
+
+fn has_variables(existing: &Value, ours: &Value) -> bool {
     let names = |container: &Value| -> Vec<Value> {
         let names = items_in(container, "env").map(|variable| variable.get("name").cloned());
         names.flatten().collect()
     };
     let existing = names(existing);
-    names(&ours.spec).iter().all(|name| existing.contains(name))
+    names(ours).iter().all(|name| existing.contains(name))
 }

@@ -30,7 +30,7 @@ impl OldVolume<'_> {
 
     /// Returns whether `planned` takes its place.
     fn is_replaced_by(&self, planned: &Volume) -> bool {
-        planned.wanted == self.wanted && !has_source(&self.value, &planned.source)
+        planned.wanted == self.wanted && !has_source(&self.value, &planned.source.to_value())
     }
 
     /// Returns whether a mount is as we make those of this volume.
@@ -111,7 +111,7 @@ fn replace_mounts(
 fn old_volumes<'p>(pod: &Pod<'_>, plan: &'p Plan<'_>, work: &mut Work<'_>) -> Result<Vec<OldVolume<'p>>, PodError> {
     let mut old = Vec::new();
     let planned = plan.volumes.iter();
-    let planned: Vec<&Volume> = planned.filter(|volume| volume.source.get("secret").is_some()).collect();
+    let planned: Vec<&Volume> = planned.filter(|volume| volume.source.kind == "secret").collect();
     let existing = pod.spec_items("volumes");
     work.budget.compare(existing.len(), planned.len())?;
     for existing in existing {
@@ -120,7 +120,7 @@ fn old_volumes<'p>(pod: &Pod<'_>, plan: &'p Plan<'_>, work: &mut Work<'_>) -> Re
             continue;
         };
         let value = read(existing, &mut work.budget)?;
-        if !is_of_secret(&value, &volume.source) {
+        if !is_of_secret(&value, &volume.source.to_value()) {
             continue;
         }
         let mut mounts = plan.sets.iter().flat_map(|(_, mounts)| mounts);

@@ -1,6 +1,6 @@
 //! Init containers: those that fetch files, and those of templates.
 
-use super::document::{CONTAINERS, INIT_CONTAINERS, Pod, is_true, item, name_of, read};
+use super::document::{CONTAINERS, INIT_CONTAINERS, Pod, is_true, item, name_of, named, read};
 use super::earlier::looks_like;
 use super::error::PodError;
 use super::our_names::is_numbered;
@@ -36,16 +36,18 @@ impl Plan<'_> {
     /// Returns the init containers that look like ours, by name.
     pub(super) fn recognized(&self, pod: &Pod<'_>) -> Map<String, Value> {
         let mut alike = Map::new();
+        let mut specs = None;
         for container in pod.spec_items(INIT_CONTAINERS) {
             let name = name_of(container);
             // A container of the Pod's may be large: it is read once, and only if it has such a name.
-            let is_named = |ours: &&FetchContainer| name.starts_with(ours.name.base());
-            let mut named = self.containers.iter().filter(is_named).peekable();
-            if named.peek().is_none() {
+            let is_named = |ours: &FetchContainer| name.starts_with(ours.name.base());
+            if !self.containers.iter().any(is_named) {
                 continue;
             }
             let existing = container.to_value();
-            if named.any(|ours| looks_like(&existing, ours)) {
+            let specs = specs.get_or_insert_with(|| self.specs());
+            let mut ours = self.containers.iter().zip(specs);
+            if ours.any(|(ours, spec)| is_named(ours) && looks_like(&existing, spec)) {
                 alike.insert(name.to_owned(), existing);
             }
         }
@@ -54,9 +56,18 @@ impl Plan<'_> {
 
     /// Returns the names of those of the init containers that run what ours run, sorted.
     pub(super) fn running(&self, existing: &Map<String, Value>) -> Vec<String> {
-        let runs = |existing: &Value| self.containers.iter().any(|ours| runs_the_same(existing, &ours.spec));
+        let specs = self.specs();
+        let runs = |existing: &Value| specs.iter().any(|ours| runs_the_same(existing, ours));
         let running = existing.iter().filter(|(_, existing)| runs(existing));
         running.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Returns the containers that fetch, for comparisons, in their order.
+    pub(super) fn specs(&self) -> Vec<Value> {
+        self.containers
+            .iter()
+            .map(|container| container.spec.to_value())
+            .collect()
     }
 
     /// Adds the init containers of templates and those that fetch, where they are not there yet. `ours` are the names of those
@@ -95,9 +106,11 @@ impl Plan<'_> {
         let mut known: Vec<Value> = known.map(Node::to_value).collect();
         let mut number = existing.len().saturating_sub(known.len());
         for mut container in std::mem::take(&mut self.containers) {
-            let spec = self.with_mounts(&mut container, shares);
+            self.add_mounts_of(&mut container, shares);
             work.budget.compare(1, known.len())?;
-            if let Some(there) = known.iter().position(|existing| runs_the_same(existing, &spec)) {
+            let spec = (!known.is_empty()).then(|| container.spec.to_value());
+            let is_there = |existing: &Value| spec.as_ref().is_some_and(|spec| runs_the_same(existing, spec));
+            if let Some(there) = known.iter().position(is_there) {
                 known.remove(there);
                 continue;
             }
@@ -110,13 +123,13 @@ impl Plan<'_> {
             let tries = number.saturating_sub(first).max(1);
             let containers = [existing.len(), added.len(), others.len()];
             work.budget.compare(tries, containers.iter().sum())?;
-            added.push(item(&name, &spec));
+            added.push(named(&name, container.spec));
         }
         Ok(added)
     }
 
-    /// Takes the container's spec, with the mounts of its volumes, and without amounts where it shares those of the Pod.
-    fn with_mounts(&self, container: &mut FetchContainer, shares: bool) -> Value {
+    /// Adds the mounts of the container's volumes, and leaves out its amounts where it shares those of the Pod.
+    fn add_mounts_of(&self, container: &mut FetchContainer, shares: bool) {
         let memory = container.mounts.iter().filter_map(|(volume, path)| {
             Some(tree([
                 ("name", self.volumes.get(*volume)?.name.as_str().into()),
@@ -131,14 +144,10 @@ impl Plan<'_> {
             ]))
         });
         let mounts = memory.chain(further).collect();
-        let mut spec = container.spec.take();
-        if let Value::Object(fields) = &mut spec {
-            fields.insert("volumeMounts".to_owned(), Value::Array(mounts));
-            if shares {
-                fields.remove("resources");
-            }
+        if let Node::Object(fields) = &mut container.spec {
+            fields.retain(|(field, _)| !shares || field != "resources");
+            fields.push(("volumeMounts".into(), Node::made(&Value::Array(mounts))));
         }
-        spec
     }
 }
 

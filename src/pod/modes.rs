@@ -7,7 +7,7 @@ use super::error::PodError;
 use super::our_names::is_named_as_ours;
 use super::work::Work;
 use crate::injection::{Addition, FileOrigin};
-use crate::json::{Node, tree};
+use crate::json::{Node, WrongType};
 use crate::requests::Containers;
 use crate::sort::has;
 
@@ -111,17 +111,20 @@ fn unreadable(addition: &Addition<'_>, mode: u16) -> PodError {
 }
 
 /// Lets an init container run as `user`, where one is needed.
-pub(super) fn run_as(spec: &mut Value, user: Option<i64>) {
-    let (Some(user), Value::Object(fields)) = (user, spec) else {
-        return;
+pub(super) fn run_as(spec: &mut Node<'_>, user: Option<i64>) -> Result<(), WrongType> {
+    let Some(user) = user else {
+        return Ok(());
     };
-    let context = fields.entry("securityContext").or_insert_with(|| tree([]));
-    if let Value::Object(context) = context {
+    let field = spec.field_mut("securityContext", || Node::Object(Vec::new()))?;
+    let mut context = field.to_value();
+    if let Value::Object(context) = &mut context {
         context.insert("runAsUser".to_owned(), user.into());
         if user == 0 {
             context.remove("runAsNonRoot");
         }
     }
+    *field = Node::made(&context);
+    Ok(())
 }
 
 /// Checks that containers can read the files of Secret volumes, which belong to root.

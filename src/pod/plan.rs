@@ -1,18 +1,18 @@
 //! What is to be added for files, before anything is.
 
-use serde_json::Value;
-
 use super::document::{Pod, name_of};
 use super::error::PodError;
 use super::modes::{fetching_user, run_as};
 use super::work::{Budget, Work};
-use crate::injection::{Addition, EnvFile, Fetch, FetchContainer, FetchItem, FetchTarget, FetchVolume, SecretFile};
-use crate::json::{Node, tree};
+use crate::injection::{
+    Addition, EnvFile, Fetch, FetchContainer, FetchItem, FetchTarget, FetchVolume, SecretFile, VolumeSource,
+};
+use crate::json::Node;
 use crate::sort::sorted_set;
 
-/// How much a memory volume may hold: more than all Secrets that fit one Pod, which the API server limits to
+/// What a memory volume is. It may hold more than all Secrets that fit one Pod, which the API server limits to
 /// [1 MiB each](https://kubernetes.io/docs/concepts/configuration/secret/#restriction-data-size).
-const MEMORY_LIMIT: &str = "64Mi";
+const MEMORY: &str = r#"{"medium":"Memory","sizeLimit":"64Mi"}"#;
 
 /// What a volume counts as: this bounds their number to 2,048, as each is compared with each.
 const VOLUME_BYTES: usize = 2048;
@@ -21,14 +21,14 @@ const VOLUME_BYTES: usize = 2048;
 pub(super) struct Volume {
     /// The name that the plan gives it, and then the name that it gets in the Pod.
     pub(super) name: String,
-    pub(super) source: Value,
+    pub(super) source: VolumeSource,
     /// The name that was wanted for it.
     pub(super) wanted: String,
 }
 
 impl Volume {
     pub(super) fn is_memory(&self) -> bool {
-        self.source.get("emptyDir").is_some()
+        self.source.kind == "emptyDir"
     }
 }
 
@@ -164,7 +164,7 @@ impl<'p> Plan<'p> {
             };
             let user = fetching_user(pod, ours, work, manager)?;
             for mut container in fetcher.into_iter().flat_map(|fetcher| fetcher.fetch(&fetch)) {
-                run_as(&mut container.spec, user);
+                run_as(&mut container.spec, user)?;
                 for volume in &container.volumes {
                     self.volume(volume.name, volume.source.clone())?;
                 }
@@ -197,7 +197,7 @@ impl<'p> Plan<'p> {
     }
 
     /// Returns the number of a volume: of one that is planned already, where it is the same.
-    pub(super) fn volume(&mut self, name: &str, source: Value) -> Result<usize, PodError> {
+    pub(super) fn volume(&mut self, name: &str, source: VolumeSource) -> Result<usize, PodError> {
         // Memory volumes of different sets hold different files.
         let mut same_name = 0;
         for (position, volume) in self.volumes.iter().enumerate() {
@@ -226,7 +226,6 @@ impl<'p> Plan<'p> {
 }
 
 /// Returns the source of a memory volume.
-pub(super) fn memory() -> Value {
-    let source = [("medium", "Memory".into()), ("sizeLimit", MEMORY_LIMIT.into())];
-    tree([("emptyDir", tree(source))])
+pub(super) fn memory() -> VolumeSource {
+    VolumeSource::new("emptyDir", MEMORY.to_owned())
 }

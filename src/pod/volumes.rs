@@ -1,13 +1,13 @@
 //! Volumes.
 
-use super::document::{INIT_CONTAINERS, Pod, is_true, item, name_of, read};
+use super::document::{INIT_CONTAINERS, Pod, is_true, item, name_of, named, read};
 use super::error::PodError;
 use super::our_names::is_numbered;
 use super::plan::{OwnedFile, Plan};
 use super::same::same;
 use super::work::Work;
-use crate::injection::{Addition, FileOrigin};
-use crate::json::{Node, text_in, tree};
+use crate::injection::{Addition, FileOrigin, VolumeSource};
+use crate::json::{Node, Writer, text_in};
 use crate::names::{DNS_LABEL_LENGTH, short_hash};
 use crate::requests::WHOLE;
 use crate::sort::{has, sorted_set};
@@ -43,7 +43,8 @@ impl Plan<'_> {
             let mut name = shortened(&volume.name);
             let mut number = 1_u32;
             let add = loop {
-                match look(volumes, &taken, &name, &volume.source, work)? {
+                let source = || volume.source.to_value();
+                match look(volumes, &taken, &name, source, work)? {
                     _ if names.contains(&name) => {}
                     Existing::Nothing => break true,
                     // What others write there would stand in for the secrets.
@@ -54,7 +55,8 @@ impl Plan<'_> {
                 number = next_number(number, &volume.name)?;
             };
             if add {
-                volumes.push(item(&name, &volume.source));
+                let source = Node::Made(volume.source.json.clone());
+                volumes.push(named(&name, Node::Object(vec![(volume.source.kind.into(), source)])));
                 taken.push(name.clone());
             }
             volume.name.clone_from(&name);
@@ -80,7 +82,7 @@ fn add_given_volumes(pod: &mut Pod<'_>, taken: &mut Vec<String>, work: &mut Work
         for volume in &addition.injection.volumes {
             let volumes = pod.spec_list("volumes")?;
             let name = text_in(volume, "name");
-            match look(volumes, taken, name, volume, work)? {
+            match look(volumes, taken, name, || volume.clone(), work)? {
                 Existing::Nothing => {
                     volumes.push(item(name, volume));
                     taken.push(name.to_owned());
@@ -98,7 +100,7 @@ fn look(
     volumes: &[Node<'_>],
     taken: &[String],
     name: &str,
-    source: &Value,
+    source: impl Fn() -> Value,
     work: &mut Work<'_>,
 ) -> Result<Existing, PodError> {
     work.budget.compare(1, volumes.len())?;
@@ -106,7 +108,7 @@ fn look(
     let Some(existing) = position.and_then(|position| volumes.get(position)) else {
         return Ok(Existing::Nothing);
     };
-    let is_same = has_source(&read(existing, &mut work.budget)?, source);
+    let is_same = has_source(&read(existing, &mut work.budget)?, &source());
     Ok(if is_same { Existing::Same } else { Existing::Other })
 }
 
@@ -145,16 +147,16 @@ pub(super) fn has_source(existing: &Value, source: &Value) -> bool {
 pub(super) fn directory_volume<'p>(
     files: &[OwnedFile<'p>],
     first: &OwnedFile<'p>,
-) -> Result<(String, Value), Clashing<'p>> {
+) -> Result<(String, VolumeSource), Clashing<'p>> {
     match &first.file.origin {
         FileOrigin::Csi { volume, source } => {
             let is_same = |file: &&OwnedFile<'_>| matches!(&file.file.origin, FileOrigin::Csi { source: other, .. } if other == source);
             match files.iter().find(|file| !is_same(file)) {
                 Some(other) => Err((first.owner, other.owner)),
-                None => Ok((volume.clone(), tree([("csi", source.clone())]))),
+                None => Ok((volume.clone(), VolumeSource::new("csi", Writer::text_of(source)))),
             }
         }
-        FileOrigin::Secret { volume, .. } => Ok((volume.clone(), secret_source(secrets(files, first)?))),
+        FileOrigin::Secret { volume, .. } => Ok((volume.clone(), secret_source(&secrets(files, first)?))),
         FileOrigin::Fetched(_) | FileOrigin::Agent { .. } => Err((first.owner, first.owner)),
     }
 }
@@ -162,8 +164,15 @@ pub(super) fn directory_volume<'p>(
 /// Two additions that need one place for different things.
 type Clashing<'p> = (&'p Addition<'p>, &'p Addition<'p>);
 
-/// A Secret in a volume: its name, whether it is optional, and its items.
-type VolumeSecret<'p> = (&'p str, bool, Vec<Value>);
+/// A Secret in a volume, all keys of it where it has no items.
+struct VolumeSecret<'p> {
+    name: &'p str,
+    optional: bool,
+    items: Vec<Item<'p>>,
+}
+
+/// A key of a Secret in a volume, the file for it, and the file's mode.
+type Item<'p> = (&'p str, &'p str, Option<u16>);
 
 /// Returns the Secrets that hold `files`.
 fn secrets<'p>(files: &[OwnedFile<'p>], first: &OwnedFile<'p>) -> Result<Vec<VolumeSecret<'p>>, Clashing<'p>> {
@@ -185,28 +194,30 @@ fn secrets<'p>(files: &[OwnedFile<'p>], first: &OwnedFile<'p>) -> Result<Vec<Vol
             }
             continue;
         }
-        let fields = [("key", key.as_str().into()), ("path", file.path.file_name().into())];
-        let mode = owner.request.mode.map(|mode| ("mode", mode.into()));
-        let item = tree(fields.into_iter().chain(mode));
+        let item = (key.as_str(), file.path.file_name(), owner.request.mode);
         // Of a Secret with optional keys and others, the volume shows two parts.
-        match secrets
-            .iter_mut()
-            .find(|(known, is_optional, _)| *known == secret && is_optional == optional)
-        {
-            Some((_, _, items)) => items.push(item),
-            None => secrets.push((secret, *optional, vec![item])),
+        let is_same = |known: &&mut VolumeSecret<'_>| known.name == secret && known.optional == *optional;
+        match secrets.iter_mut().find(is_same) {
+            Some(known) => known.items.push(item),
+            None => secrets.push(VolumeSecret {
+                name: secret,
+                optional: *optional,
+                items: vec![item],
+            }),
         }
     }
-    for (secret, optional, items) in &mut secrets {
-        if whole.contains(&(*secret, *optional)) {
-            items.retain(|item| item.get("mode").is_some());
+    for secret in &mut secrets {
+        if whole.contains(&(secret.name, secret.optional)) {
+            secret.items.retain(|(_, _, mode)| mode.is_some());
         }
     }
-    secrets.retain(|(_, _, items)| !items.is_empty());
+    secrets.retain(|secret| !secret.items.is_empty());
     // The kubelet writes the parts in their order, so that a file with a mode of its own comes last.
-    let whole = whole
-        .into_iter()
-        .map(|(secret, optional)| (secret, optional, Vec::new()));
+    let whole = whole.into_iter().map(|(name, optional)| VolumeSecret {
+        name,
+        optional,
+        items: Vec::new(),
+    });
     Ok(whole.chain(secrets).collect())
 }
 
@@ -222,20 +233,50 @@ fn hidden_by<'f, 'p>(files: &'f [OwnedFile<'p>], name: &str, key: &str, file_nam
 }
 
 /// Returns the source of a volume that shows these Secrets.
-fn secret_source(mut secrets: Vec<VolumeSecret<'_>>) -> Value {
+fn secret_source(secrets: &[VolumeSecret<'_>]) -> VolumeSource {
+    let mut writer = Writer::with_capacity(160);
     // A volume of one Secret calls it differently than one of several.
-    let secret = |name: &str, (secret, optional, items): VolumeSecret<'_>| {
-        // Without items, the volume shows all keys.
-        let items = (!items.is_empty()).then(|| ("items", items.into()));
-        let optional = optional.then_some(("optional", true.into()));
-        let fields = [(name, secret.into())].into_iter().chain(items).chain(optional);
-        tree([("secret", tree(fields))])
-    };
-    if secrets.len() == 1 {
-        secrets.pop().map_or(Value::Null, |only| secret("secretName", only))
-    } else {
-        let sources: Vec<Value> = secrets.into_iter().map(|one| secret("name", one)).collect();
-        tree([("projected", tree([("sources", sources.into())]))])
+    if let [only] = secrets {
+        only.write("secretName", &mut writer);
+        return VolumeSource::new("secret", writer.into_string());
+    }
+    writer.raw("{\"sources\":[");
+    for secret in secrets {
+        writer.item();
+        writer.byte(b'{');
+        writer.field("secret");
+        secret.write("name", &mut writer);
+        writer.byte(b'}');
+    }
+    writer.raw("]}");
+    VolumeSource::new("projected", writer.into_string())
+}
+
+impl VolumeSecret<'_> {
+    fn write(&self, name: &'static str, writer: &mut Writer) {
+        writer.byte(b'{');
+        writer.text_field(name, self.name);
+        if !self.items.is_empty() {
+            writer.field("items");
+            writer.byte(b'[');
+            for (key, path, mode) in &self.items {
+                writer.item();
+                writer.byte(b'{');
+                writer.text_field("key", key);
+                writer.text_field("path", path);
+                if let Some(mode) = mode {
+                    writer.field("mode");
+                    writer.raw(&mode.to_string());
+                }
+                writer.byte(b'}');
+            }
+            writer.byte(b']');
+        }
+        if self.optional {
+            writer.field("optional");
+            writer.raw("true");
+        }
+        writer.byte(b'}');
     }
 }
 

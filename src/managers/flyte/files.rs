@@ -2,11 +2,11 @@
 
 use crate::injection::{ContainerName, Fetch, FetchContainer};
 use crate::managers::fetch::{ContainerSettings, Layout};
-use crate::managers::script::script;
+use crate::managers::script::{Script, script, script_of, word};
 
 /// Writes the files. The arguments are a path and base64, several times; where a path follows itself, the value goes on. Digits
 /// before a path's first slash are the mode of the file.
-const SCRIPT: &str = script!("../scripts/flyte.sh", Shell);
+const SCRIPT: Script = script!("../scripts/flyte.sh", Shell);
 
 /// The longest part of a value in one argument, which Linux limits to
 /// [128 KiB](https://man7.org/linux/man-pages/man2/execve.2.html); a multiple of four, so that each part is base64.
@@ -28,8 +28,9 @@ pub(super) fn container(fetch: &Fetch<'_>, settings: &ContainerSettings) -> Fetc
             }
         }
     }
+    let command = vec![word("sh"), word("-c"), script_of(&[SCRIPT])];
     let name = ContainerName::Exact("init-embedded-secret");
-    settings.container(name, (&["sh", "-c", SCRIPT], &arguments), &[], layout.mounts())
+    settings.container(name, (command, &arguments), Vec::new(), layout.mounts())
 }
 
 /// Adds `value` to `parts`, in pieces that are short enough for an argument.

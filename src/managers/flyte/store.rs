@@ -7,11 +7,11 @@
 
 use crate::injection::{Fetch, FetchContainer, Fetched, Fetcher, Injection};
 use crate::json::fields::{Fields, SettingsError};
-use crate::managers::cli::{Cli, TAKE_FIELD};
+use crate::managers::cli::{Cli, take_field};
 use crate::managers::context::Context;
 use crate::managers::fetch::{self, ContainerSettings};
 use crate::managers::manager::{Manager, NotServed, not_found};
-use crate::managers::script::script;
+use crate::managers::script::{Script, script, word};
 use crate::managers::{aws, azure, gcp};
 use crate::names;
 use crate::requests::{MountRequirement, SecretRequest, base32};
@@ -21,7 +21,7 @@ use super::labels::{Labels, PodLabels};
 use super::wanted::{VOLUME, Wanted};
 
 /// Tries the secrets of all scopes in turn.
-const SCRIPT: &str = script!("../scripts/flyte_store.sh", Shell);
+const SCRIPT: Script = script!("../scripts/flyte_store.sh", Shell);
 
 /// A cloud's secret manager.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -173,13 +173,14 @@ impl Manager for Store {
 
 impl Fetcher for Store {
     fn fetch(&self, fetch: &Fetch<'_>) -> Vec<FetchContainer> {
-        let region = [("AWS_REGION", &*self.place), ("AWS_DEFAULT_REGION", &self.place)];
-        let env: &[_] = match self.kind {
-            Kind::Aws => &region,
-            Kind::Gcp => &[],
-            Kind::Azure => &[TAKE_FIELD],
+        let env = match self.kind {
+            Kind::Aws => ["AWS_REGION", "AWS_DEFAULT_REGION"]
+                .map(|name| (name, word(&self.place)))
+                .into(),
+            Kind::Gcp => Vec::new(),
+            Kind::Azure => vec![take_field()],
         };
-        vec![self.kind.cli().container(&self.container, SCRIPT, env, fetch)]
+        vec![self.kind.cli().container(&self.container, Some(SCRIPT), env, fetch)]
     }
 
     fn files_volume(&self) -> &'static str {

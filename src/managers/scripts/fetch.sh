@@ -1,12 +1,12 @@
 # fetch_all DIRECTORY [SECRET VERSION PATH NAME]...
 #
-# Fetches each SECRET and writes it to PATH, which lies in a memory volume: as it is, or, where NAME is given, as a line
-# of a file of variables. Behind NAME may stand a colon and a field, which is written in place of the whole secret; with `:*`
-# PATH becomes a directory with a file for each field. Digits
-# before the first slash of PATH are the mode of the file; with `?` before them, the secret may be missing. DIRECTORY is the
-# first memory volume. Four functions are the manager's: `prepare`, `fetch SECRET VERSION`, which writes the value to
-# $work/value, and `is_final MESSAGES` and `is_missing MESSAGES`, which tell from the client's messages that another try gives
-# the same answer, and that there is no such secret. Needs a POSIX shell with cat, chmod, date, mkdir, mktemp, rm and sleep.
+# Fetches each SECRET and writes it to PATH, which lies in a memory volume. DIRECTORY is the first memory volume. Digits
+# before the first slash of PATH are the mode of the file. With `?` before them, the secret may be missing: that takes
+# optional.sh. Where NAME is given, it says what is written: see write_part.sh.
+#
+# Four functions are the manager's: `prepare`, `fetch SECRET VERSION`, which writes the value to $work/value, and
+# `is_final MESSAGES` and `is_missing MESSAGES`, which tell from the client's messages that another try gives the same
+# answer, and that there is no such secret. Needs a POSIX shell with cat, chmod, date, mkdir, mktemp, rm and sleep.
 fetch_all() {
   umask 022
   # A run that was killed left its directory behind, tokens included.
@@ -26,15 +26,14 @@ fetch_all() {
       secret=$1 version=$2 there=yes
       if ! retry fetch_value "$1" "$2"; then
         there=no
-        if is_missing "$(cat < "$work/messages")"; then there=missing; fi
         complain "the secret $1${2:+, version $2,} could not be fetched; the messages above say why"
       fi
     fi
     case $there$3 in
-      yes*) deliver "${3#\?}" "$4" || failed=1 ;;
-      missing\?*) go_without "${3#\?}" "$4" || failed=1 ;;
-      *) failed=1 ;;
-    esac
+      yes*) deliver "${3#\?}" "$4" ;;
+      no\?*) go_without "${3#\?}" "$4" ;;
+      *) false ;;
+    esac || failed=1
     shift 4
   done
   exit "$failed"
@@ -64,39 +63,14 @@ retry() {
   if [ "$try" -gt 1 ]; then retried=$((retried + $(date +%s) - began)); fi
 }
 
-# deliver PATH NAME: writes $work/value for others to read; a file of variables is read by the kubelet alone.
+# deliver PATH NAME: writes $work/value for others to read, or what NAME says.
 deliver() {
-  mode=${1%%/*} value=$work/value
+  mode=${1%%/*}
   set -- "${1#"$mode"}" "$2"
-  case $2 in
-    ':*')
-      rm -rf "$1" && mkdir -p "$1" || return 1
-      python3 -Ic "$TAKE_FIELD" '*' "$1" < "$value" && return
-      complain "the fields of the secret $secret could not be taken; the message above says why"
-      return 1
-      ;;
-    *:*)
-      value=$work/field
-      if ! python3 -Ic "$TAKE_FIELD" "${2#*:}" < "$work/value" > "$value"; then
-        complain "the field ${2#*:} of the secret $secret could not be taken; the message above says why"
-        return 1
-      fi
-      ;;
-  esac
   mkdir -p "${1%/*}" || return 1
-  if [ -z "${2%%:*}" ]; then
-    rm -f "$1" && (umask 077 && cat < "$value" > "$1") && chmod "${mode:-644}" "$1"
-  else
-    (umask 077 && rm -f "$1" && cat < /dev/null > "$1") && write_env "${2%%:*}" "$value" "$1"
-  fi
+  if [ -n "$2" ]; then write_part "$1" "$2"; else write_file "$work/value" "$1"; fi
 }
 
-# go_without PATH NAME: to the kubelet, an empty file lacks the variable.
-go_without() {
-  complain "$secret is optional, so the Pod goes without it"
-  set -- "/${1#*/}" "$2"
-  rm -rf "$1"
-  [ -z "${2%%:*}" ] || { mkdir -p "${1%/*}" && (umask 077 && cat < /dev/null > "$1"); }
-}
+write_file() { rm -f "$2" && (umask 077 && cat < "$1" > "$2") && chmod "${mode:-644}" "$2"; }
 
 complain() { printf '%s\n' "$0: $1" >&2; }
