@@ -28,7 +28,7 @@ pub(crate) struct Addition<'a> {
     pub manager: &'a str,
     /// The manager's position among all. Init containers stand in this order, and what two managers give is never the same.
     pub position: usize,
-    pub injection: Injection<'a>,
+    pub injection: Box<Injection<'a>>,
     /// The containers that go without it: a default yields to what they have.
     pub without: Vec<String>,
 }

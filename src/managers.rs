@@ -95,7 +95,7 @@ fn ask<'m>(
     request: &SecretRequest,
     context: &Context<'_>,
     flags: (&mut bool, &mut bool),
-) -> Result<Injection<'m>, NotServed> {
+) -> Result<Box<Injection<'m>>, NotServed> {
     let narrowed = manager.selector.narrowed(request);
     let made = match &manager.mapping {
         None => None,
@@ -125,7 +125,7 @@ fn ask_by_name<'m>(
     request: &SecretRequest,
     context: &Context<'_>,
     (asked, barred): (&mut bool, &mut bool),
-) -> Result<Injection<'m>, NotServed> {
+) -> Result<Box<Injection<'m>>, NotServed> {
     if let Err(reason) = check_access(manager, request, context) {
         *barred = true;
         return Err(not_found!("{reason}"));
@@ -161,7 +161,7 @@ fn inject<'m>(
     manager: &'m ConfiguredManager,
     request: &SecretRequest,
     context: &Context<'_>,
-) -> Result<Injection<'m>, NotServed> {
+) -> Result<Box<Injection<'m>>, NotServed> {
     if !request.field.is_empty() && !manager.manager.gives_fields() {
         return Err(not_found!(
             "it gives whole secrets only: leave \"field\" out of the request; fields come from aws with client: cli, gcp, azure \
@@ -173,7 +173,7 @@ fn inject<'m>(
             "it gives one secret at a time, and the key \"*\" stands for all of a group: name a key"
         ));
     }
-    let mut injection = manager.manager.inject(request, context)?;
+    let mut injection = Box::new(manager.manager.inject(request, context)?);
     let request = request.asked();
     variables::check(request, &injection, context.options)?;
     check_file(request, &injection)?;

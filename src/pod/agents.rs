@@ -10,6 +10,7 @@ use crate::injection::{Addition, AgentMounts, FileOrigin, SecretFile};
 use crate::json::Node;
 use crate::sort::{has, sorted_set};
 use std::borrow::Cow;
+use std::cell::OnceCell;
 
 /// A file that an agent writes.
 struct AgentFile<'a> {
@@ -42,7 +43,8 @@ pub(super) fn check_mount_path(pod: &Pod<'_>, work: &Work<'_>) -> Result<(), Pod
     let Some(agent) = work.agent() else {
         return Ok(());
     };
-    let (mount_path, served, kinds) = (&work.options.mount_path, served(Some(agent)), Kinds::of(pod));
+    let (mount_path, served) = (&work.options.mount_path, served(Some(agent)));
+    let kinds = OnceCell::new();
     let clean = path::clean(mount_path);
     for (is_init, container) in pod.containers(&[]) {
         let name = name_of(container);
@@ -56,7 +58,8 @@ pub(super) fn check_mount_path(pod: &Pod<'_>, work: &Work<'_>) -> Result<(), Pod
         {
             return Err(mount_clash(name, own, None, agent));
         }
-        if let Some(parent) = parent_of(&mounts, &clean).filter(|own| !kinds.takes_mounts(own, false)) {
+        let takes_mounts = |own: &Node<'_>| kinds.get_or_init(|| Kinds::of(pod)).takes_mounts(own, false);
+        if let Some(parent) = parent_of(&mounts, &clean).filter(|own| !takes_mounts(own)) {
             return Err(read_only_parent(name, parent, mount_path, agent));
         }
     }

@@ -78,6 +78,11 @@ impl<'m> Shows<'m> {
 impl<'p> Plan<'p> {
     /// Adds the planned mounts and those of templates to the containers but for the init containers `ours`.
     pub(super) fn add_mounts(&self, pod: &mut Pod<'_>, ours: &[String], work: &mut Work<'p>) -> Result<(), PodError> {
+        let mut planned = self.sets.iter().flat_map(|(_, mounts)| mounts);
+        let mut injections = work.additions.iter().map(|addition| &addition.injection);
+        if planned.next().is_none() && injections.all(|injection| injection.mounts.is_empty()) {
+            return Ok(());
+        }
         let mut of_templates = Vec::new();
         let kinds = Kinds::of(pod);
         for owner in work.additions {
@@ -85,9 +90,6 @@ impl<'p> Plan<'p> {
                 let takes_mounts = kinds.takes_mounts(&item(text_in(mount, "name"), mount), false);
                 NewMount::new(Shows::Template(mount), owner, false, Some(takes_mounts))
             }));
-        }
-        if self.sets.is_empty() && of_templates.is_empty() {
-            return Ok(());
         }
         for ((is_init, container), planned) in pod.containers_mut(ours).zip(self.mounts()) {
             let too_early = is_init && !work.options.init_containers_first;

@@ -109,7 +109,7 @@ impl<'w> Work<'w> {
     /// Returns the positions of the additions whose files the container sees.
     pub(super) fn visible_files(&self, container: &str) -> Vec<usize> {
         let is_visible = |addition: &Addition<'_>| {
-            let Injection { file, agent, .. } = &addition.injection;
+            let Injection { file, agent, .. } = &*addition.injection;
             file.is_some() && (addition.reaches(container) || agent.is_some())
         };
         let additions = self.additions.iter().enumerate();

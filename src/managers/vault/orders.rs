@@ -196,8 +196,11 @@ impl AgentOrders {
     /// Returns the annotations, in two parts, that make the agent write at `path`, above or below it, but for those of the
     /// secret `identity`.
     pub(super) fn files_at(&self, path: &str, identity: &str) -> Vec<(&'static str, &str)> {
-        let path = cleaned(path);
         let mut found = Vec::new();
+        if self.own_files.is_empty() {
+            return found;
+        }
+        let path = cleaned(path);
         let mut from = |path: &str, fits: &dyn Fn(&str) -> bool| {
             let first = self.own_files.partition_point(|file| file.path.as_str() < path);
             let files = self.own_files.iter().skip(first);
