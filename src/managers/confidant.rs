@@ -4,11 +4,9 @@
 //! A request's group is the credential's name, its key one of the credential's keys. Which service a Pod is, the
 //! operator's settings say, never the Pod.
 
-use serde_json::Value;
-
 use crate::injection::{ContainerName, Fetch, FetchContainer, Fetched, Fetcher, Injection};
+use crate::json::Writer;
 use crate::json::fields::{Fields, SettingsError};
-use crate::json::{Writer, tree};
 use crate::managers::context::Context;
 use crate::managers::fetch::{self, ContainerSettings, Layout};
 use crate::managers::manager::{Manager, NotServed, not_found};
@@ -21,6 +19,8 @@ use crate::requests::SecretRequest;
 /// `CONFIDANT_CONFIG`, the client's configuration file; `SECRET_REQUESTS`, a JSON list of `group`, `key`, `path`, and
 /// `env` where the path is that of a file of variables, and `optional`.
 const SCRIPT: Script = script!("scripts/confidant.py", Python);
+/// What [`SCRIPT`] needs for a file of variables.
+const ENV_LINE: Script = script!("scripts/confidant_env.py", Python);
 
 pub(crate) struct Confidant {
     /// Confidant's address.
@@ -92,24 +92,24 @@ impl Confidant {
         }))
     }
 
-    /// The client's configuration file: YAML, of which JSON is a part.
-    fn config(&self, service: &str) -> Value {
+    /// Returns the client's configuration file: YAML, of which JSON is a part.
+    fn config(&self, service: &str) -> String {
         let from = context_name(&self.from, service).unwrap_or_default();
-        let auth_context = tree([
-            ("from", from.into()),
-            ("to", self.to.as_str().into()),
-            ("user_type", self.user_type.as_str().into()),
-        ]);
-        let profile = tree([
-            ("url", self.url.as_str().into()),
-            ("auth_key", self.auth_key.as_str().into()),
-            ("auth_context", auth_context),
-            ("region", self.region.as_str().into()),
-            ("retries", self.retries.into()),
-            // Otherwise the client leaves its token in /dev/shm.
-            ("token_cache_file", "".into()),
-        ]);
-        tree([("default", profile)])
+        let mut profile = Writer::with_capacity(256);
+        profile.raw("{\"default\":{\"auth_context\":{");
+        profile.text_field("from", &from);
+        profile.text_field("to", &self.to);
+        profile.text_field("user_type", &self.user_type);
+        profile.byte(b'}');
+        profile.text_field("auth_key", &self.auth_key);
+        profile.text_field("region", &self.region);
+        profile.field("retries");
+        profile.raw(&self.retries.to_string());
+        // Otherwise the client leaves its token in /dev/shm.
+        profile.text_field("token_cache_file", "");
+        profile.text_field("url", &self.url);
+        profile.raw("}}");
+        profile.into_string()
     }
 }
 
@@ -150,34 +150,42 @@ impl Manager for Confidant {
 impl Fetcher for Confidant {
     fn fetch(&self, fetch: &Fetch<'_>) -> Vec<FetchContainer> {
         let layout = Layout::new(fetch);
-        let mut requests = Vec::new();
-        let mut of_service = "";
+        let mut requests = Writer::with_capacity(256);
+        requests.byte(b'[');
+        let (mut of_service, mut has_variables) = ("", false);
         for item in fetch.items {
             let [group, key, service] = item.arguments else {
                 continue;
             };
             of_service = service;
             for target in &item.targets {
-                let request = [
-                    ("group", group.as_str().into()),
-                    ("key", key.as_str().into()),
-                    ("path", layout.path(target).into()),
-                ];
-                let variable = target.variable.as_deref().map(|variable| ("env", variable.into()));
-                let optional = item.optional.then(|| ("optional", true.into()));
-                requests.push(tree(request.into_iter().chain(variable).chain(optional)));
+                requests.item();
+                requests.byte(b'{');
+                if let Some(variable) = &target.variable {
+                    has_variables = true;
+                    requests.text_field("env", variable);
+                }
+                requests.text_field("group", group);
+                requests.text_field("key", key);
+                if item.optional {
+                    requests.field("optional");
+                    requests.raw("true");
+                }
+                requests.text_field("path", &layout.path(target));
+                requests.byte(b'}');
             }
         }
-        vec![fetch::with_log_shown(self.container.container(
-            ContainerName::Exact("confidant-pull-secrets"),
-            (vec![word("python3"), word("-I"), word("-c"), script_of(&[SCRIPT])], &[]),
-            vec![
-                ("CONFIDANT_SERVICE", word(of_service)),
-                ("CONFIDANT_CONFIG", word(&Writer::text_of(&self.config(of_service)))),
-                ("SECRET_REQUESTS", word(&Writer::text_of(&Value::Array(requests)))),
-            ],
-            layout.mounts(),
-        ))]
+        requests.byte(b']');
+        let parts: &[Script] = if has_variables { &[ENV_LINE, SCRIPT] } else { &[SCRIPT] };
+        let command = vec![word("python3"), word("-I"), word("-c"), script_of(parts)];
+        let env = vec![
+            ("CONFIDANT_SERVICE", word(of_service)),
+            ("CONFIDANT_CONFIG", word(&self.config(of_service))),
+            ("SECRET_REQUESTS", word(&requests.into_string())),
+        ];
+        let name = ContainerName::Exact("confidant-pull-secrets");
+        let container = self.container.container(name, (command, &[]), env, layout.mounts());
+        vec![fetch::with_log_shown(container)]
     }
 
     fn files_volume(&self) -> &'static str {

@@ -23,7 +23,7 @@ pub(crate) fn script_of(parts: &[Script]) -> Node<'static> {
     Node::Made(text.into())
 }
 
-/// The [`Script`] in a file beside the caller's, without the lines that are comments alone, and in shell without indentation.
+/// The [`Script`] in a file beside the caller's, without the lines that are comments alone, and with less indentation: none in shell, a space in Python.
 /// Every Pod carries its scripts, and the API server keeps them.
 macro_rules! script {
     ($path:literal, $language:ident) => {{
@@ -59,7 +59,7 @@ pub(crate) const fn in_json<const LENGTH: usize>(source: &str, language: Languag
         }
         let is_left_out = at == source.len() || matches!(source[at], b'#' | b'\n');
         if matches!(language, Language::Python) {
-            at = start;
+            at -= (at - start) / 4;
         }
         loop {
             let byte = source[at];
@@ -94,10 +94,10 @@ mod tests {
 
     #[test]
     fn scripts_lose_their_comments() {
-        let source = "# what it does\nif a; then # why\n\n  # more\n  b '#'\nfi\n";
+        let source = "# what it does\nif a: # why\n\n    # more\n    b '#'\n        c\n";
         for (language, expected) in [
-            (Language::Shell, "if a; then # why\nb '#'\nfi\n"),
-            (Language::Python, "if a; then # why\n  b '#'\nfi\n"),
+            (Language::Shell, "if a: # why\nb '#'\nc\n"),
+            (Language::Python, "if a: # why\n b '#'\n  c\n"),
         ] {
             assert_eq!(read_back::<100>(source, language), expected);
         }
