@@ -171,12 +171,37 @@ pub struct Goal {
     pub measured: f64,
     /// What it may be at most.
     pub limit: f64,
+    /// What the host takes of it, where it is a ratio to `echo`.
+    pub bound: Option<Bound>,
 }
 
 impl Goal {
     /// Whether it is met.
     pub fn met(&self) -> bool {
         self.measured <= self.limit
+    }
+}
+
+/// What the host's part of an evaluation leaves to the policy.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Bound {
+    /// What would be measured with a guest that takes no time.
+    pub host: f64,
+    /// How long the guest may take for the goal, in nanoseconds; less than 0 where the host alone misses it.
+    pub left: f64,
+    /// How long the guest takes, in nanoseconds.
+    pub guest: f64,
+}
+
+impl Bound {
+    fn of(case: &CaseResult, limit: f64) -> Option<Self> {
+        let host = case.host_to_echo?;
+        Some(Self {
+            host,
+            left: (limit - host) * case.whole.get("echo")?,
+            guest: *case.guest.get(POLICY)?,
+        })
     }
 }
 
@@ -290,37 +315,47 @@ pub fn report(mut run: Run, directory: &Path, rounds: usize, started: SystemTime
     Ok(Report { run, goals })
 }
 
+/// What evaluations may take at most, as ratios to `echo`'s.
+const TO_ECHO: [(&str, &str, f64); 8] = [
+    ("one secret", "flyte-1", 1.25),
+    ("ten secrets", "flyte-10", 1.70),
+    ("fifty secrets", "flyte-50", 3.20),
+    ("ten secrets as files", "files-10", 2.20),
+    ("gcp, one secret", "gcp", 1.90),
+    ("azure, one secret", "azure", 1.90),
+    ("confidant, one secret", "confidant", 1.90),
+    ("1 MiB Pod, one secret", "1m-one", 1.10),
+];
+
 fn goals(run: &Run, whole: &BTreeMap<String, Rounds>) -> Vec<Goal> {
     let case = |name: &str| run.cases.iter().find(|case| case.name == name);
-    let to = |name: &str, other: &str| Some(*case(name)?.whole_ratios.get(other)?);
-    let guest_to = |name: &str, other: &str| Some(*case(name)?.guest_ratios.get(other)?);
-    let policy = run.modules.iter().find(|module| module.name == POLICY);
-    let goals = [
-        ("nothing asked, to `noop`", to("nothing", "noop"), 1.05),
-        ("one secret, to `echo`", to("flyte-1", "echo"), 1.25),
-        ("ten secrets, to `echo`", to("flyte-10", "echo"), 1.70),
-        ("fifty secrets, to `echo`", to("flyte-50", "echo"), 3.20),
-        ("ten secrets as files, to `echo`", to("files-10", "echo"), 2.20),
-        ("gcp, one secret, to `echo`", to("gcp", "echo"), 1.90),
-        ("azure, one secret, to `echo`", to("azure", "echo"), 1.90),
-        ("confidant, one secret, to `echo`", to("confidant", "echo"), 1.90),
-        ("template, to `kubernetes`", between(whole, "template", "flyte-1"), 1.20),
-        ("1 MiB Pod, one secret, to `echo`", to("1m-one", "echo"), 1.10),
-        (
-            "the guest alone, one secret, to `textbook`",
-            guest_to("flyte-1", "textbook"),
-            0.28,
-        ),
-        ("the module, KiB", policy.map(|policy| kibibytes(policy.size)), 640.0),
-    ];
-    let measured = goals.into_iter().filter_map(|(what, measured, limit)| {
+    let goal = |what: &str, measured: Option<f64>, limit: f64| {
         Some(Goal {
             what: what.to_owned(),
             measured: measured?,
             limit,
+            bound: None,
         })
+    };
+    let to_echo = TO_ECHO.iter().map(|(what, name, limit)| {
+        let case = case(name)?;
+        let measured = case.whole_ratios.get("echo").copied();
+        let mut goal = goal(&format!("{what}, to `echo`"), measured, *limit)?;
+        goal.bound = Bound::of(case, *limit);
+        Some(goal)
     });
-    measured.collect()
+    let nothing = case("nothing").and_then(|case| case.whole_ratios.get("noop").copied());
+    let guest = case("flyte-1").and_then(|case| case.guest_ratios.get("textbook").copied());
+    let policy = run.modules.iter().find(|module| module.name == POLICY);
+    let size = policy.map(|policy| kibibytes(policy.size));
+    let goals = std::iter::once(goal("nothing asked, to `noop`", nothing, 1.05))
+        .chain(to_echo)
+        .chain([
+            goal("template, to `kubernetes`", between(whole, "template", "flyte-1"), 1.20),
+            goal("the guest alone, one secret, to `textbook`", guest, 0.28),
+            goal("the module, KiB", size, 640.0),
+        ]);
+    goals.flatten().collect()
 }
 
 /// Returns the policy's time for one case as a ratio to its time for another.
@@ -378,17 +413,29 @@ impl Report {
     }
 
     fn goals_table(&self) -> String {
-        let header = ["Goal", "at most", "measured", ""].map(str::to_owned);
+        let header = [
+            "Goal",
+            "at most",
+            "measured",
+            "the host alone",
+            "left for the guest, µs",
+            "the guest, µs",
+            "",
+        ];
         let rows = self.goals.iter().map(|goal| {
             let met = if goal.met() { "met" } else { "missed" };
-            vec![
-                goal.what.clone(),
-                format!("{:.2}", goal.limit),
-                format!("{:.2}", goal.measured),
-                met.to_owned(),
-            ]
+            let bound = goal.bound.map_or_else(Default::default, |bound| {
+                [
+                    format!("{:.2}", bound.host),
+                    format!("{:.0}", bound.left / 1000.0),
+                    format!("{:.0}", bound.guest / 1000.0),
+                ]
+            });
+            let [host, left, guest] = bound;
+            let (limit, measured) = (format!("{:.2}", goal.limit), format!("{:.2}", goal.measured));
+            vec![goal.what.clone(), limit, measured, host, left, guest, met.to_owned()]
         });
-        table(&header, 1, rows)
+        table(&header.map(str::to_owned), 1, rows)
     }
 
     fn times_table<'r>(&'r self, names: &[&str], of: impl Fn(&'r CaseResult) -> (&'r Round, &'r Round)) -> String {
@@ -580,6 +627,16 @@ mod tests {
         let whole = Rounds(vec![round(30.0, 10.0), round(300.0, 100.0), round(45.0, 10.0)]);
         let guest = Rounds(vec![round(10.0, 1.0), round(100.0, 10.0), round(10.0, 1.0)]);
         assert_eq!(host_to_echo(&whole, &guest), Some(2.0));
+    }
+
+    #[test]
+    fn the_host_bounds_what_the_guest_may_take() {
+        let mut case = CaseResult::new("gcp", "manager gcp", 4000);
+        case.whole = [("echo".to_owned(), 100_000.0), (POLICY.to_owned(), 200_000.0)].into();
+        case.guest = [(POLICY.to_owned(), 60_000.0)].into();
+        case.host_to_echo = Some(1.4);
+        let bound = Bound::of(&case, 1.9).unwrap();
+        assert_eq!((bound.left.round(), bound.guest), (50_000.0, 60_000.0));
     }
 
     #[test]
