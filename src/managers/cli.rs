@@ -176,15 +176,17 @@ impl Cli {
         fetch: &Fetch<'_>,
     ) -> FetchContainer {
         let layout = Layout::new(fetch);
-        let has_fields = fetch.items.iter().any(|item| field(item).is_some());
-        let has_optional = fetch.items.iter().any(|item| item.optional);
+        let wanted = || fetch.items.iter().filter(|item| !item.targets.is_empty());
+        let has_fields = wanted().any(|item| field(item).is_some());
+        let has_optional = wanted().any(|item| item.optional);
         let mut targets = fetch.items.iter().flat_map(|item| &item.targets);
         let has_variables = targets.any(|target| target.variable.is_some());
-        // Every Pod carries the script. Each part stands in front of those that every script has.
+        // Every Pod carries the script. The parts stand in front of what every script has: a
+        // script of an earlier injection is recognized by its end.
         let parts = [
+            has_optional.then_some(OPTIONAL),
             has_variables.then_some(WRITE_ENV),
             (has_variables || has_fields).then_some(WRITE_PART),
-            has_optional.then_some(OPTIONAL),
             Some(FETCH),
             functions,
             Some(self.script),

@@ -189,11 +189,12 @@ pub(super) fn looks_like(existing: &Value, ours: &Value) -> bool {
     command.len() == our_command.len() && command.iter().zip(our_command).all(same)
 }
 
-/// Returns whether two scripts have the same ending, half of the shorter one at least.
+/// Returns whether two scripts have the same ending, three quarters of the shorter one at least. Scripts of different managers
+/// share less than a half.
 fn end_alike(one: &str, other: &str) -> bool {
     let from_the_end = one.bytes().rev().zip(other.bytes().rev());
     let alike = from_the_end.take_while(|(one, other)| one == other).count();
-    alike >= one.len().min(other.len()) / 2
+    alike >= one.len().min(other.len()) / 4 * 3
 }
 
 fn has_variables(existing: &Value, ours: &Value) -> bool {

@@ -67,10 +67,9 @@ retry() {
 deliver() {
   mode=${1%%/*}
   set -- "${1#"$mode"}" "$2"
-  mkdir -p "${1%/*}" || return 1
   if [ -n "$2" ]; then write_part "$1" "$2"; else write_file "$work/value" "$1"; fi
 }
 
-write_file() { rm -f "$2" && (umask 077 && cat < "$1" > "$2") && chmod "${mode:-644}" "$2"; }
+write_file() { mkdir -p "${2%/*}" && rm -f "$2" && (umask 077 && cat < "$1" > "$2") && chmod "${mode:-644}" "$2"; }
 
 complain() { printf '%s\n' "$0: $1" >&2; }

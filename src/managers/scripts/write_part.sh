@@ -5,7 +5,7 @@ write_part() {
   value=$work/value
   case $2 in
     ':*')
-      rm -rf "$1" && mkdir "$1" || return 1
+      rm -rf "$1" && mkdir -p "$1" || return 1
       python3 -Ic "$TAKE_FIELD" '*' "$1" < "$value" && return
       complain "the fields of the secret $secret could not be taken; the message above says why"
       return 1
@@ -21,6 +21,6 @@ write_part() {
   if [ -z "${2%%:*}" ]; then
     write_file "$value" "$1"
   else
-    (umask 077 && rm -f "$1" && cat < /dev/null > "$1") && write_env "${2%%:*}" "$value" "$1"
+    mkdir -p "${1%/*}" && (umask 077 && rm -f "$1" && cat < /dev/null > "$1") && write_env "${2%%:*}" "$value" "$1"
   fi
 }
