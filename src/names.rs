@@ -8,7 +8,7 @@ mod mount_path;
 pub use distance::{distance, may_be_near};
 pub(crate) use excerpt::excerpt;
 pub use glob::Glob;
-pub(crate) use mount_path::{is_below, is_mount_path, taken_path};
+pub(crate) use mount_path::{cleaned, is_below, is_mount_path, taken_path};
 
 /// The longest name of a volume or container: a
 /// [DNS label](https://kubernetes.io/docs/concepts/overview/working-with-objects/names/#dns-label-names).

@@ -37,6 +37,20 @@ pub(crate) fn is_below(inner: &str, outer: &str) -> bool {
     inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with('/'))
 }
 
+/// Returns the absolute path without empty parts, `.` and `..`, as a container runtime and Vault's agent clean it
+/// ([path.Clean](https://pkg.go.dev/path#Clean)); but the root is the empty string.
+pub(crate) fn cleaned(path: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => _ = parts.pop(),
+            part => parts.push(part),
+        }
+    }
+    parts.iter().flat_map(|part| ["/", part]).collect()
+}
+
 /// Whether Kubernetes takes `path` as a mount's path and files below it can be named without surprises.
 pub(crate) fn is_mount_path(path: &str) -> bool {
     path.strip_prefix('/').is_some_and(|parts| {
@@ -44,4 +58,22 @@ pub(crate) fn is_mount_path(path: &str) -> bool {
             && !path.contains(char::is_control)
             && parts.split('/').all(|part| !matches!(part, "" | "." | ".."))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_cleaned() {
+        for (path, clean) in [
+            ("/a/b", "/a/b"),
+            ("//a/./b/", "/a/b"),
+            ("/a/../b/c/..", "/b"),
+            ("../a", "/a"),
+            ("", ""),
+        ] {
+            assert_eq!(cleaned(path), clean);
+        }
+    }
 }

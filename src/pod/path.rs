@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use crate::names::cleaned;
+
 pub(super) use crate::names::is_below;
 
 /// Returns the one spelling of a mount's path: absolute, without a slash at the end, empty parts, `.` and `..`, and
@@ -13,26 +15,12 @@ pub(super) fn clean(path: &str) -> Cow<'_, str> {
     let clean = if is_clean {
         Cow::Borrowed(path)
     } else {
-        Cow::Owned(rebuilt(path))
+        Cow::Owned(cleaned(path))
     };
     match clean.strip_prefix("/var/run") {
         Some(rest) if rest.is_empty() || rest.starts_with('/') => Cow::Owned(format!("/run{rest}")),
         _ => clean,
     }
-}
-
-fn rebuilt(path: &str) -> String {
-    let mut parts: Vec<&str> = Vec::new();
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => {
-                parts.pop();
-            }
-            _ => parts.push(part),
-        }
-    }
-    parts.iter().flat_map(|part| ["/", part]).collect()
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use super::annotations::{
     AGENT_INJECT_TEMPLATE, AGENT_INJECT_TEMPLATE_FILE, AGENT_INJECT_TOKEN, Effect, PREFIX, PRESERVE_SECRET_CASE,
     SECRET_VOLUME_PATH, SECRET_VOLUME_PATH_OF, effect, is_identity, is_true,
 };
+use crate::names::cleaned;
 use crate::pod::Pod;
 use crate::sort::{has, sort_and_dedup, sort_by, sorted_set};
 
@@ -226,35 +227,9 @@ fn is_agent(container: &str) -> bool {
     AGENT_CONTAINERS.contains(&container)
 }
 
-/// Returns `path` as the agent cleans it ([path.Clean](https://pkg.go.dev/path#Clean)).
-fn cleaned(path: &str) -> String {
-    let mut parts: Vec<&str> = Vec::new();
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => _ = parts.pop(),
-            part => parts.push(part),
-        }
-    }
-    format!("/{}", parts.join("/"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn paths_are_cleaned() {
-        for (path, clean) in [
-            ("/a/b", "/a/b"),
-            ("//a/./b/", "/a/b"),
-            ("/a/../b/c/..", "/b"),
-            ("../a", "/a"),
-            ("", "/"),
-        ] {
-            assert_eq!(cleaned(path), clean);
-        }
-    }
 
     #[test]
     fn the_pods_own_files_are_found() {
