@@ -11,9 +11,6 @@ use crate::json::{Node, tree};
 pub(crate) trait Fetcher {
     /// Returns the init containers that fetch what `fetch` lists.
     fn fetch(&self, fetch: &Fetch<'_>) -> Vec<FetchContainer>;
-
-    /// Returns the name of the memory volume for the files, when it is free.
-    fn files_volume(&self) -> &'static str;
 }
 
 /// A secret that an init container fetches.
@@ -21,6 +18,8 @@ pub(crate) trait Fetcher {
 pub(crate) struct Fetched<'m> {
     /// What makes the init container. Secrets of the same fetcher share containers.
     pub fetcher: &'m dyn Fetcher,
+    /// The name of the memory volume for the fetcher's files, when it is free.
+    pub volume: &'static str,
     /// What the fetcher needs to fetch the secret; its own matter.
     pub arguments: Vec<String>,
     /// Whether the Pod starts without it where the store does not have it.
@@ -29,9 +28,10 @@ pub(crate) struct Fetched<'m> {
 
 impl<'m> Fetched<'m> {
     /// Leaves what `arguments` say to `fetcher`.
-    pub(crate) fn new(fetcher: &'m dyn Fetcher, arguments: Vec<String>) -> Self {
+    pub(crate) fn new(fetcher: &'m dyn Fetcher, volume: &'static str, arguments: Vec<String>) -> Self {
         Self {
             fetcher,
+            volume,
             arguments,
             optional: false,
         }
@@ -150,17 +150,13 @@ mod tests {
         fn fetch(&self, _fetch: &Fetch<'_>) -> Vec<FetchContainer> {
             Vec::new()
         }
-
-        fn files_volume(&self) -> &'static str {
-            "secrets"
-        }
     }
 
     #[test]
     fn fetchers_are_compared_by_identity() {
         let (one, other) = (Client(0), Client(0));
         assert_eq!(one.0, other.0);
-        let fetched = |client, argument: &str| Fetched::new(client, vec![argument.to_owned()]);
+        let fetched = |client, argument: &str| Fetched::new(client, "secrets", vec![argument.to_owned()]);
         assert_eq!(fetched(&one, "a"), fetched(&one, "a"));
         assert_ne!(fetched(&one, "a"), fetched(&one, "b"));
         assert_ne!(fetched(&one, "a"), fetched(&other, "a"));
@@ -169,7 +165,7 @@ mod tests {
     #[test]
     fn arguments_stay_out_of_debug_output() {
         let client = Client(0);
-        let fetched = Fetched::new(&client, vec!["s3cr3t".to_owned()]);
+        let fetched = Fetched::new(&client, "secrets", vec!["s3cr3t".to_owned()]);
         assert_eq!(format!("{fetched:?}"), "Fetched");
     }
 }

@@ -129,7 +129,7 @@ impl Manager for Sidecar {
         let asked = request.asked();
         let path = path_parts(&[&asked.group, &asked.key])?;
         let source = format!("AWS secret {secret}");
-        let fetched = Fetched::new(self, vec![secret.clone()]);
+        let fetched = Fetched::new(self, VOLUME, vec![secret.clone()]);
         let mut injection = fetch::injection(request, context, &path, fetched, source)?;
         if service != Some(SECRETS) {
             injection.warnings.push(format!(
@@ -157,10 +157,6 @@ impl Fetcher for Sidecar {
             item.targets.iter().map(move |target| self.container(secret, target))
         });
         containers.collect()
-    }
-
-    fn files_volume(&self) -> &'static str {
-        VOLUME
     }
 }
 

@@ -149,7 +149,7 @@ impl Manager for CliManager {
             path.retain(|part| !part.is_empty());
             naming::push_detail(&mut source, "field", field);
         }
-        let fetched = Fetched::new(self, vec![secret, version, field.to_owned()]);
+        let fetched = Fetched::new(self, self.cli.volume, vec![secret, version, field.to_owned()]);
         let mut injection = fetch::injection(request, context, &path, fetched, source)?;
         injection.warnings.extend(warning);
         Ok(injection)
@@ -159,10 +159,6 @@ impl Manager for CliManager {
 impl Fetcher for CliManager {
     fn fetch(&self, fetch: &Fetch<'_>) -> Vec<FetchContainer> {
         vec![self.cli.container(&self.container, None, Vec::new(), fetch)]
-    }
-
-    fn files_volume(&self) -> &'static str {
-        self.cli.volume
     }
 }
 

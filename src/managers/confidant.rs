@@ -141,7 +141,7 @@ impl Manager for Confidant {
             request,
             context,
             &[&asked.group, &asked.key],
-            Fetched::new(self, arguments),
+            Fetched::new(self, "confidant-secrets", arguments),
             source,
         )
     }
@@ -186,10 +186,6 @@ impl Fetcher for Confidant {
         let name = ContainerName::Exact("confidant-pull-secrets");
         let container = self.container.container(name, (command, &[]), env, layout.mounts());
         vec![fetch::with_log_shown(container)]
-    }
-
-    fn files_volume(&self) -> &'static str {
-        "confidant-secrets"
     }
 }
 

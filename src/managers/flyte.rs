@@ -184,10 +184,6 @@ impl Fetcher for Flyte {
     fn fetch(&self, fetch: &Fetch<'_>) -> Vec<FetchContainer> {
         vec![files::container(fetch, &self.container)]
     }
-
-    fn files_volume(&self) -> &'static str {
-        VOLUME
-    }
 }
 
 /// Whether there is a Secret of that name.
@@ -251,7 +247,8 @@ impl ScopedSecret<'_> {
                 optional: request.is_optional(),
             }
         } else {
-            FileOrigin::Fetched(Fetched::new(fetcher, vec![Base64::encode_string(self.value())]))
+            let value = Base64::encode_string(self.value());
+            FileOrigin::Fetched(Fetched::new(fetcher, VOLUME, vec![value]))
         }
     }
 }

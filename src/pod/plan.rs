@@ -119,7 +119,7 @@ impl<'p> Plan<'p> {
                 }
                 let volume = *volume.get_or_insert_with(|| {
                     self.volumes.push(Volume {
-                        name: format!("{}-env", env_file.fetched.fetcher.files_volume()),
+                        name: format!("{}-env", env_file.fetched.volume),
                         source: memory(),
                         wanted: String::new(),
                     });

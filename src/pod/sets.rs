@@ -6,7 +6,7 @@ use super::path::is_below;
 use super::plan::{Mount, OwnedFile, Plan, memory};
 use super::volumes::directory_volume;
 use super::work::Work;
-use crate::injection::{Addition, FetchTarget, Fetcher, FileOrigin, SecretFile};
+use crate::injection::{Addition, FetchTarget, FileOrigin, SecretFile};
 use crate::sort::sort_by;
 
 /// What a copy of a secret in a memory volume counts as: an init container may be needed for each.
@@ -28,8 +28,6 @@ struct SetFiles<'p> {
     directories: Vec<(&'p str, Vec<OwnedFile<'p>>)>,
     /// Written by our init containers.
     fetched: Vec<OwnedFile<'p>>,
-    /// Writes the first of them, and names their volume.
-    fetcher: Option<&'p dyn Fetcher>,
     /// Written by agents.
     by_agents: Vec<OwnedFile<'p>>,
     /// Whether an agent mounts a volume where all files appear.
@@ -41,10 +39,7 @@ impl<'p> SetFiles<'p> {
         let mut sorted = Self::default();
         for file in files {
             match &file.file.origin {
-                FileOrigin::Fetched(fetched) => {
-                    sorted.fetcher.get_or_insert(fetched.fetcher);
-                    sorted.fetched.push(file);
-                }
+                FileOrigin::Fetched(_) => sorted.fetched.push(file),
                 FileOrigin::Agent { .. } => sorted.by_agents.push(file),
                 FileOrigin::Secret { .. } | FileOrigin::Csi { .. } => {
                     let directory = file.file.volume_directory();
@@ -108,10 +103,11 @@ impl<'p> Plan<'p> {
         mount_path: &str,
         mounts: &mut Vec<Mount<'p>>,
     ) -> Result<Option<usize>, PodError> {
-        let (Some(first), Some(fetcher)) = (files.fetched.first(), files.fetcher) else {
+        let first = files.fetched.first();
+        let (Some(first), Some(fetched)) = (first, first.and_then(|file| file.owner.injection.fetched())) else {
             return Ok(None);
         };
-        let volume = self.volume(fetcher.files_volume(), memory())?;
+        let volume = self.volume(fetched.volume, memory())?;
         for file in &files.fetched {
             self.budget.spend(COPY_BYTES)?;
             if let Some(targets) = self.targets.get_mut(file.index) {

@@ -154,7 +154,7 @@ impl Manager for Store {
         let version = if self.kind == Kind::Gcp { "latest" } else { "" };
         let fetched = Fetched {
             optional: request.is_optional(),
-            ..Fetched::new(self, vec![names.join(" "), version.to_owned()])
+            ..Fetched::new(self, VOLUME, vec![names.join(" "), version.to_owned()])
         };
         let source = format!("{} secret, the first of {}", self.kind.cli().label, names.join(", "));
         let mut injection = match Wanted::new(&request, context.options)? {
@@ -181,9 +181,5 @@ impl Fetcher for Store {
             Kind::Azure => vec![take_field()],
         };
         vec![self.kind.cli().container(&self.container, Some(SCRIPT), env, fetch)]
-    }
-
-    fn files_volume(&self) -> &'static str {
-        VOLUME
     }
 }
