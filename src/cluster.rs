@@ -11,5 +11,6 @@ mod questions;
 pub use host::HostCluster;
 #[cfg(any(test, feature = "memory-cluster"))]
 pub use memory::MemoryCluster;
+pub(crate) use model::subject;
 pub use model::{Cluster, ClusterError, SecretData};
 pub use questions::Questions;

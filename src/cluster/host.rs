@@ -8,7 +8,7 @@ use kubewarden_policy_sdk::host_capabilities::kubernetes::{
 };
 use serde::Deserialize;
 
-use super::model::{Cluster, ClusterError, SecretData};
+use super::model::{Cluster, ClusterError, SecretData, subject};
 
 /// What an operator adds so that the policy may read Secrets at all.
 const GRANT_SECRETS: &str =
@@ -164,15 +164,6 @@ fn quoted_user(text: &str) -> &str {
     text.split_once("is forbidden: User \"")
         .and_then(|(_, rest)| rest.split_once('"'))
         .map_or("system:serviceaccount:kubewarden:secret-injector", |(user, _)| user)
-}
-
-/// Returns `user` as a subject of a RoleBinding.
-fn subject(user: &str) -> String {
-    let account = user.strip_prefix("system:serviceaccount:");
-    match account.and_then(|account| account.split_once(':')) {
-        Some((namespace, name)) => format!("{{kind: ServiceAccount, name: {name:?}, namespace: {namespace:?}}}"),
-        None => format!("{{kind: User, name: {user:?}, apiGroup: rbac.authorization.k8s.io}}"),
-    }
 }
 
 fn may_not_read(user: &str, namespace: &str) -> String {

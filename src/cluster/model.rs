@@ -27,6 +27,15 @@ pub trait Cluster {
     fn may_get_secret(&self, user: &str, groups: &[&str], namespace: &str, name: &str) -> Result<bool, ClusterError>;
 }
 
+/// Returns `user` as a subject of a RoleBinding.
+pub(crate) fn subject(user: &str) -> String {
+    let account = user.strip_prefix("system:serviceaccount:");
+    match account.and_then(|account| account.split_once(':')) {
+        Some((namespace, name)) => format!("{{kind: ServiceAccount, name: {name:?}, namespace: {namespace:?}}}"),
+        None => format!("{{kind: User, name: {user:?}, apiGroup: rbac.authorization.k8s.io}}"),
+    }
+}
+
 /// The data of a Secret, or a part of it, decoded. A clone shares the data.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct SecretData(Rc<Vec<(String, Vec<u8>)>>);

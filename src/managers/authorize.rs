@@ -1,7 +1,8 @@
 //! Asking Kubernetes who may read a Secret that a manager hands out.
 
+use crate::cluster;
 use crate::json::fields::{Fields, SettingsError};
-use crate::managers::context::Context;
+use crate::managers::context::{Context, User};
 use crate::managers::manager::{NotServed, denied, unavailable};
 
 /// What the names of users begin with that are the cluster's own: service accounts, nodes and components.
@@ -18,16 +19,6 @@ pub(crate) enum Authorize {
     Both,
     /// Nobody, as in Flyte.
     None,
-}
-
-/// Who is to be allowed.
-struct Subject<'s> {
-    user: &'s str,
-    groups: &'s [&'s str],
-    /// The subject of a RoleBinding.
-    binding: String,
-    /// What messages call it.
-    name: String,
 }
 
 impl Authorize {
@@ -53,27 +44,20 @@ impl Authorize {
         if matches!(self, Self::ServiceAccount | Self::Both) {
             let account = context.service_account;
             let own = context.namespace;
-            let subject = Subject {
-                user: &format!("system:serviceaccount:{own}:{account}"),
+            let user = User {
+                name: &format!("system:serviceaccount:{own}:{account}"),
                 groups: &[
                     "system:serviceaccounts",
                     &format!("system:serviceaccounts:{own}"),
                     "system:authenticated",
                 ],
-                binding: format!("{{kind: ServiceAccount, name: {account:?}, namespace: {own:?}}}"),
-                name: format!("the service account {account:?} in the namespace {own:?}"),
             };
-            subject.check(namespace, secret, context)?;
+            let who = format!("the service account {account:?} in the namespace {own:?}");
+            check_user(user, &who, (namespace, secret), context)?;
         }
         if matches!(self, Self::User | Self::Both) {
-            let user = context.user.name;
-            let subject = Subject {
-                user,
-                groups: context.user.groups,
-                binding: format!("{{kind: User, name: {user:?}, apiGroup: rbac.authorization.k8s.io}}"),
-                name: format!("the user {user:?}"),
-            };
-            subject.check(namespace, secret, context)?;
+            let who = format!("the user {:?}", context.user.name);
+            check_user(context.user, &who, (namespace, secret), context)?;
         }
         Ok(())
     }
@@ -96,31 +80,35 @@ fn check_person(user: &str) -> Result<(), NotServed> {
     ))
 }
 
-impl Subject<'_> {
-    fn check(&self, namespace: &str, secret: &str, context: &Context<'_>) -> Result<(), NotServed> {
-        let (who, subject) = (&self.name, &self.binding);
-        match context
-            .cluster
-            .may_get_secret(self.user, self.groups, namespace, secret)
-        {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(denied!(
-                "{who} may not get the Secret {secret:?} in the namespace {namespace:?}. This would allow it, 5 s after it \
-                 is applied, for the policy server remembers a refusal as long:\n\
-                 apiVersion: rbac.authorization.k8s.io/v1\n\
-                 kind: Role\n\
-                 metadata: {{name: read-{secret}, namespace: {namespace:?}}}\n\
-                 rules: [{{apiGroups: [\"\"], resources: [secrets], resourceNames: [{secret:?}], verbs: [get]}}]\n\
-                 ---\n\
-                 apiVersion: rbac.authorization.k8s.io/v1\n\
-                 kind: RoleBinding\n\
-                 metadata: {{name: read-{secret}, namespace: {namespace:?}}}\n\
-                 roleRef: {{kind: Role, name: read-{secret}, apiGroup: rbac.authorization.k8s.io}}\n\
-                 subjects: [{subject}]"
-            )),
-            Err(error) => Err(unavailable!(
-                "whether {who} may get the Secret {secret:?} is unknown: {error}"
-            )),
-        }
+/// Checks that `user`, whom messages call `who`, may get a Secret.
+fn check_user(
+    user: User<'_>,
+    who: &str,
+    (namespace, secret): (&str, &str),
+    context: &Context<'_>,
+) -> Result<(), NotServed> {
+    match context
+        .cluster
+        .may_get_secret(user.name, user.groups, namespace, secret)
+    {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(denied!(
+            "{who} may not get the Secret {secret:?} in the namespace {namespace:?}. This would allow it, 5 s after it \
+             is applied, for the policy server remembers a refusal as long:\n\
+             apiVersion: rbac.authorization.k8s.io/v1\n\
+             kind: Role\n\
+             metadata: {{name: read-{secret}, namespace: {namespace:?}}}\n\
+             rules: [{{apiGroups: [\"\"], resources: [secrets], resourceNames: [{secret:?}], verbs: [get]}}]\n\
+             ---\n\
+             apiVersion: rbac.authorization.k8s.io/v1\n\
+             kind: RoleBinding\n\
+             metadata: {{name: read-{secret}, namespace: {namespace:?}}}\n\
+             roleRef: {{kind: Role, name: read-{secret}, apiGroup: rbac.authorization.k8s.io}}\n\
+             subjects: [{}]",
+            cluster::subject(user.name)
+        )),
+        Err(error) => Err(unavailable!(
+            "whether {who} may get the Secret {secret:?} is unknown: {error}"
+        )),
     }
 }
