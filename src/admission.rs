@@ -140,8 +140,7 @@ fn decode(pod: &Pod<'_>) -> Result<Requests, Rejection> {
             "annotation {key} is not a string: quote its value"
         )));
     }
-    let annotations = pod.annotations().map(|(key, value)| (key.as_ref(), value.as_ref()));
-    let mut decoded = requests::from_annotations(annotations).map_err(Rejection::bad_request)?;
+    let mut decoded = requests::from_annotations(pod.annotations()).map_err(Rejection::bad_request)?;
     for request in &mut decoded.requests {
         if let Some(name) = request.containers.primary() {
             pod.primary_container(&request.origin)?.clone_into(name);
@@ -175,8 +174,7 @@ const MIRROR_ANNOTATION: &str = "kubernetes.io/config.mirror";
 /// Accepts the mirror of a static Pod as it is: the kubelet runs that Pod already, and the API server lets its mirror refer
 /// to no Secret.
 fn mirror<'a>(pod: &Pod<'_>) -> Option<Response<'a>> {
-    let requests = requests::from_annotations(pod.annotations().map(|(key, value)| (key.as_ref(), value.as_ref())));
-    if requests.is_ok_and(|requests| requests.requests.is_empty()) {
+    if requests::from_annotations(pod.annotations()).is_ok_and(|requests| requests.requests.is_empty()) {
         return None;
     }
     let warning = format!(

@@ -72,7 +72,7 @@ pub(super) fn add_pull_secrets<'s>(
 /// Returns whether the Pod's annotation declines the defaults.
 fn declines(pod: &Pod<'_>, warnings: &mut Vec<String>) -> bool {
     let mut annotations = pod.annotations().filter(|(key, _)| *key == DEFAULTS_ANNOTATION);
-    match annotations.next().map_or("true", |(_, value)| value.as_ref()) {
+    match annotations.next().map_or("true", |(_, value)| value) {
         "false" => true,
         "true" => false,
         _ => {

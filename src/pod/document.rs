@@ -74,24 +74,23 @@ impl<'a> Pod<'a> {
     }
 
     /// Its annotations, those that are strings.
-    pub(crate) fn annotations(&self) -> impl Iterator<Item = (&Cow<'a, str>, &Cow<'a, str>)> {
+    pub(crate) fn annotations(&self) -> impl Iterator<Item = (&str, &str)> {
         self.metadata("annotations")
     }
 
     /// Its labels, those that are strings.
-    pub(crate) fn labels(&self) -> impl Iterator<Item = (&Cow<'a, str>, &Cow<'a, str>)> {
+    pub(crate) fn labels(&self) -> impl Iterator<Item = (&str, &str)> {
         self.metadata("labels")
     }
 
-    fn metadata(&self, field: &str) -> impl Iterator<Item = (&Cow<'a, str>, &Cow<'a, str>)> {
+    fn metadata(&self, field: &str) -> impl Iterator<Item = (&str, &str)> {
         let fields = match self.node.get("metadata").and_then(|metadata| metadata.get(field)) {
             Some(Node::Object(fields)) => fields.as_slice(),
             _ => &[],
         };
-        fields.iter().filter_map(|(key, value)| match value {
-            Node::Text(text) => Some((key, text)),
-            _ => None,
-        })
+        fields
+            .iter()
+            .filter_map(|(key, value)| Some((&**key, value.as_text()?)))
     }
 
     /// Returns whether it has a container or init container of this name that is not one of ours, which are not there before they

@@ -16,7 +16,7 @@ impl PodLabels {
     pub(super) fn read(pod: &Pod<'_>) -> Self {
         Self([ORGANIZATION, DOMAIN, PROJECT].map(|name| {
             let label = pod.labels().find(|(key, _)| *key == name);
-            label.map(|(_, value)| value.to_string()).unwrap_or_default()
+            label.map(|(_, value)| value.to_owned()).unwrap_or_default()
         }))
     }
 

@@ -59,10 +59,9 @@ pub(super) struct ServedContainers {
 impl AgentOrders {
     /// Reads the annotations and the names of the containers of a Pod.
     pub(super) fn read(pod: &Pod<'_>) -> Self {
-        let annotations = pod.annotations().map(|(key, value)| (key.as_ref(), value.as_ref()));
         let [init_containers, containers] =
             ["initContainers", "containers"].map(|list| pod.container_names(list).collect::<Vec<_>>());
-        Self::new(annotations, &init_containers, &containers)
+        Self::new(pod.annotations(), &init_containers, &containers)
     }
 
     fn new<'p>(
