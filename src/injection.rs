@@ -259,8 +259,7 @@ impl EnvVar {
             }
             EnvValue::Template(Value::Object(fields)) => {
                 for (name, value) in fields {
-                    writer.any_field(name);
-                    writer.value(value);
+                    writer.value_field(name, value);
                 }
             }
             EnvValue::Template(_) => {}
@@ -279,8 +278,7 @@ fn write_value_from(writer: &mut Writer, kind: &'static str, fields: &[(&'static
         writer.text_field(name, value);
     }
     if optional {
-        writer.field("optional");
-        writer.raw("true");
+        writer.raw_field("optional", "true");
     }
     writer.raw("}}");
 }

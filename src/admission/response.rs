@@ -62,12 +62,10 @@ impl Response<'_> {
     pub(super) fn to_json(&self, size: usize) -> Result<Vec<u8>, &'static str> {
         let mut writer = Writer::with_capacity(size);
         writer.byte(b'{');
-        writer.field("accepted");
-        writer.raw(if self.accepted { "true" } else { "false" });
+        writer.raw_field("accepted", if self.accepted { "true" } else { "false" });
         if let Some(message) = &self.message {
             writer.text_field("message", message);
-            writer.field("code");
-            writer.raw(&self.code.to_string());
+            writer.raw_field("code", &self.code.to_string());
         }
         if let Some(object) = &self.mutated_object {
             let mut unused = Writer::default();
@@ -101,8 +99,8 @@ impl Response<'_> {
         writer.field("audit_annotations");
         writer.byte(b'{');
         if !self.injected.is_empty() {
-            writer.field(if self.dry_run { "wouldInject" } else { "injected" });
-            writer.raw(&self.injected);
+            let name = if self.dry_run { "wouldInject" } else { "injected" };
+            writer.raw_field(name, &self.injected);
         }
         for (name, text) in [("unserved", &self.unserved), ("wouldReject", &self.rejection)] {
             if !text.is_empty() {

@@ -49,13 +49,7 @@ impl Summaries {
             status.item();
             status.byte(b'{');
             let start = status.written();
-            write_names(&mut status, addition);
-            write_variables(&mut status, &addition.injection, options);
-            write_file(&mut status, addition, options);
-            if addition.request.is_optional() {
-                status.field("optional");
-                status.raw("true");
-            }
+            write_status(&mut status, addition, options);
             if audit.written() <= MAX_AUDIT {
                 write_audit(&mut audit, addition, |audit| audit.copy(&status, start));
                 more = more.saturating_sub(1);
@@ -65,8 +59,7 @@ impl Summaries {
         if more > 0 {
             audit.item();
             audit.byte(b'{');
-            audit.field("more");
-            audit.raw(&more.to_string());
+            audit.raw_field("more", &more.to_string());
             audit.byte(b'}');
         }
         Self {
@@ -101,36 +94,33 @@ fn write_audit(audit: &mut Writer, addition: &Addition<'_>, write_status: impl F
     audit.byte(b'}');
 }
 
-/// Writes which secret went in, who asked for it, and by which manager.
-fn write_names(writer: &mut Writer, addition: &Addition<'_>) {
-    writer.text_field("secret", &addition.request.secret_name());
+/// Writes what the Pod has of an addition: which secret went in, who asked for it, by which manager, and as what.
+fn write_status(writer: &mut Writer, addition: &Addition<'_>, options: &Options) {
+    let request = addition.request;
+    writer.text_field("secret", &request.secret_name());
     if let Some(name) = &addition.injection.found_as {
         writer.text_field("foundAs", name);
     }
-    if addition.request.is_default() {
+    if request.is_default() {
         writer.text_field("origin", "default");
     }
     writer.text_field("manager", addition.manager);
-}
-
-/// Writes the names of variables.
-fn write_variables(writer: &mut Writer, injection: &Injection<'_>, options: &Options) {
-    let names = visible_variables(injection, options);
+    let names = visible_variables(&addition.injection, options);
     if !names.is_empty() {
         writer.field("env");
         writer.texts(names.iter().map(String::as_str));
     }
-}
-
-fn write_file(writer: &mut Writer, addition: &Addition<'_>, options: &Options) {
     if let Some(path) = visible_file(&addition.injection, options) {
         writer.text_field("file", &path);
-        if !addition.request.path.is_empty() {
-            writer.text_field("path", &addition.request.path);
+        if !request.path.is_empty() {
+            writer.text_field("path", &request.path);
         }
-        if let Some(mode) = addition.request.mode {
+        if let Some(mode) = request.mode {
             writer.text_field("mode", &format!("{mode:04o}"));
         }
+    }
+    if request.is_optional() {
+        writer.raw_field("optional", "true");
     }
 }
 

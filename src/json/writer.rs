@@ -83,11 +83,18 @@ impl Writer {
         self.text(text);
     }
 
-    /// Begins a field of an object, whatever its name is.
-    pub(crate) fn any_field(&mut self, name: &str) {
+    /// Adds a field of an object with [`Self::raw`] JSON; the field's name needs no escapes.
+    pub(crate) fn raw_field(&mut self, name: &'static str, json: &str) {
+        self.field(name);
+        self.raw(json);
+    }
+
+    /// Adds a field of an object that holds a tree, whatever its name is.
+    pub(crate) fn value_field(&mut self, name: &str, value: &Value) {
         self.item();
         self.text(name);
         self.json.push(b':');
+        self.value(value);
     }
 
     fn quote(&mut self) {
@@ -149,8 +156,7 @@ impl Writer {
             Value::Object(fields) => {
                 self.byte(b'{');
                 for (name, value) in fields {
-                    self.any_field(name);
-                    self.value(value);
+                    self.value_field(name, value);
                 }
                 self.byte(b'}');
             }

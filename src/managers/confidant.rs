@@ -103,8 +103,7 @@ impl Confidant {
         profile.byte(b'}');
         profile.text_field("auth_key", &self.auth_key);
         profile.text_field("region", &self.region);
-        profile.field("retries");
-        profile.raw(&self.retries.to_string());
+        profile.raw_field("retries", &self.retries.to_string());
         // Otherwise the client leaves its token in /dev/shm.
         profile.text_field("token_cache_file", "");
         profile.text_field("url", &self.url);
@@ -168,8 +167,7 @@ impl Fetcher for Confidant {
                 requests.text_field("group", group);
                 requests.text_field("key", key);
                 if item.optional {
-                    requests.field("optional");
-                    requests.raw("true");
+                    requests.raw_field("optional", "true");
                 }
                 requests.text_field("path", &layout.path(target));
                 requests.byte(b'}');

@@ -265,16 +265,14 @@ impl VolumeSecret<'_> {
                 writer.text_field("key", key);
                 writer.text_field("path", path);
                 if let Some(mode) = mode {
-                    writer.field("mode");
-                    writer.raw(&mode.to_string());
+                    writer.raw_field("mode", &mode.to_string());
                 }
                 writer.byte(b'}');
             }
             writer.byte(b']');
         }
         if self.optional {
-            writer.field("optional");
-            writer.raw("true");
+            writer.raw_field("optional", "true");
         }
         writer.byte(b'}');
     }
