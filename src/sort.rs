@@ -42,6 +42,12 @@ pub(crate) fn has<S: AsRef<str>>(set: &[S], name: &str) -> bool {
     set.binary_search_by(|known| known.as_ref().cmp(name)).is_ok()
 }
 
+/// Returns what stands beside `name` in `pairs`, which are sorted by their names.
+pub(crate) fn beside<'p, T>(pairs: &'p [(String, T)], name: &str) -> Option<&'p T> {
+    let position = pairs.binary_search_by(|(known, _)| known.as_str().cmp(name)).ok()?;
+    pairs.get(position).map(|(_, value)| value)
+}
+
 /// The numbers below `length` in the order of `compare`; those that it finds equal in their own.
 pub(crate) fn positions(length: usize, compare: &dyn Fn(usize, usize) -> Ordering) -> Vec<usize> {
     let mut order: Vec<usize> = (0..length).collect();

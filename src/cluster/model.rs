@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use crate::sort::sort_by;
+use crate::sort::{beside, sort_by};
 
 /// The most questions to the cluster for one Pod. Each is a round trip to the API server, and a dry run costs as many.
 pub(super) const MAX_QUESTIONS: usize = 100;
@@ -49,8 +49,7 @@ impl SecretData {
 
     /// Returns the value under `key`.
     pub fn get(&self, key: &str) -> Option<&[u8]> {
-        let position = self.0.binary_search_by(|(name, _)| name.as_str().cmp(key)).ok()?;
-        self.0.get(position).map(|(_, value)| value.as_slice())
+        beside(&self.0, key).map(Vec::as_slice)
     }
 
     /// Returns the names of the keys, sorted.

@@ -5,7 +5,7 @@ use std::cell::{Cell, RefCell};
 use super::model::{Cluster, ClusterError, MAX_BYTES, MAX_QUESTIONS, SecretData};
 use crate::names;
 use crate::requests::SecretRequest;
-use crate::sort::{sort_and_dedup, sorted_set};
+use crate::sort::{has, sort_and_dedup, sorted_set};
 
 /// A cluster that is asked each question once, and only so many questions.
 ///
@@ -35,7 +35,7 @@ struct Answer {
 impl Answer {
     /// Returns whether this answers a question for `keys`; an empty list is the whole Secret.
     fn has(&self, keys: &[&str]) -> bool {
-        let known = |key: &&str| self.keys.binary_search_by(|known| known.as_str().cmp(key)).is_ok();
+        let known = |key: &&str| has(&self.keys, key);
         self.data.is_err() || self.keys.is_empty() || (!keys.is_empty() && keys.iter().all(known))
     }
 }

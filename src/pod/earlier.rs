@@ -97,12 +97,8 @@ impl Old {
             }
             let planned = plan.mounts_of(container, work)?;
             work.budget.compare(mounts.len(), planned.len().saturating_add(1))?;
-            let mut shown = mounts.iter().filter(|mount| self.shows(mount));
-            if shown.any(|mount| {
-                !planned
-                    .iter()
-                    .any(|planned| path::clean(&planned.path) == path_of(mount))
-            }) {
+            let is_at = |path: &str| planned.iter().any(|planned| path::clean(&planned.path) == path);
+            if mounts.iter().any(|mount| self.shows(mount) && !is_at(&path_of(mount))) {
                 return Ok(Some(name_of(container).to_owned()));
             }
         }

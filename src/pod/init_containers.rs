@@ -4,7 +4,7 @@ use super::document::{CONTAINERS, INIT_CONTAINERS, Pod, is_true, item, name_of, 
 use super::earlier::looks_like;
 use super::error::PodError;
 use super::our_names::is_numbered;
-use super::plan::Plan;
+use super::plan::{Plan, Volume};
 use super::same::{runs_the_same, with_host_ports};
 use super::volumes::{next_number, template_clash};
 use super::work::Work;
@@ -137,8 +137,10 @@ impl Plan<'_> {
             ]))
         });
         let further = container.volumes.iter().filter_map(|volume| {
+            let is_same = |known: &&Volume| known.wanted == volume.name && known.source == volume.source;
+            let planned = self.volumes.iter().find(is_same)?;
             Some(tree([
-                ("name", self.further_volume(volume)?.into()),
+                ("name", planned.name.as_str().into()),
                 ("readOnly", true.into()),
                 ("mountPath", volume.path.into()),
             ]))

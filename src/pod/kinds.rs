@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::document::{Pod, is_true, name_of};
 use crate::json::Node;
-use crate::sort::sort_by;
+use crate::sort::{beside, sort_by};
 
 /// What the kubelet fills from the API. It makes the directories in them that other mounts need
 /// ([nested_volumes.go](https://github.com/kubernetes/kubernetes/blob/master/pkg/volume/util/nested_volumes.go)), which
@@ -31,18 +31,13 @@ impl Kinds {
         Self(kinds)
     }
 
-    fn kind_of(&self, name: &str) -> Option<&Kind> {
-        let position = self.0.binary_search_by(|(known, _)| known.as_str().cmp(name)).ok()?;
-        self.0.get(position).map(|(_, kind)| kind)
-    }
-
     /// Returns whether something can be mounted below `mount`: a file, or a directory.
     pub(super) fn takes_mounts(&self, mount: &Node<'_>, is_file: bool) -> bool {
         let shows_a_part = ["subPath", "subPathExpr"].iter().any(|field| {
             let part = mount.get(field).map(Node::to_value);
             part.is_some_and(|part| part != Value::String(String::new()))
         });
-        match self.kind_of(name_of(mount)) {
+        match beside(&self.0, name_of(mount)) {
             Some(Kind::FilledByKubelet) => !shows_a_part && !is_file,
             Some(Kind::ReadOnly) => false,
             None => !is_true(mount, "readOnly"),

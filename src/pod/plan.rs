@@ -4,9 +4,7 @@ use super::document::{Pod, name_of};
 use super::error::PodError;
 use super::modes::{fetching_user, run_as};
 use super::work::{Budget, Work};
-use crate::injection::{
-    Addition, EnvFile, Fetch, FetchContainer, FetchItem, FetchTarget, FetchVolume, SecretFile, VolumeSource,
-};
+use crate::injection::{Addition, EnvFile, Fetch, FetchContainer, FetchItem, FetchTarget, SecretFile, VolumeSource};
 use crate::json::Node;
 use crate::sort::sorted_set;
 
@@ -188,12 +186,6 @@ impl<'p> Plan<'p> {
         let wanted = work.visible_files(name_of(container));
         let set = self.sets.iter().find(|(set, _)| *set == wanted);
         Ok(set.map_or(&[], |(_, mounts)| mounts))
-    }
-
-    /// Returns the name of a further volume of an init container.
-    pub(super) fn further_volume(&self, volume: &FetchVolume) -> Option<&str> {
-        let same = |known: &&Volume| known.wanted == volume.name && known.source == volume.source;
-        self.volumes.iter().find(same).map(|known| known.name.as_str())
     }
 
     /// Returns the number of a volume: of one that is planned already, where it is the same.

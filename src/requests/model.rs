@@ -4,7 +4,7 @@ use std::fmt;
 use std::rc::Rc;
 
 use crate::names::excerpt;
-use crate::sort::sort_and_dedup;
+use crate::sort::{has, sort_and_dedup};
 
 /// What the keys of Flyte's annotations start with; a decimal number follows.
 ///
@@ -213,7 +213,7 @@ impl Containers {
     pub fn includes(&self, name: &str) -> bool {
         match self {
             Self::All => true,
-            Self::Named(names) => names.binary_search_by(|named| named.as_str().cmp(name)).is_ok(),
+            Self::Named(names) => has(names, name),
         }
     }
 

@@ -8,6 +8,7 @@ use super::orders::AgentOrders;
 use crate::injection::Annotation;
 use crate::managers::manager::{NotServed, denied, not_found};
 use crate::requests::{Containers, SecretRequest};
+use crate::sort::has;
 
 /// Returns the annotation `name` of the injector among `annotations`.
 fn find<'v>(annotations: &'v [Annotation], name: &str) -> Option<&'v Annotation> {
@@ -83,17 +84,14 @@ pub(super) fn containers_warning(request: &SecretRequest, orders: &AgentOrders) 
             )))
         }
         Containers::Named(names) => {
-            if let Some(name) = names.iter().find(|name| containers.without.binary_search(name).is_ok()) {
+            if let Some(name) = names.iter().find(|name| has(&containers.without, name)) {
                 return Err(not_found!(
                     "{narrowed} leaves out the container {name:?}, for which the request asks: add it there, separated by a \
                      comma without spaces"
                 ));
             }
-            let served = names
-                .iter()
-                .filter(|name| containers.with.binary_search(name).is_ok())
-                .count();
-            Ok((served < containers.with.len()).then(|| {
+            let served = names.iter().filter(|name| has(&containers.with, name));
+            Ok((served.count() < containers.with.len()).then(|| {
                 format!(
                     "{}: Vault Agent puts its files into every container, not only those that the request names; the \
                      annotation {PREFIX}{AGENT_INJECT_CONTAINERS} narrows it for the whole Pod, but for init containers",
@@ -118,7 +116,7 @@ pub(super) fn early_containers_warning(
         return Ok(None);
     }
     let before = &orders.containers.before_agent;
-    let early = names.iter().filter(|name| before.binary_search(name).is_ok());
+    let early = names.iter().filter(|name| has(before, name));
     let count = early.clone().count();
     if count == 0 {
         return Ok(None);

@@ -9,13 +9,10 @@ use super::annotations::{
 };
 use crate::names::cleaned;
 use crate::pod::Pod;
-use crate::sort::{has, sort_and_dedup, sort_by, sorted_set};
+use crate::sort::{beside, has, sort_and_dedup, sort_by, sorted_set};
 
 /// The directory of secrets where no annotation names one.
 const DEFAULT_DIRECTORY: &str = "/vault/secrets";
-
-/// The names of the agent's own containers.
-const AGENT_CONTAINERS: [&str; 2] = ["vault-agent", AGENT_INIT_CONTAINER];
 
 /// The name of the agent's init container.
 const AGENT_INIT_CONTAINER: &str = "vault-agent-init";
@@ -72,12 +69,9 @@ impl AgentOrders {
         let annotations = annotations.filter_map(|(key, value)| Some((key.strip_prefix(PREFIX)?, value)));
         let annotations = sorted_set(annotations.map(|(name, value)| (name.to_owned(), value.to_owned())));
         // One that this version of the injector does not know may decide where secrets come from, or what fetches them.
-        let decides = |name: &&String| {
-            let effect = effect(name);
-            matches!(
-                effect,
-                None | Some(Effect::Decides | Effect::Patches | Effect::Excludes)
-            )
+        let decides = |name: &&String| match effect(name) {
+            None | Some(Effect::Decides | Effect::Patches | Effect::Excludes) => true,
+            Some(_) => false,
         };
         let deciding = annotations.iter().map(|(name, _)| name).filter(decides).cloned();
         let mut orders = Self {
@@ -95,9 +89,7 @@ impl AgentOrders {
 
     /// Returns the value of the annotation `name`.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
-        let place = self.annotations.binary_search_by(|(known, _)| known.as_str().cmp(name));
-        let annotation = place.ok().and_then(|index| self.annotations.get(index));
-        annotation.map(|(_, value)| value.as_str())
+        beside(&self.annotations, name).map(String::as_str)
     }
 
     /// Returns the directory of secrets that have none of their own: that of the policy's files is `ours`, which the policy
@@ -223,7 +215,7 @@ impl AgentOrders {
 }
 
 fn is_agent(container: &str) -> bool {
-    AGENT_CONTAINERS.contains(&container)
+    matches!(container, "vault-agent" | AGENT_INIT_CONTAINER)
 }
 
 #[cfg(test)]
