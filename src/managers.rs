@@ -57,12 +57,7 @@ pub(crate) fn serve<'m>(
     let mut reasons = String::new();
     let (mut asked, mut barred) = (false, false);
     for (position, manager) in managers.iter().enumerate() {
-        let answer = if let Err(reason) = manager.selector.matches(request) {
-            Err(not_found!("{reason}"))
-        } else {
-            ask(manager, request, context, (&mut asked, &mut barred))
-        };
-        let NotServed { kind, reason } = match answer {
+        match ask(manager, request, context, (&mut asked, &mut barred)) {
             Ok(injection) => {
                 return Ok(Addition {
                     without: Vec::new(),
@@ -72,11 +67,12 @@ pub(crate) fn serve<'m>(
                     injection,
                 });
             }
-            Err(not_served) => not_served,
-        };
-        let _ = write!(reasons, "\n- {}: {reason}", manager.name);
-        if kind != NotServedKind::NotFound {
-            return Err(NotServed { kind, reason: reasons });
+            Err(NotServed { kind, reason }) => {
+                let _ = write!(reasons, "\n- {}: {reason}", manager.name);
+                if kind != NotServedKind::NotFound {
+                    return Err(NotServed { kind, reason: reasons });
+                }
+            }
         }
     }
     let kind = if barred && !asked {
@@ -96,6 +92,7 @@ fn ask<'m>(
     context: &Context<'_>,
     flags: (&mut bool, &mut bool),
 ) -> Result<Box<Injection<'m>>, NotServed> {
+    manager.selector.check(request)?;
     let narrowed = manager.selector.narrowed(request);
     let made = match &manager.mapping {
         None => None,

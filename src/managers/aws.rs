@@ -5,7 +5,7 @@
 //! [AWS injector](https://github.com/flyteorg/flyte/blob/master/flyteplugins/go/tasks/pluginmachinery/secret/aws_secret_manager.go): group
 //! and key together are the secret's ARN, wherever the request puts the border between them.
 
-use crate::injection::{ContainerName, Fetch, FetchContainer, FetchTarget, Fetched, Fetcher, Injection};
+use crate::injection::{ContainerName, Fetch, FetchContainer, Fetched, Fetcher, Injection};
 use crate::json::fields::{Fields, SettingsError};
 use crate::managers::cli::{Cli, Located, check_version, path_parts};
 use crate::managers::context::Context;
@@ -88,17 +88,6 @@ struct Sidecar {
     container: ContainerSettings,
 }
 
-impl Sidecar {
-    /// Returns the container for one file.
-    fn container(&self, secret: &str, target: &FetchTarget) -> FetchContainer {
-        let file = format!("/{}", target.path);
-        let env = vec![("SECRET_ARN", word(secret)), ("SECRET_FILENAME", word(&file))];
-        let mounts = vec![(target.volume, SIDECAR_DIRECTORY.to_owned())];
-        self.container
-            .container(ContainerName::Numbered(CONTAINER), (Vec::new(), &[]), env, mounts)
-    }
-}
-
 impl Manager for Sidecar {
     fn finds_by(&self, part: &str) -> bool {
         part != "groupVersion"
@@ -152,11 +141,18 @@ impl Manager for Sidecar {
 
 impl Fetcher for Sidecar {
     fn fetch(&self, fetch: &Fetch<'_>) -> Vec<FetchContainer> {
-        let containers = fetch.items.iter().flat_map(|item| {
+        let mut containers = Vec::new();
+        for item in fetch.items {
             let secret = item.arguments.first().map_or("", String::as_str);
-            item.targets.iter().map(move |target| self.container(secret, target))
-        });
-        containers.collect()
+            for target in &item.targets {
+                let name = ContainerName::Numbered(CONTAINER);
+                let file = format!("/{}", target.path);
+                let env = vec![("SECRET_ARN", word(secret)), ("SECRET_FILENAME", word(&file))];
+                let mounts = vec![(target.volume, SIDECAR_DIRECTORY.to_owned())];
+                containers.push(self.container.container(name, (Vec::new(), &[]), env, mounts));
+            }
+        }
+        containers
     }
 }
 

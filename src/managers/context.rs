@@ -4,7 +4,7 @@ use std::any::Any;
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use crate::access::{self, PodRules};
+use crate::access::PodRules;
 use crate::cluster::Cluster;
 use crate::options::Options;
 use crate::pod::Pod;
@@ -42,12 +42,6 @@ pub(crate) struct User<'a> {
 }
 
 impl Context<'_> {
-    /// Returns whether the settings' `access` lets the Pod ask for the key `key` of `group`, see
-    /// [`Manager::access_key`](crate::managers::manager::Manager::access_key).
-    pub(crate) fn may_ask(&self, group: &str, key: &str) -> bool {
-        self.rules.allow(&access::name(group, key))
-    }
-
     /// Returns the Pod's namespace and service account.
     pub(crate) fn owner(&self) -> (&str, &str) {
         (self.namespace, self.service_account)

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::access;
 use crate::cluster::{ClusterError, SecretData};
 use crate::managers::context::Context;
 use crate::managers::manager::{NotServed, not_found, unavailable};
@@ -55,7 +56,7 @@ pub(crate) fn suggestion(request: &SecretRequest, namespace: &str, secret: &str,
         .filter(|key| names::may_be_near(key, &request.key))
         .take(MAX_COMPARED)
         .filter_map(|key| Some((names::distance(key, &request.key)?, key)))
-        .filter(|(_, key)| context.may_ask(&request.group, key))
+        .filter(|(_, key)| context.rules.allow(&access::name(&request.group, key)))
         .min();
     near.map_or_else(String::new, |(_, key)| format!("; did you mean key {key:?}?"))
 }

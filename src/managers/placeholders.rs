@@ -32,19 +32,17 @@ pub(crate) fn values(request: &SecretRequest, context: &Context<'_>) -> Values {
     ]
 }
 
-/// What every request has, as a request may have it.
-const SAMPLE: [(&str, &str); 6] = [
-    ("group", "group"),
-    ("groupVersion", "version"),
-    ("key", "key"),
-    ("namespace", "namespace"),
-    ("serviceAccount", "default"),
-    ("id", "0123456789abcdef0123456789abcdef"),
-];
-
 /// Values as a request may have them, to try the settings' texts with.
 pub(crate) fn sample() -> Values {
-    SAMPLE.map(|(name, value)| (name, value.to_owned())).to_vec()
+    let values = [
+        ("group", "group"),
+        ("groupVersion", "version"),
+        ("key", "key"),
+        ("namespace", "namespace"),
+        ("serviceAccount", "default"),
+        ("id", "0123456789abcdef0123456789abcdef"),
+    ];
+    values.map(|(name, value)| (name, value.to_owned())).into()
 }
 
 /// Returns whether a valid text has the placeholder `name` in it.
@@ -165,12 +163,10 @@ fn name(text: &str) -> Option<(&str, &str)> {
 pub(crate) fn expand_all(value: &Value, values: &[(&'static str, String)]) -> Result<Value, String> {
     Ok(match value {
         Value::String(text) => Value::String(expand(text, values)?),
-        Value::Array(items) => Value::Array(
-            items
-                .iter()
-                .map(|item| expand_all(item, values))
-                .collect::<Result<_, _>>()?,
-        ),
+        Value::Array(items) => items
+            .iter()
+            .map(|item| expand_all(item, values))
+            .collect::<Result<_, _>>()?,
         Value::Object(fields) => {
             let mut expanded = serde_json::Map::new();
             for (field, value) in fields {

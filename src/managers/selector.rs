@@ -3,11 +3,10 @@
 use std::borrow::Cow;
 
 use crate::json::fields::{Fields, SettingsError};
+use crate::managers::manager::{NotServed, not_found};
 use crate::names::Glob;
 use crate::patterns;
 use crate::requests::{MountRequirement, SecretRequest};
-
-const OTHER_MOUNTS: &str = "the settings' match.mounts leaves this way to mount to others";
 
 /// Which requests a manager is asked for.
 pub(crate) struct Selector {
@@ -52,16 +51,18 @@ impl Selector {
         })
     }
 
-    /// Returns whether the manager is asked for `request`.
-    pub(super) fn matches(&self, request: &SecretRequest) -> Result<(), &'static str> {
+    /// Checks that the manager is to be asked for `request`.
+    pub(super) fn check(&self, request: &SecretRequest) -> Result<(), NotServed> {
         if !self.groups.is_empty() && !self.groups.iter().any(|glob| glob.fits(&request.group)) {
-            return Err("the settings' match.groups leaves this group to others");
+            return Err(not_found!("the settings' match.groups leaves this group to others"));
         }
-        match request.mount {
-            MountRequirement::EnvVar if !self.env => Err(OTHER_MOUNTS),
-            MountRequirement::File if !self.file => Err(OTHER_MOUNTS),
-            _ => Ok(()),
+        let mount = request.mount;
+        if mount == MountRequirement::EnvVar && !self.env || mount == MountRequirement::File && !self.file {
+            return Err(not_found!(
+                "the settings' match.mounts leaves this way to mount to others"
+            ));
         }
+        Ok(())
     }
 
     /// Replaces [`MountRequirement::Any`] with the only mount type that `match.mounts` allows.
@@ -71,8 +72,9 @@ impl Selector {
             (MountRequirement::Any, false, true) => MountRequirement::File,
             _ => return Cow::Borrowed(request),
         };
-        let mut narrowed = request.clone();
-        narrowed.mount = mount;
-        Cow::Owned(narrowed)
+        Cow::Owned(SecretRequest {
+            mount,
+            ..request.clone()
+        })
     }
 }

@@ -181,10 +181,8 @@ pub(super) fn file_annotations(
 ) -> Result<Vec<Annotation>, NotServed> {
     let mut needed = Vec::new();
     if !request.path.is_empty() {
-        let (ours, directory) = (
-            &context.options.mount_path,
-            orders.directory(&context.options.mount_path),
-        );
+        let ours = &context.options.mount_path;
+        let directory = orders.directory(ours);
         if directory != *ours {
             return Err(not_found!(
                 "the request's path needs the agent's Pod-wide directory to be {ours:?}, and it is {directory:?}: set the Pod's \
