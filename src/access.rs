@@ -21,10 +21,7 @@ impl Rule {
         let secrets = Patterns::from_fields(&mut fields, "secrets", patterns::secret)?;
         let place = fields.place().to_owned();
         fields.finish()?;
-        if ![&namespaces, &service_accounts, &secrets]
-            .iter()
-            .any(|patterns| patterns.are_given())
-        {
+        if !namespaces.are_given() && !service_accounts.are_given() && !secrets.are_given() {
             let problem = "has no condition, so that every Pod may ask for everything: write namespaces: [\"*\"] if that is \
                            meant";
             return Err(SettingsError::new(&place, problem));

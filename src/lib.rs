@@ -45,10 +45,8 @@ pub extern "C" fn wapc_init() {
 /// # Errors
 /// A sentence with the place of the first setting that an operator has to change, and what to do.
 pub fn check_settings(settings: &str) -> Result<(), String> {
-    match settings::Settings::parse(settings) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(error.to_string()),
-    }
+    let parsed = settings::Settings::parse(settings);
+    parsed.map(drop).map_err(|error| error.to_string())
 }
 
 #[cfg(feature = "host")]

@@ -56,9 +56,7 @@ pub(crate) fn is_plain(text: &str, further: &str) -> bool {
 
 /// Returns whether `text` has only lower case ASCII letters, digits and characters of `further`.
 pub(crate) fn is_lower(text: &str, further: &str) -> bool {
-    let is_of = |byte: u8| further.bytes().any(|other| other == byte);
-    text.bytes()
-        .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || is_of(byte))
+    is_plain(text, further) && !text.bytes().any(|byte| byte.is_ascii_uppercase())
 }
 
 /// Whether `key` can be an annotation's or label's key: a name of at most 63 characters, with a DNS subdomain and `/`

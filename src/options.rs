@@ -72,16 +72,12 @@ fn env_prefix(fields: &mut Fields<'_>) -> Result<String, SettingsError> {
 
 /// Reads `mountPath`.
 fn mount_path(fields: &mut Fields<'_>) -> Result<String, SettingsError> {
-    let path = fields
-        .take::<String>("mountPath")?
-        .unwrap_or_else(|| "/etc/flyte/secrets".to_owned());
-    if !is_mount_path(&path) {
-        return Err(fields.invalid(
-            "mountPath",
-            "has to be an absolute path other than /, without ':', empty parts, '.' and '..', such as \
-             /etc/flyte/secrets",
-        ));
-    }
+    let path = fields.valid(
+        "mountPath",
+        "/etc/flyte/secrets",
+        is_mount_path,
+        "has to be an absolute path other than /, without ':', empty parts, '.' and '..', such as /etc/flyte/secrets",
+    )?;
     if let Some((taken, what)) = taken_path(&path) {
         return Err(fields.invalid(
             "mountPath",

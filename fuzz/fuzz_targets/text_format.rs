@@ -13,7 +13,7 @@ fuzz_target!(|text: &[u8]| {
                 escaped(&secret.group),
                 escaped(&secret.group_version),
                 escaped(&secret.key),
-                secret.mount,
+                secret.mount.name(),
                 escaped(&secret.env_var)
             );
             assert_eq!(

@@ -101,7 +101,12 @@ impl<'r> Outcome<'r> {
         settings: &Settings,
         questions: &Questions<'_>,
     ) -> Result<(), Rejection> {
-        let reason = explain(request, not_served);
+        let reason = format!(
+            "{} asks for the secret {:?}, which cannot be injected:{}",
+            request.origin,
+            request.secret_name(),
+            not_served.reason
+        );
         let may_go_without = match request.origin {
             // The Pod has not asked for it. Whether a store answers must not decide what the Pod gets.
             Origin::Default { required, .. } => !required && not_served.kind != NotServedKind::Unavailable,
@@ -117,14 +122,4 @@ impl<'r> Outcome<'r> {
             Err(Rejection::not_served(not_served.kind, reason))
         }
     }
-}
-
-/// Explains why nobody serves `request`, a line for each manager.
-fn explain(request: &SecretRequest, not_served: &NotServed) -> String {
-    format!(
-        "{} asks for the secret {:?}, which cannot be injected:{}",
-        request.origin,
-        request.secret_name(),
-        not_served.reason
-    )
 }

@@ -78,7 +78,6 @@ impl Cluster for HostCluster {
 /// A Secret as the host gives it, without what the policy does not read.
 #[derive(Clone, Deserialize)]
 struct Secret {
-    #[serde(default)]
     data: Option<Data>,
 }
 
@@ -113,9 +112,7 @@ fn field_masks(keys: &[&str]) -> BTreeSet<String> {
         masks.insert("data".to_owned());
         return masks;
     }
-    for key in keys {
-        masks.insert(format!("data.{key}"));
-    }
+    masks.extend(keys.iter().map(|key| format!("data.{key}")));
     masks
 }
 

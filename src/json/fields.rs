@@ -37,14 +37,12 @@ impl<'a> Fields<'a> {
                 "an object" => "has a name with a \\u escape that is no character",
                 _ => "is not an object (a YAML mapping)",
             };
-            SettingsError::new(named(place), problem)
+            SettingsError::new(if place.is_empty() { "settings" } else { place }, problem)
         };
         let node = Node::parse(text, Shape::MapOf(&Shape::Closed)).map_err(|_| not_an_object())?;
         let nodes = match node {
             Node::Null if place.is_empty() => Vec::new(),
-            Node::Null => {
-                return Err(SettingsError::new(place, NOTHING));
-            }
+            Node::Null => return Err(SettingsError::new(place, NOTHING)),
             Node::Object(fields) => fields,
             _ => return Err(not_an_object()),
         };
@@ -328,10 +326,6 @@ pub(crate) fn kind(text: &str) -> &'static str {
         Some(b'{') => "an object",
         Some(_) => "a number",
     }
-}
-
-fn named(place: &str) -> &str {
-    if place.is_empty() { "settings" } else { place }
 }
 
 fn join(place: &str, name: &str) -> String {

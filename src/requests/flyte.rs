@@ -174,13 +174,9 @@ fn position(text: &[u8], offset: usize) -> (usize, usize) {
     let before = text.get(..offset).unwrap_or(text);
     let lines = before.split(|&byte| byte == b'\n');
     let last = lines.clone().next_back().unwrap_or_default();
-    let characters = last.iter().filter(|&&byte| !is_continuation(byte)).count();
+    // The other bytes of UTF-8 go on with a character.
+    let characters = last.iter().filter(|&&byte| byte & 0b1100_0000 != 0b1000_0000).count();
     (lines.count(), characters.saturating_add(1))
-}
-
-/// Whether the byte goes on with a character of UTF-8 instead of starting one.
-const fn is_continuation(byte: u8) -> bool {
-    byte & 0b1100_0000 == 0b1000_0000
 }
 
 #[cfg(test)]

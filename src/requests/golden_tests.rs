@@ -78,7 +78,7 @@ enum Mount {
 
 impl From<MountRequirement> for Mount {
     fn from(mount: MountRequirement) -> Self {
-        Self::Named(mount.to_string())
+        Self::Named(mount.name().to_owned())
     }
 }
 

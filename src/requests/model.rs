@@ -191,12 +191,6 @@ impl MountRequirement {
     }
 }
 
-impl fmt::Display for MountRequirement {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.name())
-    }
-}
-
 /// Which containers of the Pod get a secret.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Containers {
