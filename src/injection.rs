@@ -224,7 +224,6 @@ pub(crate) enum AgentMounts {
 }
 
 impl EnvVar {
-    /// Makes a variable.
     pub(crate) fn new(name: impl Into<Cow<'static, str>>, value: EnvValue) -> Self {
         let name = name.into();
         Self { name, value }

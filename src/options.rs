@@ -70,7 +70,6 @@ fn env_prefix(fields: &mut Fields<'_>) -> Result<String, SettingsError> {
     Ok(prefix.to_ascii_uppercase())
 }
 
-/// Reads `mountPath`.
 fn mount_path(fields: &mut Fields<'_>) -> Result<String, SettingsError> {
     let path = fields.valid(
         "mountPath",

@@ -33,7 +33,6 @@ impl Response<'_> {
         })
     }
 
-    /// Rejects the Pod.
     pub(super) fn reject(rejection: Rejection) -> Self {
         Self {
             message: Some(shortened(rejection.message)),

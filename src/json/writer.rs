@@ -193,7 +193,6 @@ impl Writer {
         }
     }
 
-    /// The text as bytes.
     pub(crate) fn into_bytes(mut self) -> Vec<u8> {
         if self.nested {
             self.json.push(b'"');
@@ -201,7 +200,6 @@ impl Writer {
         self.json
     }
 
-    /// The text.
     pub(crate) fn into_string(self) -> String {
         // It is made of strings alone.
         String::from_utf8(self.into_bytes()).unwrap_or_default()

@@ -38,7 +38,6 @@ pub(super) static CLI: Cli = Cli {
     locate,
 };
 
-/// Reads the manager's settings.
 pub(crate) fn from_fields(fields: &mut Fields<'_>) -> Result<Box<dyn Manager>, SettingsError> {
     if fields.choice("client", false, &[("sidecar", false), ("cli", true)])? {
         return CLI.read(fields);

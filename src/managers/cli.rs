@@ -81,7 +81,6 @@ struct CliManager {
 }
 
 impl Cli {
-    /// Reads the manager's settings.
     pub(crate) fn read(&'static self, fields: &mut Fields<'_>) -> Result<Box<dyn Manager>, SettingsError> {
         let key_is_field =
             self.key_may_be_field && fields.choice("key", false, &[("ignored", false), ("field", true)])?;

@@ -39,12 +39,10 @@ pub(crate) struct Confidant {
     user_type: String,
     /// How often the client tries.
     retries: u32,
-    /// The init container.
     container: ContainerSettings,
 }
 
 impl Confidant {
-    /// Reads the manager's settings.
     pub(crate) fn from_fields(fields: &mut Fields<'_>) -> Result<Box<dyn Manager>, SettingsError> {
         let url = required(
             fields,
@@ -232,7 +230,6 @@ fn is_service(name: &str) -> bool {
     !matches!(name, "" | "." | "..") && names::is_plain(name, "-_.")
 }
 
-/// Reads the settings of the init container.
 fn container_settings(fields: &mut Fields<'_>) -> Result<ContainerSettings, SettingsError> {
     // Python with boto3 needs some 60 MiB.
     let container =

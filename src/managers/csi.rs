@@ -24,7 +24,6 @@ use crate::requests::{MountRequirement, SecretRequest};
 const DRIVER: &str = "secrets-store.csi.k8s.io";
 
 pub(crate) struct Csi {
-    /// The CSI driver's name.
     driver: String,
     /// The SecretProviderClass, with placeholders.
     class: String,
@@ -35,7 +34,6 @@ pub(crate) struct Csi {
 }
 
 impl Csi {
-    /// Reads the manager's settings.
     pub(crate) fn from_fields(fields: &mut Fields<'_>) -> Result<Box<dyn Manager>, SettingsError> {
         let is_driver = |name: &str| name.len() <= names::DNS_LABEL_LENGTH && names::is_dns_subdomain(name);
         Ok(Box::new(Self {

@@ -50,7 +50,6 @@ pub(crate) struct Flyte {
 }
 
 impl Flyte {
-    /// Reads the manager's settings.
     pub(crate) fn from_fields(fields: &mut Fields<'_>) -> Result<Box<dyn Manager>, SettingsError> {
         if let Some(kind) = fields.choice("store", None, Kind::ALL)? {
             return Store::from_fields(kind, fields);

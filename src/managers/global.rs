@@ -26,7 +26,6 @@ pub(crate) struct Global {
 }
 
 impl Global {
-    /// Reads the manager's settings.
     pub(crate) fn from_fields(fields: &mut Fields<'_>) -> Result<Box<dyn Manager>, SettingsError> {
         let namespace = fields.valid(
             "namespace",

@@ -23,7 +23,6 @@ pub(crate) struct Kubernetes {
 }
 
 impl Kubernetes {
-    /// Reads the manager's settings.
     pub(crate) fn from_fields(fields: &mut Fields<'_>) -> Result<Box<dyn Manager>, SettingsError> {
         Ok(Box::new(Self {
             optional: fields.take("optional")?.unwrap_or(true),

@@ -36,7 +36,6 @@ pub(crate) fn read(
     }
 }
 
-/// Says that there is no such Secret.
 pub(crate) fn no_secret(namespace: &str, secret: &str) -> NotServed {
     not_found!("there is no Secret {secret:?} in the namespace {namespace:?}")
 }

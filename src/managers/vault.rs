@@ -48,7 +48,6 @@ pub(crate) struct Vault {
 }
 
 impl Vault {
-    /// Reads the manager's settings.
     pub(crate) fn from_fields(fields: &mut Fields<'_>) -> Result<Box<dyn Manager>, SettingsError> {
         let role = fields.valid("role", "flyte", |role| !role.trim().is_empty(), NO_ROLE)?;
         let engine = match fields.take::<Value>("kvVersion")? {

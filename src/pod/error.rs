@@ -50,7 +50,6 @@ impl PodError {
         }
     }
 
-    /// Returns whether it is about `addition`.
     pub(super) fn is_about(&self, addition: &Addition<'_>) -> bool {
         self.about.contains(&addition.request.origin)
     }

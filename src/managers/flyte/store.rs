@@ -66,7 +66,6 @@ pub(super) struct Store {
 }
 
 impl Store {
-    /// Reads the manager's settings.
     pub(super) fn from_fields(kind: Kind, fields: &mut Fields<'_>) -> Result<Box<dyn Manager>, SettingsError> {
         let (setting, meaning) = kind.setting();
         let given = fields.take::<String>(setting)?.unwrap_or_default();

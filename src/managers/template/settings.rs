@@ -35,7 +35,6 @@ pub(crate) struct Template {
 /// The placeholders by which a system finds a secret.
 const PARTS: [&str; 2] = ["group", "key"];
 
-/// Reads the setting `name`.
 fn name(fields: &mut Fields<'_>) -> Result<Option<String>, SettingsError> {
     let name = fields.take::<String>("name")?;
     if let Some(name) = &name
