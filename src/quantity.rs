@@ -66,10 +66,7 @@ fn unit(suffix: &str) -> Option<(i128, i32)> {
         return Some((1 << (10 * (position + 1)), 0));
     }
     if let Some(position) = position(&DECIMAL) {
-        return Some((
-            1,
-            i32::try_from(position).ok()?.saturating_mul(3).saturating_sub(DECIMALS),
-        ));
+        return Some((1, 3 * i32::try_from(position).ok()? - DECIMALS));
     }
     let exponent = suffix.strip_prefix(['e', 'E'])?;
     let digits = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);

@@ -120,12 +120,9 @@ fn check_amount(value: &Value) -> Result<(), SettingsError> {
 /// limits.
 fn check_resources(given: &Map<String, Value>) -> Result<(), SettingsError> {
     let amounts = |list: &str| given.get(list).and_then(Value::as_object);
+    let is_shared = |name: &str| matches!(name, "cpu" | "memory" | "ephemeral-storage");
     for list in ["limits", "requests"] {
-        let known = |name: &str| {
-            matches!(name, "cpu" | "memory" | "ephemeral-storage")
-                || name.starts_with("hugepages-")
-                || name.contains('/')
-        };
+        let known = |name: &str| is_shared(name) || name.starts_with("hugepages-") || name.contains('/');
         if let Some(name) = amounts(list).into_iter().flat_map(Map::keys).find(|name| !known(name)) {
             let problem = "is no resource of a container: there are cpu, memory, ephemeral-storage, hugepages-SIZE and \
                            those of vendors with a '/'";
@@ -136,12 +133,11 @@ fn check_resources(given: &Map<String, Value>) -> Result<(), SettingsError> {
         let limit = amounts("limits")
             .and_then(|limits| limits.get(name))
             .filter(|limit| !limit.is_null());
-        let is_shared = matches!(name.as_str(), "cpu" | "memory" | "ephemeral-storage");
         let problem = match limit {
-            Some(limit) if amount(request) > amount(limit) && is_shared => {
+            Some(limit) if amount(request) > amount(limit) && is_shared(name) => {
                 format!("is above limits.{name}: ask for {limit} at most, or raise the limit")
             }
-            limit if !is_shared && limit.map(amount) != Some(amount(request)) => {
+            limit if !is_shared(name) && limit.map(amount) != Some(amount(request)) => {
                 format!("needs the same amount in limits.{name}: this resource is not shared")
             }
             _ => continue,

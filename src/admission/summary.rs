@@ -128,16 +128,11 @@ fn write_status(writer: &mut Writer, addition: &Addition<'_>, options: &Options)
 /// are the same for every secret. One of those that a request names for its secret holds something else. Of variables that come
 /// with a Secret's keys, returns what their names begin with.
 pub(super) fn visible_variables(injection: &Injection<'_>, options: &Options) -> Vec<String> {
-    let mut names = Vec::new();
-    for variable in &injection.env {
-        if !naming::is_for_clients(variable, options) {
-            names.push(variable.name.to_string());
-        }
-    }
+    let variables = injection.env.iter();
+    let own = variables.filter(|variable| !naming::is_for_clients(variable, options));
+    let mut names: Vec<String> = own.map(|variable| variable.name.to_string()).collect();
     if names.is_empty() {
-        for source in &injection.env_from {
-            names.push(format!("{}*", source.prefix));
-        }
+        names.extend(injection.env_from.iter().map(|source| format!("{}*", source.prefix)));
     }
     names
 }

@@ -191,7 +191,7 @@ impl Cli {
         let args = arguments(fetch, &layout, has_fields);
         let env = if has_fields { vec![take_field()] } else { env };
         let name = ContainerName::Numbered(self.container);
-        fetch::with_log_shown(settings.container(name, (command, &args), env, layout.mounts()))
+        fetch::with_log_shown(settings.container(name, (command, &args), env, layout.mounts))
     }
 }
 

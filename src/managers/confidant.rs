@@ -180,7 +180,7 @@ impl Fetcher for Confidant {
             ("SECRET_REQUESTS", word(&requests.into_string())),
         ];
         let name = ContainerName::Exact("confidant-pull-secrets");
-        let container = self.container.container(name, (command, &[]), env, layout.mounts());
+        let container = self.container.container(name, (command, &[]), env, layout.mounts);
         vec![fetch::with_log_shown(container)]
     }
 }

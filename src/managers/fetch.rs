@@ -254,46 +254,41 @@ pub(crate) fn variable_names(request: &SecretRequest, options: &Options) -> Resu
 
 /// Where an init container of ours mounts the memory volumes.
 pub(crate) struct Layout {
-    places: Vec<(usize, String)>,
+    pub mounts: Vec<(usize, String)>,
 }
 
 impl Layout {
     /// Mounts the first volume at the directory for it and each further one beside it.
     pub(crate) fn new(fetch: &Fetch<'_>) -> Self {
         let directory = fetch.directory;
-        let mut places: Vec<(usize, String)> = Vec::new();
+        let mut mounts: Vec<(usize, String)> = Vec::new();
         for target in fetch.items.iter().flat_map(|item| &item.targets) {
-            if places.iter().any(|(volume, _)| *volume == target.volume) {
+            if mounts.iter().any(|(volume, _)| *volume == target.volume) {
                 continue;
             }
-            let place = match places.len() {
+            let place = match mounts.len() {
                 0 => directory.to_owned(),
                 number => format!("{directory}-{}", number + 1),
             };
-            places.push((target.volume, place));
+            mounts.push((target.volume, place));
         }
-        Self { places }
+        Self { mounts }
     }
 
     /// Where the first volume is.
     pub(crate) fn first(&self) -> &str {
-        self.places.first().map_or("", |(_, place)| place.as_str())
+        self.mounts.first().map_or("", |(_, place)| place.as_str())
     }
 
     /// The path of `target` in the init container, behind the octal mode of the file where one is asked for: the scripts
     /// take what stands before the first slash for the mode.
     pub(crate) fn path(&self, target: &FetchTarget) -> String {
-        let place = self.places.iter().find(|(volume, _)| *volume == target.volume);
+        let place = self.mounts.iter().find(|(volume, _)| *volume == target.volume);
         let mode = target.mode.map(|mode| format!("{mode:04o}")).unwrap_or_default();
         format!(
             "{mode}{}/{}",
             place.map_or("", |(_, place)| place.as_str()),
             target.path
         )
-    }
-
-    /// The mounts of the init container.
-    pub(crate) fn mounts(self) -> Vec<(usize, String)> {
-        self.places
     }
 }

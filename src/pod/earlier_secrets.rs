@@ -54,10 +54,8 @@ pub(super) fn take_out_secrets(
     if old.is_empty() {
         return Ok(());
     }
-    for mount in pod
-        .containers(&[])
-        .flat_map(|(_, container)| container.items("volumeMounts"))
-    {
+    let containers = pod.containers(&[]);
+    for mount in containers.flat_map(|(_, container)| container.items("volumeMounts")) {
         work.budget.compare(1, old.len())?;
         old.retain(|volume| name_of(mount) != volume.name() || volume.is_mounted_by(mount));
     }
@@ -163,11 +161,8 @@ fn is_of_secret(existing: &Value, source: &Value) -> bool {
 /// that something asks for.
 pub(super) fn warn_of_left(pod: &mut Pod<'_>, ours: &[String], warnings: &mut Vec<String>) -> Result<(), PodError> {
     let is_left = |container: &&Node<'_>| !has(ours, name_of(container)) && is_fetching_name(name_of(container));
-    if !pod
-        .spec_items(INIT_CONTAINERS)
-        .iter()
-        .any(|container| is_left(&container))
-    {
+    let mut containers = pod.spec_items(INIT_CONTAINERS).iter();
+    if !containers.any(|container| is_left(&container)) {
         return Ok(());
     }
     pod.open_volumes()?;

@@ -86,7 +86,11 @@ pub(super) fn fetching_user(
             continue;
         }
         let Some(user) = readers.user else {
-            return Err(unreadable(addition, mode));
+            let message = format!(
+                "{addition} asks for the mode \"{mode:04o}\", with which the Pod's containers may not be able to read the \
+                 file: {WAYS_TO_READ}"
+            );
+            return Err(PodError::about(&[addition], message));
         };
         match found {
             Some((other, first)) if other != user => {
@@ -100,14 +104,6 @@ pub(super) fn fetching_user(
         }
     }
     Ok(found.map(|(user, _)| user))
-}
-
-fn unreadable(addition: &Addition<'_>, mode: u16) -> PodError {
-    let message = format!(
-        "{addition} asks for the mode \"{mode:04o}\", with which the Pod's containers may not be able to read the file: \
-         {WAYS_TO_READ}"
-    );
-    PodError::about(&[addition], message)
 }
 
 /// Lets an init container run as `user`, where one is needed.

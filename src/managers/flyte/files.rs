@@ -30,7 +30,7 @@ pub(super) fn container(fetch: &Fetch<'_>, settings: &ContainerSettings) -> Fetc
     }
     let command = vec![word("sh"), word("-c"), script_of(&[SCRIPT])];
     let name = ContainerName::Exact("init-embedded-secret");
-    settings.container(name, (command, &arguments), Vec::new(), layout.mounts())
+    settings.container(name, (command, &arguments), Vec::new(), layout.mounts)
 }
 
 /// Adds `value` to `parts`, in pieces that are short enough for an argument.
