@@ -66,9 +66,7 @@ pub(crate) struct Fetch<'a> {
 /// One secret to fetch.
 pub(crate) struct FetchItem<'a> {
     /// What the manager put into its injection.
-    pub arguments: &'a [String],
-    /// Whether it may be missing in the store.
-    pub optional: bool,
+    pub fetched: &'a Fetched<'a>,
     /// Where the value is to be written: one place for each volume that is to hold it.
     pub targets: Vec<FetchTarget>,
 }

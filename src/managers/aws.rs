@@ -142,7 +142,7 @@ impl Fetcher for Sidecar {
     fn fetch(&self, fetch: &Fetch<'_>) -> Vec<FetchContainer> {
         let mut containers = Vec::new();
         for item in fetch.items {
-            let secret = item.arguments.first().map_or("", String::as_str);
+            let secret = item.fetched.arguments.first().map_or("", String::as_str);
             for target in &item.targets {
                 let name = ContainerName::Numbered(CONTAINER);
                 let file = format!("/{}", target.path);

@@ -173,7 +173,7 @@ impl Cli {
         let layout = Layout::new(fetch);
         let wanted = || fetch.items.iter().filter(|item| !item.targets.is_empty());
         let has_fields = wanted().any(|item| field(item).is_some());
-        let has_optional = wanted().any(|item| item.optional);
+        let has_optional = wanted().any(|item| item.fetched.optional);
         let mut targets = fetch.items.iter().flat_map(|item| &item.targets);
         let has_variables = targets.any(|target| target.variable.is_some());
         // Every Pod carries the script. The parts stand in front of what every script has: a
@@ -211,7 +211,7 @@ fn check_whole(request: &SecretRequest) -> Result<(), NotServed> {
 /// Returns the arguments of the script, see [`FETCH`]. The fields of one secret stand together, so that it is fetched once.
 fn arguments(fetch: &Fetch<'_>, layout: &Layout, has_fields: bool) -> Vec<String> {
     let mut args = vec![layout.first().to_owned()];
-    let secret = |item: usize| fetch.items.get(item).map(|item| item.arguments);
+    let secret = |item: usize| fetch.items.get(item).map(|item| &item.fetched.arguments);
     let order = positions(fetch.items.len(), &|one, other| {
         if has_fields {
             secret(one).cmp(&secret(other))
@@ -220,10 +220,13 @@ fn arguments(fetch: &Fetch<'_>, layout: &Layout, has_fields: bool) -> Vec<String
         }
     });
     for item in order.into_iter().filter_map(|item| fetch.items.get(item)) {
+        let Fetched {
+            arguments, optional, ..
+        } = item.fetched;
         for target in &item.targets {
-            args.extend(item.arguments.iter().take(2).cloned());
+            args.extend(arguments.iter().take(2).cloned());
             let path = layout.path(target);
-            args.push(if item.optional { format!("?{path}") } else { path });
+            args.push(if *optional { format!("?{path}") } else { path });
             // Empty where the file itself is wanted.
             let mut name = target.variable.clone().unwrap_or_default();
             if let Some(field) = field(item) {
@@ -238,7 +241,7 @@ fn arguments(fetch: &Fetch<'_>, layout: &Layout, has_fields: bool) -> Vec<String
 
 /// Returns the field that is wanted of a secret.
 fn field<'i>(item: &FetchItem<'i>) -> Option<&'i String> {
-    item.arguments.get(2).filter(|field| !field.is_empty())
+    item.fetched.arguments.get(2).filter(|field| !field.is_empty())
 }
 
 /// Checks that `version` can be one, and nothing else: where the client puts it behind the secret's name, a longer text could

@@ -151,7 +151,7 @@ impl Fetcher for Confidant {
         requests.byte(b'[');
         let (mut of_service, mut has_variables) = ("", false);
         for item in fetch.items {
-            let [group, key, service] = item.arguments else {
+            let [group, key, service] = item.fetched.arguments.as_slice() else {
                 continue;
             };
             of_service = service;
@@ -164,7 +164,7 @@ impl Fetcher for Confidant {
                 }
                 requests.text_field("group", group);
                 requests.text_field("key", key);
-                if item.optional {
+                if item.fetched.optional {
                     requests.raw_field("optional", "true");
                 }
                 requests.text_field("path", &layout.path(target));

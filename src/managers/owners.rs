@@ -66,10 +66,7 @@ fn can_be_parted(mut parts: &[Part<'_>], allowed: &str) -> bool {
             || separator.chars().any(|character| !may_hold(part, character, allowed))
     };
     loop {
-        let Some(((first, _), others)) = parts.split_first() else {
-            return true;
-        };
-        let Some(((last, separator), before)) = parts.split_last() else {
+        let ([(first, _), others @ ..], [before @ .., (last, separator)]) = (parts, parts) else {
             return true;
         };
         let Some((_, next)) = others.first() else {

@@ -19,8 +19,6 @@ struct AgentFile<'a> {
     volume: String,
     /// The file's own path.
     file: String,
-    /// Whether the agent mounts its volume in the containers that it serves.
-    is_mounted_by_agent: bool,
 }
 
 /// Returns the containers that an agent serves beside the init containers, all of which it serves; `None` for all.
@@ -84,10 +82,14 @@ pub(super) fn check_hidden(pod: &Pod<'_>, ours: &[String], work: &mut Work<'_>) 
         let is_served = is_init || served.as_ref().is_none_or(|served| has(served, name));
         work.budget.compare(mounts.len(), files.len())?;
         for file in &files {
-            if !file.addition.reaches(name) || file.is_mounted_by_agent && !is_served {
+            let is_mounted_by_agent = file.addition.injection.agent.is_some();
+            if !file.addition.reaches(name) || is_mounted_by_agent && !is_served {
                 continue;
             }
-            if let Some((_, own)) = mounts.iter().find(|(path, _)| file.is_hidden_by(path)) {
+            let is_hidden_by = |path: &str| {
+                path::is_below(path, &file.volume) && (path == file.file || path::is_below(&file.file, path))
+            };
+            if let Some((_, own)) = mounts.iter().find(|(path, _)| is_hidden_by(path)) {
                 return Err(mount_clash(name, own, None, file.addition));
             }
         }
@@ -110,8 +112,7 @@ fn agent_file<'a>(
         return Ok(None);
     };
     let file = path::clean(&format!("{mount_path}/{}", relative.as_str())).into_owned();
-    let is_mounted_by_agent = addition.injection.agent.is_some();
-    let volume = if is_mounted_by_agent {
+    let volume = if addition.injection.agent.is_some() {
         Some(path::clean(mount_path))
     } else {
         budget.compare(1, addition.injection.mounts.len())?;
@@ -121,16 +122,7 @@ fn agent_file<'a>(
             .filter(|path| *path == file || path::is_below(&file, path))
             .max_by_key(|path| path.len())
     };
-    Ok(volume.map(Cow::into_owned).map(|volume| AgentFile {
-        addition,
-        volume,
-        file,
-        is_mounted_by_agent,
-    }))
-}
-
-impl AgentFile<'_> {
-    fn is_hidden_by(&self, path: &str) -> bool {
-        path::is_below(path, &self.volume) && (path == self.file || path::is_below(&self.file, path))
-    }
+    Ok(volume
+        .map(Cow::into_owned)
+        .map(|volume| AgentFile { addition, volume, file }))
 }

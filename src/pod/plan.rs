@@ -151,8 +151,7 @@ impl<'p> Plan<'p> {
             for (index, _, fetched) in fetched.clone().filter(|(_, position, _)| *position == manager) {
                 fetcher.get_or_insert(fetched.fetcher);
                 items.push(FetchItem {
-                    arguments: &fetched.arguments,
-                    optional: fetched.optional,
+                    fetched,
                     targets: self.targets.get_mut(index).map(std::mem::take).unwrap_or_default(),
                 });
             }

@@ -14,7 +14,6 @@ use crate::sort::{has, sorted_set};
 use serde_json::Value;
 
 /// What the Pod has under the name that is wanted for a volume.
-#[derive(PartialEq, Eq)]
 enum Existing {
     Nothing,
     Same,
@@ -32,11 +31,8 @@ impl Plan<'_> {
     ) -> Result<(), PodError> {
         let written = written_by_others(pod, ours);
         // By volume: a thousand secrets may each look for one.
-        let mut taken: Vec<String> = pod
-            .spec_items("volumes")
-            .iter()
-            .map(|volume| name_of(volume).to_owned())
-            .collect();
+        let volumes = pod.spec_items("volumes").iter();
+        let mut taken: Vec<String> = volumes.map(|volume| name_of(volume).to_owned()).collect();
         let mut names: Vec<String> = Vec::with_capacity(self.volumes.len());
         for volume in &mut self.volumes {
             let volumes = pod.spec_list("volumes")?;

@@ -18,7 +18,7 @@ pub(super) fn container(fetch: &Fetch<'_>, settings: &ContainerSettings) -> Fetc
     let mut arguments = vec!["sh".to_owned()];
     for item in fetch.items {
         let mut parts = Vec::new();
-        for value in item.arguments {
+        for value in &item.fetched.arguments {
             split(value, &mut parts);
         }
         for target in &item.targets {
