@@ -18,11 +18,6 @@ pub trait Cluster {
     /// [`ClusterError`]; a key that the Secret does not have is no error.
     fn secret(&self, namespace: &str, name: &str, keys: &[&str]) -> Result<SecretData, ClusterError>;
 
-    /// Returns the names of all keys of a Secret, for a suggestion.
-    fn secret_keys(&self, namespace: &str, name: &str) -> Result<Vec<String>, ClusterError> {
-        Ok(self.secret(namespace, name, &[])?.keys().map(str::to_owned).collect())
-    }
-
     /// Returns whether `user`, who is in `groups`, may `get` the Secret `name`.
     fn may_get_secret(&self, user: &str, groups: &[&str], namespace: &str, name: &str) -> Result<bool, ClusterError>;
 }

@@ -61,6 +61,15 @@ impl<'a> Questions<'a> {
         self.asked.get() > MAX_QUESTIONS || self.bytes.get() > MAX_BYTES
     }
 
+    /// Returns the names of a Secret's keys for the first suggestion of the evaluation, and none for further ones:
+    /// reading whole Secrets and comparing their keys is the work that a Secret's author chooses.
+    pub(crate) fn secret_keys(&self, namespace: &str, name: &str) -> Result<Vec<String>, ClusterError> {
+        if self.suggested.replace(true) {
+            return Ok(Vec::new());
+        }
+        Ok(self.secret(namespace, name, &[])?.keys().map(str::to_owned).collect())
+    }
+
     /// Returns the keys of the requests for `group`.
     fn keys_of(&self, group: &str) -> impl Iterator<Item = &'a str> {
         let start = self.keys.partition_point(|(other, _)| *other < group);
@@ -109,15 +118,6 @@ impl Cluster for Questions<'_> {
         };
         self.secrets.borrow_mut().push((secret, answer));
         data
-    }
-
-    /// Returns the keys for the first suggestion of the evaluation, and none for further ones: reading whole Secrets and
-    /// comparing their keys is the work that a Secret's author chooses.
-    fn secret_keys(&self, namespace: &str, name: &str) -> Result<Vec<String>, ClusterError> {
-        if self.suggested.replace(true) {
-            return Ok(Vec::new());
-        }
-        Ok(self.secret(namespace, name, &[])?.keys().map(str::to_owned).collect())
     }
 
     fn may_get_secret(&self, user: &str, groups: &[&str], namespace: &str, name: &str) -> Result<bool, ClusterError> {

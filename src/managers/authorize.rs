@@ -1,6 +1,6 @@
 //! Asking Kubernetes who may read a Secret that a manager hands out.
 
-use crate::cluster;
+use crate::cluster::{self, Cluster};
 use crate::json::fields::{Fields, SettingsError};
 use crate::managers::context::{Context, User};
 use crate::managers::manager::{NotServed, denied, unavailable};

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use crate::access::PodRules;
-use crate::cluster::Cluster;
+use crate::cluster::Questions;
 use crate::options::Options;
 use crate::pod::Pod;
 
@@ -22,7 +22,7 @@ pub(crate) struct Context<'a> {
     /// Who asked for the Pod.
     pub user: User<'a>,
     /// The cluster, as far as the host lets the policy see it.
-    pub cluster: &'a dyn Cluster,
+    pub cluster: &'a Questions<'a>,
     /// What the settings' `access` says of this Pod.
     pub rules: &'a PodRules<'a>,
     /// The Pod as it came in.

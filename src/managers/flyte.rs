@@ -15,7 +15,7 @@ use std::fmt::Write as _;
 
 use base64ct::{Base64, Encoding as _};
 
-use crate::cluster::{ClusterError, SecretData};
+use crate::cluster::{Cluster, ClusterError, SecretData};
 use crate::injection::{EnvValue, EnvVar, Fetch, FetchContainer, Fetched, Fetcher, FileOrigin, Injection, SecretFile};
 use crate::json::fields::{Fields, SettingsError};
 use crate::managers::authorize::Authorize;

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::access;
-use crate::cluster::{ClusterError, SecretData};
+use crate::cluster::{Cluster, ClusterError, SecretData};
 use crate::managers::context::Context;
 use crate::managers::manager::{NotServed, not_found, unavailable};
 use crate::names;
