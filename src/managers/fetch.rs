@@ -25,9 +25,6 @@ use crate::schema;
 /// admits. The user and the group are nobody's.
 const RESTRICTED: &str = r#"{"allowPrivilegeEscalation":false,"capabilities":{"drop":["ALL"]},"runAsNonRoot":true,"runAsUser":65534,"runAsGroup":65534,"seccompProfile":{"type":"RuntimeDefault"}}"#;
 
-/// The amounts for a container with a cloud's own client.
-const OF_CLIENT: &str = r#"{"cpu":"200m","memory":"500Mi"}"#;
-
 /// The init container of a manager, as an operator has set it up.
 pub(crate) struct ContainerSettings {
     image: String,
@@ -82,7 +79,8 @@ impl ContainerSettings {
 
     /// Reads the settings of a container with a cloud's own client, see [`Self::with_network`].
     pub(crate) fn of_client(fields: &mut Fields<'_>, image: &str) -> Result<Self, SettingsError> {
-        Self::from_fields(fields, image, OF_CLIENT)?.with_network(fields)
+        let container = Self::from_fields(fields, image, r#"{"cpu":"200m","memory":"500Mi"}"#)?;
+        container.with_network(fields)
     }
 
     /// Reads `env` and `caBundle` as well, for a container that asks a server.

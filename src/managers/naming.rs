@@ -15,9 +15,6 @@ const FILE_PREFIX: &str = "FLYTE_SECRETS_FILE_PREFIX";
 /// Tells flytekit what the names of variables that hold secrets begin with.
 const ENV_PREFIX: &str = "FLYTE_SECRETS_ENV_PREFIX";
 
-/// The variables that tell Flyte's clients where secrets are; they hold none.
-pub(crate) const CLIENT_VARIABLES: [&str; 3] = [DEFAULT_DIR, FILE_PREFIX, ENV_PREFIX];
-
 /// Says what is wrong with a name that no variable can have.
 pub(crate) const NO_VARIABLE: &str =
     "is not a valid environment variable name (letters, digits, '_', '-' and '.', no digit first)";
@@ -61,7 +58,7 @@ pub(crate) fn extra_env_var(request: &SecretRequest) -> Result<Option<&str>, Not
 /// Returns a warning where the request's further variable is one that tells Flyte's clients where secrets are. Where the
 /// request itself needs that variable, the Pod is rejected.
 pub(crate) fn client_variable_warning(request: &SecretRequest) -> Option<String> {
-    CLIENT_VARIABLES.contains(&request.env_var.as_str()).then(|| {
+    matches!(&*request.env_var, DEFAULT_DIR | FILE_PREFIX | ENV_PREFIX).then(|| {
         format!(
             "{} names {:?} as its further variable, in which Flyte's clients read where secrets are: they will not find \
              secrets in this container; name another variable",

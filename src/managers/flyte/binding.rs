@@ -10,9 +10,6 @@ use crate::names;
 /// The word with which a setting lets a Pod say what it likes.
 const ANY: &str = "any";
 
-/// The setting `podNamespace` where it is left out.
-const POD_NAMESPACE: &str = "{project}-{domain}";
-
 /// What the labels of a Pod have to agree with.
 pub(crate) struct Binding {
     /// The setting `organization`: the only value of that label; `None` where every value is taken.
@@ -168,7 +165,7 @@ impl PodNamespace {
             NAME,
             "write any so that labels count in every namespace, or leave it out for \"{project}-{domain}\"",
         )?;
-        let text = given.unwrap_or_else(|| POD_NAMESPACE.to_owned());
+        let text = given.unwrap_or_else(|| "{project}-{domain}".to_owned());
         if text == ANY {
             return Ok(Self::Any);
         }
