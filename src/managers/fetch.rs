@@ -23,7 +23,10 @@ use crate::schema;
 /// A security context that the
 /// [restricted Pod Security Standard](https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted)
 /// admits. The user and the group are nobody's.
-const RESTRICTED: &str = r#"{"allowPrivilegeEscalation":false,"capabilities":{"drop":["ALL"]},"runAsNonRoot":true,"runAsUser":65534,"runAsGroup":65534,"seccompProfile":{"type":"RuntimeDefault"}}"#;
+const RESTRICTED: &str = concat!(
+    r#"{"allowPrivilegeEscalation":false,"capabilities":{"drop":["ALL"]},"runAsNonRoot":true,"#,
+    r#""runAsUser":65534,"runAsGroup":65534,"seccompProfile":{"type":"RuntimeDefault"}}"#
+);
 
 /// The init container of a manager, as an operator has set it up.
 pub(crate) struct ContainerSettings {
@@ -41,11 +44,7 @@ impl ContainerSettings {
     /// Reads `image`, `imagePullPolicy`, `resources` and `securityContext`. Each that is given replaces the default
     /// whole. `amounts` are the default of limits and requests alike: others would take a Pod out of the
     /// class Guaranteed, or out of a quota.
-    pub(crate) fn from_fields(
-        fields: &mut Fields<'_>,
-        image: &str,
-        amounts: &'static str,
-    ) -> Result<Self, SettingsError> {
+    pub(crate) fn from_fields(fields: &mut Fields<'_>, image: &str, amounts: &str) -> Result<Self, SettingsError> {
         let is_image = |name: &str| {
             !name.is_empty() && !name.contains(|character: char| character.is_whitespace() || character.is_control())
         };

@@ -23,8 +23,8 @@ pub(crate) fn script_of(parts: &[Script]) -> Node<'static> {
     Node::Made(text.into())
 }
 
-/// The [`Script`] in a file beside the caller's, without the lines that are comments alone, and with less indentation: none in shell, a space in Python.
-/// Every Pod carries its scripts, and the API server keeps them.
+/// The [`Script`] in a file beside the caller's, without the lines that are comments alone, and with less indentation: none
+/// in shell, a space in Python. Every Pod carries its scripts, and the API server keeps them.
 macro_rules! script {
     ($path:literal, $language:ident) => {{
         use $crate::managers::script::{Language, Script, in_json};

@@ -241,6 +241,7 @@ impl Manager for Vault {
         check_ours(&own, &id, &orders)?;
         let warnings = self.warnings(request, &annotations, &orders, is_variable)?;
         annotations.extend(file.replaced(&id, &orders)?);
+        file.check_token(&annotations, &orders, &context.options.mount_path)?;
         annotations.extend(own);
         let mut injection = Injection {
             annotations,

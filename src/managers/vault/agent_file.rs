@@ -4,9 +4,10 @@ use serde_json::Value;
 
 use super::annotations::{
     self, AGENT_INIT_FIRST, AGENT_INJECT_FILE, AGENT_INJECT_PERMS, AGENT_INJECT_SECRET, AGENT_INJECT_TEMPLATE,
-    AGENT_RUN_AS_SAME_USER, AGENT_RUN_AS_USER, ERROR_ON_MISSING_KEY, PREFIX, SECRET_VOLUME_PATH, SECRET_VOLUME_PATH_OF,
-    annotation,
+    AGENT_INJECT_TOKEN, AGENT_RUN_AS_SAME_USER, AGENT_RUN_AS_USER, ERROR_ON_MISSING_KEY, PREFIX, SECRET_VOLUME_PATH,
+    SECRET_VOLUME_PATH_OF, annotation,
 };
+use super::checks::effective;
 use super::orders::AgentOrders;
 use super::template::Source;
 use crate::injection::{Annotation, EnvValue, EnvVar, RelativePath};
@@ -14,6 +15,7 @@ use crate::json::tree;
 use crate::managers::context::Context;
 use crate::managers::manager::{NotServed, not_found};
 use crate::managers::{fetch, naming};
+use crate::names::{cleaned, is_below};
 use crate::pod::WAYS_TO_READ;
 use crate::requests::{Containers, MountRequirement, SecretRequest, WHOLE};
 
@@ -91,6 +93,23 @@ impl<'r> AgentFile<'r> {
             annotations.push(own(AGENT_INJECT_PERMS, &format!("{mode:04o}")));
         }
         annotations
+    }
+
+    /// Checks that the agent does not write its own token in the way of the file. `common` are the annotations that are the same
+    /// for every secret, `ours` is the policy's directory.
+    pub(super) fn check_token(&self, common: &[Annotation], orders: &AgentOrders, ours: &str) -> Result<(), NotServed> {
+        if !effective(AGENT_INJECT_TOKEN, common, orders).is_some_and(annotations::is_true) {
+            return Ok(());
+        }
+        let token = cleaned(&[orders.directory(ours), "/token"].concat());
+        let path = [self.directory, "/", self.path.as_str()].concat();
+        if path != token && !is_below(&path, &token) {
+            return Ok(());
+        }
+        Err(not_found!(
+            "the settings' annotation \"{PREFIX}{AGENT_INJECT_TOKEN}\" makes the agent write its token to {token:?}, in the way of \
+             {path:?}: ask for another group, or let the operator leave the annotation out"
+        ))
     }
 
     /// Returns the annotations that take back what this policy has asked for when the Pod asked for another secret in the

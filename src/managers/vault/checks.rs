@@ -138,7 +138,7 @@ fn listed<'n>(names: impl Iterator<Item = &'n String>) -> String {
 }
 
 /// Returns the value that the annotation `name` has in the Pod in the end.
-fn effective<'v>(name: &str, common: &'v [Annotation], orders: &'v AgentOrders) -> Option<&'v str> {
+pub(super) fn effective<'v>(name: &str, common: &'v [Annotation], orders: &'v AgentOrders) -> Option<&'v str> {
     let own = orders.get(name);
     match find(common, name) {
         Some(ours) if ours.required || own.is_none() => Some(&ours.value),
