@@ -43,20 +43,10 @@ pub fn validate(payload: &[u8], cluster: &dyn Cluster) -> Vec<u8> {
     let response = response.of(dry_run);
     // The Pod, what is added to it, and the summary twice.
     let size = payload.len() + 3 * response.injected.len();
-    let answer = response.to_json(size).unwrap_or_else(|_| {
+    response.to_json(size).unwrap_or_else(|_| {
         let rejected = Response::reject(Rejection::invalid_pod()).of(dry_run);
         rejected.to_json(0).unwrap_or_default()
-    });
-    leave(response);
-    answer
-}
-
-/// Leaves `value` to the host, which throws the module's memory away after each call: to free what a Pod is made of takes a
-/// twentieth of the policy's time.
-fn leave<T>(value: T) {
-    if cfg!(target_family = "wasm") {
-        std::mem::forget(value);
-    }
+    })
 }
 
 /// Reads the Pod and what it asks for, and answers as the settings say. Returns nothing where the Pod asks for nothing. Notes
@@ -119,17 +109,14 @@ fn inject<'a>(
     if options.dry_run {
         dry_run::add_plan(&outcome.additions, &pulled, options, &mut warnings);
     }
-    let response = Response {
+    Ok(Some(Response {
         accepted: true,
         mutated_object: Some(pod.node),
         injected: summaries.audit,
         unserved: origins(&outcome.unserved),
         warnings: few(warnings),
         ..Response::default()
-    };
-    leave(outcome.additions);
-    leave(requests);
-    Ok(Some(response))
+    }))
 }
 
 /// Reads what the Pod's annotations ask for.

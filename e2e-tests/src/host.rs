@@ -106,6 +106,15 @@ impl PolicyModule {
         Instance::new(&self.pre, host)
     }
 
+    /// Makes an instance whose linear memory may not grow above `bytes`, and starts it.
+    pub fn instantiate_within(&self, host: &Host, bytes: usize) -> Result<Instance, HostError> {
+        let limits = ResourceLimits {
+            max_memory_size: Some(bytes),
+            max_table_elements: None,
+        };
+        Instance::new(&prepare(&self.module, Some(limits))?, host)
+    }
+
     /// Calls an operation of a fresh instance with any bytes.
     pub fn call(&self, host: &Host, operation: &str, payload: &[u8]) -> Result<Vec<u8>, HostError> {
         self.instantiate(host)?.call(operation, payload)
@@ -139,12 +148,8 @@ impl PolicyModule {
     pub fn peak_memory(&self, host: &Host, operation: &str, payload: &[u8]) -> Result<usize, HostError> {
         let expected = self.call(host, operation, payload)?;
         let enough = |pages: usize| -> Result<bool, HostError> {
-            let limits = ResourceLimits {
-                max_memory_size: Some(pages * PAGE),
-                max_table_elements: None,
-            };
-            let pre = prepare(&self.module, Some(limits))?;
-            let answer = Instance::new(&pre, host).and_then(|instance| instance.call(operation, payload));
+            let instance = self.instantiate_within(host, pages * PAGE);
+            let answer = instance.and_then(|instance| instance.call(operation, payload));
             Ok(answer.is_ok_and(|answer| answer == expected))
         };
         let (mut too_small, mut fits) = (0, MAX_PAGES);

@@ -26,6 +26,24 @@ fn the_largest_pods() {
     }
 }
 
+/// Whatever a call takes is free for the next one: `kwctl bench` keeps an instance.
+#[test]
+fn an_instance_that_is_kept_does_not_grow() {
+    let policy = Policy::new();
+    for settings in EVERY_MANAGER {
+        let payload = payload(&pod_of(1, &requests_of(settings, requests(50))), settings);
+        let instance = policy.module.instantiate_within(&policy.host, 2 * 1024 * 1024).unwrap();
+        let first = instance.call("validate", payload.as_bytes()).unwrap();
+        for _ in 0..100 {
+            assert_eq!(
+                instance.call("validate", payload.as_bytes()).unwrap(),
+                first,
+                "{settings}"
+            );
+        }
+    }
+}
+
 /// The module's memory after the largest Pod: some three copies of it.
 #[test]
 fn memory_is_bounded() {
