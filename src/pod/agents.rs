@@ -1,10 +1,12 @@
 //! Files that an agent writes which somebody else injects: what of the Pod's own would hide them.
 
+use super::at_paths::path_clash;
 use super::document::{Pod, name_of};
 use super::error::PodError;
 use super::kinds::Kinds;
 use super::mounts::{mount_clash, parent_of, read_only_parent, with_paths};
 use super::path;
+use super::plan::Plan;
 use super::work::{Budget, Work};
 use crate::injection::{Addition, AgentMounts, FileOrigin, SecretFile};
 use crate::json::Node;
@@ -66,7 +68,12 @@ pub(super) fn check_mount_path(pod: &Pod<'_>, work: &Work<'_>) -> Result<(), Pod
 
 /// Fails where a container mounts something between the volume that holds an agent's file and that file, so that the
 /// container would not find it. `ours` are the init containers that we have added.
-pub(super) fn check_hidden(pod: &Pod<'_>, ours: &[String], work: &mut Work<'_>) -> Result<(), PodError> {
+pub(super) fn check_hidden(
+    pod: &Pod<'_>,
+    plan: &Plan<'_>,
+    ours: &[String],
+    work: &mut Work<'_>,
+) -> Result<(), PodError> {
     let mut files: Vec<AgentFile<'_>> = Vec::new();
     for addition in work.additions {
         files.extend(agent_file(addition, &work.options.mount_path, &mut work.budget)?);
@@ -89,8 +96,12 @@ pub(super) fn check_hidden(pod: &Pod<'_>, ours: &[String], work: &mut Work<'_>) 
             let is_hidden_by = |path: &str| {
                 path::is_below(path, &file.volume) && (path == file.file || path::is_below(&file.file, path))
             };
-            if let Some((_, own)) = mounts.iter().find(|(path, _)| is_hidden_by(path)) {
-                return Err(mount_clash(name, own, None, file.addition));
+            if let Some((path, own)) = mounts.iter().find(|(path, _)| is_hidden_by(path)) {
+                let mut planned = plan.mounts_of(container, work)?.iter();
+                return Err(match planned.find(|planned| path::clean(&planned.path) == *path) {
+                    Some(planned) => path_clash(&planned.path, planned.owner, file.addition),
+                    None => mount_clash(name, own, None, file.addition),
+                });
             }
         }
     }

@@ -55,7 +55,7 @@ pub(super) fn add(pod: &mut Pod<'_>, work: &mut Work<'_>) -> Result<Files, PodEr
     plan.add_mounts(pod, &ours, work)?;
     plan.add_init_containers(pod, &mut ours, work)?;
     check_mount_path(pod, work)?;
-    check_hidden(pod, &ours, work)?;
+    check_hidden(pod, &plan, &ours, work)?;
     let volumes = plan.volumes;
     let named = |(volume, path): (usize, String)| Some((volumes.get(volume)?.name.clone(), path));
     let env_files = plan.env_files.into_iter().map(|file| file.and_then(named));
