@@ -14,9 +14,12 @@ pub(crate) fn sha256_prefix(bytes: &[u8]) -> String {
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {
-    let digit = |value: u8| if value < 10 { b'0' + value } else { b'a' - 10 + value };
-    let digits = bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]);
-    String::from_utf8(digits.collect()).unwrap_or_default()
+    String::from_utf8(bytes.iter().flat_map(|byte| hexadecimal_digits(*byte)).collect()).unwrap_or_default()
+}
+
+/// Returns the two lower-case hexadecimal digits of `byte`.
+pub(crate) fn hexadecimal_digits(byte: u8) -> [u8; 2] {
+    [byte >> 4, byte & 15].map(|value| if value < 10 { b'0' + value } else { b'a' - 10 + value })
 }
 
 #[cfg(test)]

@@ -7,6 +7,8 @@
 
 use serde_json::Value;
 
+use crate::digest::hexadecimal_digits;
+
 /// JSON text in the making.
 #[derive(Debug, Default)]
 pub(crate) struct Writer {
@@ -181,14 +183,14 @@ impl Writer {
     }
 
     fn escape(&mut self, byte: u8) {
-        let digit = |value: u8| if value < 10 { b'0' + value } else { b'a' - 10 + value };
         match byte {
             b'"' | b'\\' => self.json.extend([b'\\', byte]),
             b'\n' => self.json.extend(*br"\n"),
             b'\t' => self.json.extend(*br"\t"),
-            0..=0x1f => self
-                .json
-                .extend([b'\\', b'u', b'0', b'0', digit(byte >> 4), digit(byte & 15)]),
+            0..=0x1f => {
+                self.json.extend(*br"\u00");
+                self.json.extend(hexadecimal_digits(byte));
+            }
             _ => self.json.push(byte),
         }
     }

@@ -176,8 +176,8 @@ impl Cli {
         let has_optional = wanted().any(|item| item.fetched.optional);
         let mut targets = fetch.items.iter().flat_map(|item| &item.targets);
         let has_variables = targets.any(|target| target.variable.is_some());
-        // Every Pod carries the script. The parts stand in front of what every script has: a
-        // script of an earlier injection is recognized by its end.
+        // Every Pod carries the script. The parts stand in front of what every script has: a script of an earlier injection is
+        // recognized by its end.
         let parts = [
             has_optional.then_some(OPTIONAL),
             has_variables.then_some(WRITE_ENV),
@@ -220,13 +220,11 @@ fn arguments(fetch: &Fetch<'_>, layout: &Layout, has_fields: bool) -> Vec<String
         }
     });
     for item in order.into_iter().filter_map(|item| fetch.items.get(item)) {
-        let Fetched {
-            arguments, optional, ..
-        } = item.fetched;
+        let (arguments, optional) = (&item.fetched.arguments, item.fetched.optional);
         for target in &item.targets {
             args.extend(arguments.iter().take(2).cloned());
             let path = layout.path(target);
-            args.push(if *optional { format!("?{path}") } else { path });
+            args.push(if optional { format!("?{path}") } else { path });
             // Empty where the file itself is wanted.
             let mut name = target.variable.clone().unwrap_or_default();
             if let Some(field) = field(item) {

@@ -232,15 +232,15 @@ fn is_service(name: &str) -> bool {
 
 fn container_settings(fields: &mut Fields<'_>) -> Result<ContainerSettings, SettingsError> {
     // Python with boto3 needs some 60 MiB.
-    let container =
-        ContainerSettings::from_fields(fields, "", r#"{"cpu":"200m","memory":"256Mi"}"#).map_err(|mut error| {
-            if error.place.ends_with(".image") {
-                "has to name an image with Confidant's client, of which none is published; this makes one: FROM \
+    let amounts = r#"{"cpu":"200m","memory":"256Mi"}"#;
+    let container = ContainerSettings::from_fields(fields, "", amounts).map_err(|mut error| {
+        if error.place.ends_with(".image") {
+            "has to name an image with Confidant's client, of which none is published; this makes one: FROM \
              python:3.12-slim, RUN pip install confidant-client==2.7.1"
-                    .clone_into(&mut error.problem);
-            }
-            error
-        })?;
+                .clone_into(&mut error.problem);
+        }
+        error
+    })?;
     container.with_network(fields)
 }
 

@@ -59,13 +59,10 @@ impl ContainerSettings {
         }
         let security_context = object(fields, "securityContext", "SecurityContext")?;
         let both = ["{\"limits\":", amounts, ",\"requests\":", amounts, "}"].concat();
-        let text =
-            |given: Option<Value>, default: &str| given.map_or_else(|| default.to_owned(), |it| Writer::text_of(&it));
-        let resources = ("resources", text(resources, &both));
-        let security_context = ("securityContext", text(security_context, RESTRICTED));
-        let objects = [resources, security_context]
-            .into_iter()
-            .filter(|(_, text)| text != "{}");
+        let text = |given: Option<Value>, default: &str| given.as_ref().map_or_else(|| default.into(), Writer::text_of);
+        let (resources, context) = (text(resources, &both), text(security_context, RESTRICTED));
+        let objects = [("resources", resources), ("securityContext", context)].into_iter();
+        let objects = objects.filter(|(_, text)| text != "{}");
         let objects = objects.map(|(name, text)| (Cow::Borrowed(name), Node::Made(text.into())));
         Ok(Self {
             image,
@@ -122,10 +119,8 @@ impl ContainerSettings {
 /// Lets `kubectl describe pod` show the end of the container's log where it fails: its script says which secret is missing.
 pub(crate) fn with_log_shown(mut container: FetchContainer) -> FetchContainer {
     if let Node::Object(fields) = &mut container.spec {
-        fields.push((
-            "terminationMessagePolicy".into(),
-            Node::Text("FallbackToLogsOnError".into()),
-        ));
+        let policy = Node::Text("FallbackToLogsOnError".into());
+        fields.push(("terminationMessagePolicy".into(), policy));
     }
     container
 }

@@ -17,14 +17,14 @@ use crate::sort::{has, sort_and_dedup, sorted_set};
 const MIN_SCRIPT: usize = 100;
 
 /// Takes out the init containers of an earlier injection, and with them the mounts and variables that show what they
-/// write. `candidates` are the init containers that look like ours, `running` the names of those that run what ours are to run.
-/// Returns whether there was anything.
+/// write. `specs` are those of the plan, `candidates` the init containers that look like ours, `running` the names of those
+/// that run what ours are to run. Returns whether there was anything.
 ///
 /// A container of the Pod's own is never taken out: ours have a name of ours, a command of ours, and write into a memory
 /// volume of ours.
 pub(super) fn take_out(
     pod: &mut Pod<'_>,
-    plan: &Plan<'_>,
+    (plan, specs): (&Plan<'_>, &[Value]),
     (candidates, running): (&Map<String, Value>, &[String]),
     work: &mut Work<'_>,
 ) -> Result<bool, PodError> {
@@ -35,7 +35,6 @@ pub(super) fn take_out(
         directory: path::clean(&work.options.mount_path).into_owned(),
         ..Old::default()
     };
-    let specs = plan.specs();
     let known = work.warnings.len();
     for container in pod.spec_items(INIT_CONTAINERS) {
         let name = name_of(container);
@@ -44,7 +43,7 @@ pub(super) fn take_out(
         };
         let is_old = !has(running, name);
         let mut volumes = mounted(container, &memory_volumes).peekable();
-        if volumes.peek().is_none() || is_old && !is_ours(name, existing, plan, &specs) {
+        if volumes.peek().is_none() || is_old && !is_ours(name, existing, plan, specs) {
             continue;
         }
         if is_old {

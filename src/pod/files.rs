@@ -9,7 +9,7 @@ use super::document::Pod;
 use super::earlier::take_out;
 use super::earlier_secrets::take_out_secrets;
 use super::error::PodError;
-use super::init_containers::recognized_templates;
+use super::init_containers::{recognized_templates, running};
 use super::modes::check_modes;
 use super::order::check_order;
 use super::plan::Plan;
@@ -77,8 +77,9 @@ fn plan_for<'w>(pod: &mut Pod<'_>, work: &mut Work<'w>) -> Result<(Plan<'w>, Vec
     let ours = sorted_set(templates.iter().chain(candidates.keys()).cloned());
     let plan = Plan::new(pod, work, &ours)?;
     work.budget.compare(candidates.len(), plan.containers.len())?;
-    let running = plan.running(&candidates);
-    let taken_out = take_out(pod, &plan, (&candidates, &running), work)?;
+    let specs = plan.specs();
+    let running = running(&candidates, &specs);
+    let taken_out = take_out(pod, (&plan, &specs), (&candidates, &running), work)?;
     if !taken_out && running.len() == candidates.len() {
         return Ok((plan, ours));
     }

@@ -54,20 +54,10 @@ impl Plan<'_> {
         alike
     }
 
-    /// Returns the names of those of the init containers that run what ours run, sorted.
-    pub(super) fn running(&self, existing: &Map<String, Value>) -> Vec<String> {
-        let specs = self.specs();
-        let runs = |existing: &Value| specs.iter().any(|ours| runs_the_same(existing, ours));
-        let running = existing.iter().filter(|(_, existing)| runs(existing));
-        running.map(|(name, _)| name.clone()).collect()
-    }
-
     /// Returns the containers that fetch, for comparisons, in their order.
     pub(super) fn specs(&self) -> Vec<Value> {
-        self.containers
-            .iter()
-            .map(|container| container.spec.to_value())
-            .collect()
+        let containers = self.containers.iter();
+        containers.map(|container| container.spec.to_value()).collect()
     }
 
     /// Adds the init containers of templates and those that fetch, where they are not there yet. `ours` are the names of those
@@ -151,6 +141,13 @@ impl Plan<'_> {
             fields.push(("volumeMounts".into(), Node::made(&Value::Array(mounts))));
         }
     }
+}
+
+/// Returns the names of those of the init containers that run what one of `specs` runs, sorted.
+pub(super) fn running(existing: &Map<String, Value>, specs: &[Value]) -> Vec<String> {
+    let runs = |existing: &Value| specs.iter().any(|ours| runs_the_same(existing, ours));
+    let running = existing.iter().filter(|(_, existing)| runs(existing));
+    running.map(|(name, _)| name.clone()).collect()
 }
 
 /// Returns the init containers of templates that are still to be added. Those that are there become `ours`.

@@ -78,9 +78,10 @@ impl<'m> Shows<'m> {
 impl<'p> Plan<'p> {
     /// Adds the planned mounts and those of templates to the containers but for the init containers `ours`.
     pub(super) fn add_mounts(&self, pod: &mut Pod<'_>, ours: &[String], work: &mut Work<'p>) -> Result<(), PodError> {
-        let mut planned = self.sets.iter().flat_map(|(_, mounts)| mounts);
         let mut injections = work.additions.iter().map(|addition| &addition.injection);
-        if planned.next().is_none() && injections.all(|injection| injection.mounts.is_empty()) {
+        if self.sets.iter().all(|(_, mounts)| mounts.is_empty())
+            && injections.all(|injection| injection.mounts.is_empty())
+        {
             return Ok(());
         }
         let mut of_templates = Vec::new();

@@ -77,6 +77,10 @@ impl<'r> AgentFile<'r> {
         }
     }
 
+    fn full_path(&self) -> String {
+        [self.directory, "/", self.path.as_str()].concat()
+    }
+
     /// Returns the annotations that ask for it.
     pub(super) fn annotations(&self, id: &str) -> Vec<Annotation> {
         let own = |name: &str, value: &str| annotation(&[name, id].concat(), value, true);
@@ -102,7 +106,7 @@ impl<'r> AgentFile<'r> {
             return Ok(());
         }
         let token = cleaned(&[orders.directory(ours), "/token"].concat());
-        let path = [self.directory, "/", self.path.as_str()].concat();
+        let path = self.full_path();
         if path != token && !is_below(&path, &token) {
             return Ok(());
         }
@@ -118,7 +122,7 @@ impl<'r> AgentFile<'r> {
     /// # Errors
     /// Where an annotation of the Pod's own makes the agent write there: the agent takes either.
     pub(super) fn replaced(&self, id: &str, orders: &AgentOrders) -> Result<Vec<Annotation>, NotServed> {
-        let path = [self.directory, "/", self.path.as_str()].concat();
+        let path = self.full_path();
         let mut replaced = Vec::new();
         for (begin, secret) in orders.files_at(&path, id) {
             let of = |name: &str| orders.get(&format!("{name}{secret}"));
