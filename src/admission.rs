@@ -41,11 +41,9 @@ pub fn validate(payload: &[u8], cluster: &dyn Cluster) -> Vec<u8> {
         Err(rejection) => Response::reject(rejection),
     };
     let response = response.of(dry_run);
-    // The Pod, what is added to it, and the summary twice.
-    let size = payload.len() + 3 * response.injected.len();
-    response.to_json(size).unwrap_or_else(|_| {
+    response.to_json().unwrap_or_else(|_| {
         let rejected = Response::reject(Rejection::invalid_pod()).of(dry_run);
-        rejected.to_json(0).unwrap_or_default()
+        rejected.to_json().unwrap_or_default()
     })
 }
 

@@ -46,8 +46,14 @@ impl DefaultRule {
 
     /// Returns whether the Pod, in its namespace and with its service account, gets the secrets.
     pub(crate) fn is_for(&self, namespace: &str, service_account: &str, pod: &Pod<'_>) -> bool {
-        let has = |(key, value): &(String, String)| pod.labels().any(|(known, own)| known == key && own == value);
-        self.namespaces.fit(namespace) && self.service_accounts.fit(service_account) && self.labels.iter().all(has)
+        let has_labels = || {
+            let own = pod.labels();
+            let mut labels = self.labels.iter();
+            labels.all(|(key, value)| own.get(key).is_some_and(|label| *label == **value))
+        };
+        self.namespaces.fit(namespace)
+            && self.service_accounts.fit(service_account)
+            && (self.labels.is_empty() || has_labels())
     }
 }
 

@@ -24,7 +24,7 @@ mod volumes;
 mod work;
 mod yielding;
 
-pub(crate) use document::{Pod, SHAPE, STATUS_ANNOTATION};
+pub(crate) use document::{Pod, SHAPE, STATUS_ANNOTATION, length};
 pub(crate) use error::PodError;
 pub(crate) use modes::WAYS_TO_READ;
 

@@ -1,5 +1,7 @@
 //! What the policy says of secrets where the setting `dryRun` keeps it from injecting them.
 
+use std::borrow::Cow;
+
 use super::summary::{visible_file, visible_variables};
 use crate::injection::Addition;
 use crate::options::Options;
@@ -16,8 +18,8 @@ pub(super) fn add_plan(additions: &[Addition<'_>], pulled: &[&str], options: &Op
         if let Some(found) = &addition.injection.found_as {
             sentence.push_str(&format!(", found as {found:?}"));
         }
-        let mut names = visible_variables(&addition.injection, options);
-        names.extend(visible_file(&addition.injection, options));
+        let mut names: Vec<Cow<'_, str>> = visible_variables(&addition.injection, options).collect();
+        names.extend(visible_file(&addition.injection, options).map(Cow::Owned));
         if !names.is_empty() {
             sentence.push_str(" as ");
             sentence.push_str(&names.join(", "));

@@ -8,16 +8,16 @@ use crate::managers::User;
 use crate::pod::{self, Pod};
 use crate::requests::{FLYTE_PREFIX, JSON_ANNOTATION};
 
-const USER: Shape = Shape::Fields(&[("username", Shape::Text), ("groups", Shape::ListOf(&Shape::Text))]);
+const USER: Shape = Shape::Only(&[("username", Shape::Text), ("groups", Shape::ListOf(&Shape::Text))]);
 
 /// What of the payload is opened
 /// ([ValidationRequest](https://docs.rs/kubewarden-policy-sdk/latest/kubewarden_policy_sdk/request/struct.ValidationRequest.html)).
 /// Some hosts write fields in snake_case.
-const PAYLOAD: Shape = Shape::Fields(&[
+const PAYLOAD: Shape = Shape::Only(&[
     (
         "request",
-        Shape::Fields(&[
-            ("kind", Shape::Fields(&[("group", Shape::Text), ("kind", Shape::Text)])),
+        Shape::Only(&[
+            ("kind", Shape::Only(&[("group", Shape::Text), ("kind", Shape::Text)])),
             ("operation", Shape::Text),
             ("subResource", Shape::Text),
             ("sub_resource", Shape::Text),

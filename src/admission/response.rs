@@ -2,6 +2,7 @@
 
 use super::rejection::Rejection;
 use crate::json::{Node, Writer};
+use crate::pod;
 
 /// The policy's answer, in the form that the host reads
 /// ([ValidationResponse](https://docs.rs/kubewarden-policy-sdk/latest/kubewarden_policy_sdk/response/struct.ValidationResponse.html),
@@ -57,9 +58,10 @@ impl Response<'_> {
         self
     }
 
-    /// The response as JSON, of about `size` bytes.
-    pub(super) fn to_json(&self, size: usize) -> Result<Vec<u8>, &'static str> {
-        let mut writer = Writer::with_capacity(size);
+    /// The response as JSON.
+    pub(super) fn to_json(&self) -> Result<Vec<u8>, &'static str> {
+        let pod = self.mutated_object.as_ref().map_or(0, pod::length);
+        let mut writer = Writer::with_capacity(pod.saturating_add(self.injected.len()).saturating_add(64));
         writer.byte(b'{');
         writer.raw_field("accepted", if self.accepted { "true" } else { "false" });
         if let Some(message) = &self.message {
@@ -80,12 +82,7 @@ impl Response<'_> {
         if !self.warnings.is_empty() {
             writer.field("warnings");
             // The API server passes on no warning with a control character in it, and does not say so.
-            let lines: Vec<String> = self
-                .warnings
-                .iter()
-                .map(|text| text.replace(char::is_control, " "))
-                .collect();
-            writer.texts(lines.iter().map(String::as_str));
+            writer.texts(self.warnings.iter().map(|text| text.replace(char::is_control, " ")));
         }
         writer.byte(b'}');
         Ok(writer.into_bytes())

@@ -1,5 +1,6 @@
 //! What a Pod is told, and the audit log: which secrets went in, and which did not.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use crate::injection::{Addition, Injection};
@@ -40,8 +41,8 @@ pub(super) struct Summaries {
 impl Summaries {
     /// Summarizes `additions`, and `pulled`, the Secrets that the settings have for the Pod's images.
     pub(super) fn new(additions: &[Addition<'_>], pulled: &[&str], options: &Options) -> Self {
-        let mut status = Writer::nested(additions.len().saturating_mul(192));
-        let mut audit = Writer::nested(additions.len().saturating_mul(256));
+        let mut status = Writer::nested(additions.len().saturating_mul(128));
+        let mut audit = Writer::nested(additions.len().saturating_mul(224));
         status.byte(b'[');
         audit.byte(b'[');
         let mut more = additions.len();
@@ -105,10 +106,10 @@ fn write_status(writer: &mut Writer, addition: &Addition<'_>, options: &Options)
         writer.text_field("origin", "default");
     }
     writer.text_field("manager", addition.manager);
-    let names = visible_variables(&addition.injection, options);
-    if !names.is_empty() {
+    let mut names = visible_variables(&addition.injection, options).peekable();
+    if names.peek().is_some() {
         writer.field("env");
-        writer.texts(names.iter().map(String::as_str));
+        writer.texts(names);
     }
     if let Some(path) = visible_file(&addition.injection, options) {
         writer.text_field("file", &path);
@@ -127,14 +128,15 @@ fn write_status(writer: &mut Writer, addition: &Addition<'_>, options: &Options)
 /// Returns the variables that hold the secret or its path, without those that tell Flyte's clients where secrets are: they
 /// are the same for every secret. One of those that a request names for its secret holds something else. Of variables that come
 /// with a Secret's keys, returns what their names begin with.
-pub(super) fn visible_variables(injection: &Injection<'_>, options: &Options) -> Vec<String> {
+pub(super) fn visible_variables<'i>(
+    injection: &'i Injection<'_>,
+    options: &Options,
+) -> impl Iterator<Item = Cow<'i, str>> {
     let variables = injection.env.iter();
     let own = variables.filter(|variable| !naming::is_for_clients(variable, options));
-    let mut names: Vec<String> = own.map(|variable| variable.name.to_string()).collect();
-    if names.is_empty() {
-        names.extend(injection.env_from.iter().map(|source| format!("{}*", source.prefix)));
-    }
-    names
+    let own = own.map(|variable| Cow::Borrowed(&*variable.name));
+    let sources = injection.env_from.iter();
+    own.chain(sources.map(|source| format!("{}*", source.prefix).into()))
 }
 
 /// Returns the path of the file that holds the secret.

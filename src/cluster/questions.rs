@@ -5,15 +5,14 @@ use std::cell::{Cell, RefCell};
 use super::model::{Cluster, ClusterError, MAX_BYTES, MAX_QUESTIONS, SecretData};
 use crate::names;
 use crate::requests::SecretRequest;
-use crate::sort::{has, sort_and_dedup, sorted_set};
+use crate::sort::{has, sort_and_dedup};
 
 /// A cluster that is asked each question once, and only so many questions.
 ///
 /// It knows the Pod's requests: the first read of a Secret asks for the keys of all requests that name it as their group.
 pub struct Questions<'a> {
     cluster: &'a dyn Cluster,
-    /// Group and key of each request, sorted.
-    keys: Vec<(&'a str, &'a str)>,
+    requests: &'a [SecretRequest],
     asked: Cell<usize>,
     bytes: Cell<usize>,
     suggested: Cell<bool>,
@@ -43,11 +42,9 @@ impl Answer {
 impl<'a> Questions<'a> {
     /// Begins an evaluation of `requests`.
     pub fn new(cluster: &'a dyn Cluster, requests: &'a [SecretRequest]) -> Self {
-        let requests = requests.iter().filter(|request| names::is_secret_key(&request.key));
-        let keys = sorted_set(requests.map(|request| (request.group.as_str(), request.key.as_str())));
         Self {
             cluster,
-            keys,
+            requests,
             asked: Cell::new(0),
             bytes: Cell::new(0),
             suggested: Cell::new(false),
@@ -72,11 +69,9 @@ impl<'a> Questions<'a> {
 
     /// Returns the keys of the requests for `group`.
     fn keys_of(&self, group: &str) -> impl Iterator<Item = &'a str> {
-        let start = self.keys.partition_point(|(other, _)| *other < group);
-        let (_, rest) = self.keys.split_at_checked(start).unwrap_or_default();
-        rest.iter()
-            .take_while(move |(other, _)| *other == group)
-            .map(|(_, key)| *key)
+        let requests = self.requests.iter().filter(move |request| request.group == group);
+        let keys = requests.map(|request| request.key.as_str());
+        keys.filter(|key| names::is_secret_key(key))
     }
 
     fn spend_question(&self) -> Result<(), ClusterError> {

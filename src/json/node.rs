@@ -15,8 +15,10 @@ pub(crate) enum Shape {
     Closed,
     /// A string that is read.
     Text,
-    /// An object of which these fields are opened; the others stay closed.
+    /// An object of which these fields are opened, or may be later, so that none stands twice; the others stay closed.
     Fields(&'static [(&'static str, Shape)]),
+    /// An object of which these fields are opened; the others are left out. It is not for what is written again.
+    Only(&'static [(&'static str, Shape)]),
     /// An object whose values all have this shape.
     MapOf(&'static Shape),
     /// An array whose items all have this shape.
@@ -33,6 +35,8 @@ pub(crate) enum Node<'a> {
     Null,
     /// A part that nobody looks at, as its text.
     Closed(&'a RawValue),
+    /// An array that came as a text, with further items. In a box, as there are few, and many other nodes.
+    Extended(Box<Extended<'a>>),
     /// A part that was made here; shared, as the same variable goes into many containers.
     Made(Rc<String>),
     /// A string. One that is borrowed, here and as a field's name, stands in JSON as it is, without escapes.
@@ -44,6 +48,15 @@ pub(crate) enum Node<'a> {
     /// A number or a boolean, or a field that stands twice, where something was to be opened: such a document can
     /// neither be read nor written.
     Invalid(&'static str),
+}
+
+/// An array that came as a text, with further items.
+#[derive(Debug, Clone)]
+pub(crate) struct Extended<'a> {
+    pub(crate) before: Vec<Node<'a>>,
+    /// Its own items, with what stands between them.
+    pub(crate) own: &'a str,
+    pub(crate) after: Vec<Node<'a>>,
 }
 
 impl<'a> Node<'a> {
@@ -65,18 +78,43 @@ impl<'a> Node<'a> {
 
     /// Opens the field `name` by `shape`, when this is an object that has it and it is closed.
     pub(crate) fn open(&mut self, name: &str, shape: Shape) {
+        if let Some((field, text)) = self.closed(name) {
+            *field = Self::parse(text.get(), shape).unwrap_or(Self::Invalid("a string is not valid"));
+        }
+    }
+
+    /// Returns the array in the field `name`, to which items can be added, when this is an object that has it and it is closed,
+    /// and `may_stay_closed` says so of its own items.
+    pub(crate) fn extended(
+        &mut self,
+        name: &str,
+        may_stay_closed: impl FnOnce(&str) -> bool,
+    ) -> Option<&mut Extended<'a>> {
+        let (field, text) = self.closed(name)?;
+        let own = text.get().strip_prefix('[')?.strip_suffix(']')?;
+        if !may_stay_closed(own) {
+            return None;
+        }
+        *field = Self::Extended(Box::new(Extended {
+            before: Vec::new(),
+            own,
+            after: Vec::new(),
+        }));
+        match field {
+            Self::Extended(array) => Some(array),
+            _ => None,
+        }
+    }
+
+    /// The field `name` and its text, when this is an object that has it and it is closed.
+    fn closed(&mut self, name: &str) -> Option<(&mut Self, &'a RawValue)> {
         let Self::Object(fields) = self else {
-            return;
+            return None;
         };
-        let mut named = fields.iter_mut().filter(|(key, _)| key == name);
-        let (Some((_, field)), other) = (named.next(), named.next()) else {
-            return;
-        };
-        if let Self::Closed(raw) = field {
-            *field = match other {
-                Some(_) => Self::Invalid(TWICE),
-                None => Self::parse(raw.get(), shape).unwrap_or(Self::Invalid("a string is not valid")),
-            };
+        let (_, field) = fields.iter_mut().find(|(key, _)| key == name)?;
+        match *field {
+            Self::Closed(text) => Some((field, text)),
+            _ => None,
         }
     }
 
@@ -155,6 +193,16 @@ impl<'a> Node<'a> {
         match self {
             Self::Null => writer.raw("null"),
             Self::Closed(raw) => writer.raw(raw.get()),
+            Self::Extended(array) => {
+                writer.byte(b'[');
+                write_items(&array.before, writer)?;
+                if !array.own.trim().is_empty() {
+                    writer.item();
+                    writer.raw(array.own);
+                }
+                write_items(&array.after, writer)?;
+                writer.byte(b']');
+            }
             Self::Made(text) => writer.raw(text),
             Self::Text(text) => write_text(text, writer),
             Self::Object(fields) => {
@@ -169,10 +217,7 @@ impl<'a> Node<'a> {
             }
             Self::List(items) => {
                 writer.byte(b'[');
-                for item in items {
-                    writer.item();
-                    item.write(writer)?;
-                }
+                write_items(items, writer)?;
                 writer.byte(b']');
             }
             Self::Invalid(what) => return Err(what),
@@ -185,12 +230,26 @@ impl<'a> Node<'a> {
         match self {
             Self::Null | Self::Invalid(_) => Value::Null,
             Self::Closed(raw) => serde_json::from_str(raw.get()).unwrap_or(Value::Null),
+            Self::Extended(..) => {
+                let mut writer = Writer::default();
+                let text = self.write(&mut writer).map(|()| writer.into_string());
+                text.map_or(Value::Null, |text| serde_json::from_str(&text).unwrap_or(Value::Null))
+            }
             Self::Made(text) => serde_json::from_str(text).unwrap_or(Value::Null),
             Self::Text(text) => Value::String(text.clone().into_owned()),
             Self::Object(fields) => tree(fields.iter().map(|(name, value)| (name.as_ref(), value.to_value()))),
             Self::List(items) => Value::Array(items.iter().map(Self::to_value).collect()),
         }
     }
+}
+
+/// Adds items of an array.
+fn write_items(items: &[Node<'_>], writer: &mut Writer) -> Result<(), &'static str> {
+    for item in items {
+        writer.item();
+        item.write(writer)?;
+    }
+    Ok(())
 }
 
 /// Adds a string of a document.

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::node::{Node, Shape, TWICE};
@@ -85,23 +85,29 @@ impl<'de> Visitor<'de> for Open {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Node<'de>, A::Error> {
-        let mut fields: Vec<(Cow<'de, str>, Node<'de>)> = Vec::new();
+        let capacity = match self.0 {
+            Shape::Fields(known) => known.len() * 2,
+            Shape::Only(known) => known.len(),
+            _ => 0,
+        };
+        let mut fields: Vec<(Cow<'de, str>, Node<'de>)> = Vec::with_capacity(capacity);
         let mut twice = false;
         while let Some(Name(name)) = map.next_key()? {
             let shape = match self.0 {
-                Shape::Fields(known) => known
-                    .iter()
-                    .find(|(field, _)| *field == name)
-                    .map_or(Shape::Closed, |(_, shape)| *shape),
-                Shape::MapOf(shape) => *shape,
-                _ => Shape::Closed,
+                Shape::Fields(known) | Shape::Only(known) => {
+                    known.iter().find(|(field, _)| *field == name).map(|(_, shape)| *shape)
+                }
+                Shape::MapOf(shape) => Some(*shape),
+                _ => None,
             };
             // Only the fields that are opened could be misread; a map's keys may be many.
-            if matches!(self.0, Shape::Fields(_)) && !matches!(shape, Shape::Closed) {
+            if shape.is_some() && !matches!(self.0, Shape::MapOf(_)) {
                 twice |= fields.iter().any(|(known, _)| *known == name);
             }
-            let value = map.next_value_seed(Open(shape))?;
-            fields.push((name, value));
+            match (self.0, shape) {
+                (Shape::Only(_), None) => _ = map.next_value::<IgnoredAny>()?,
+                _ => fields.push((name, map.next_value_seed(Open(shape.unwrap_or(Shape::Closed)))?)),
+            }
         }
         Ok(if twice {
             Node::Invalid(TWICE)

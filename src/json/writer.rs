@@ -130,11 +130,11 @@ impl Writer {
     }
 
     /// Adds a list of strings.
-    pub(crate) fn texts<'t>(&mut self, texts: impl IntoIterator<Item = &'t str>) {
+    pub(crate) fn texts(&mut self, texts: impl IntoIterator<Item = impl AsRef<str>>) {
         self.byte(b'[');
         for text in texts {
             self.item();
-            self.text(text);
+            self.text(text.as_ref());
         }
         self.byte(b']');
     }
@@ -291,7 +291,7 @@ mod tests {
         writer.field("list");
         writer.texts(["a[", "{"]);
         writer.field("none");
-        writer.texts([]);
+        writer.texts([""; 0]);
         writer.field("object");
         writer.raw("{}");
         writer.raw("}");

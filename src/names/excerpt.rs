@@ -1,12 +1,14 @@
 //! Input in messages: short, and unable to change how a terminal or a log shows the rest.
 
+use std::borrow::Cow;
+
 const MAX_LENGTH: usize = 40;
 
 /// Returns the start of `text` with everything but printable ASCII escaped, and `…` where it was cut.
-pub(crate) fn excerpt(text: &str) -> String {
+pub(crate) fn excerpt(text: &str) -> Cow<'_, str> {
     let plain = |byte: u8| (byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\'' | b'\\')) || byte == b' ';
     if text.len() <= MAX_LENGTH && text.bytes().all(plain) {
-        return text.to_owned();
+        return text.into();
     }
     let mut shown = String::new();
     for character in text.chars() {
@@ -17,7 +19,7 @@ pub(crate) fn excerpt(text: &str) -> String {
         }
         shown.extend(escaped);
     }
-    shown
+    shown.into()
 }
 
 #[cfg(test)]

@@ -13,20 +13,18 @@ use crate::requests::{Origin, PRIMARY_ANNOTATION};
 use crate::sort::has;
 
 const NAMED: Shape = Shape::Fields(&[("name", Shape::Text)]);
-const CONTAINER: Shape = Shape::Fields(&[("name", Shape::Text), ("env", Shape::ListOf(&NAMED))]);
+const CONTAINER: Shape = Shape::Fields(&[
+    ("name", Shape::Text),
+    ("env", Shape::Closed),
+    ("envFrom", Shape::Closed),
+    ("volumeMounts", Shape::Closed),
+]);
 
-/// The shapes of `volumes` and of a container's `volumeMounts`, which variables alone do not need.
-const VOLUMES: Shape = Shape::ListOf(&NAMED);
-const VOLUME_MOUNTS: Shape = Shape::ListOf(&Shape::Fields(&[("name", Shape::Text), ("mountPath", Shape::Text)]));
-
-/// The fields of a Pod that are opened.
+/// The fields of a Pod that are opened, and those that are opened where something needs them.
 pub(crate) const SHAPE: Shape = Shape::Fields(&[
     (
         "metadata",
-        Shape::Fields(&[
-            ("annotations", Shape::MapOf(&Shape::Text)),
-            ("labels", Shape::MapOf(&Shape::Text)),
-        ]),
+        Shape::Fields(&[("annotations", TEXTS), ("labels", Shape::Closed)]),
     ),
     (
         "spec",
@@ -37,9 +35,18 @@ pub(crate) const SHAPE: Shape = Shape::Fields(&[
             ("serviceAccountName", Shape::Text),
             ("serviceAccount", Shape::Text),
             ("os", Shape::Fields(&[("name", Shape::Text)])),
+            ("volumes", Shape::Closed),
         ]),
     ),
 ]);
+
+/// The shape of annotations and labels.
+pub(super) const TEXTS: Shape = Shape::MapOf(&Shape::Text);
+
+/// The shapes of a container's `env`, of `volumes`, and of a container's `volumeMounts`.
+pub(super) const ENV: Shape = Shape::ListOf(&NAMED);
+const VOLUMES: Shape = Shape::ListOf(&NAMED);
+const VOLUME_MOUNTS: Shape = Shape::ListOf(&Shape::Fields(&[("name", Shape::Text), ("mountPath", Shape::Text)]));
 
 /// The fields of a Pod's spec that hold the containers of a Pod that is created.
 pub(super) const INIT_CONTAINERS: &str = "initContainers";
@@ -75,22 +82,22 @@ impl<'a> Pod<'a> {
 
     /// Its annotations, those that are strings.
     pub(crate) fn annotations(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.metadata("annotations")
-    }
-
-    /// Its labels, those that are strings.
-    pub(crate) fn labels(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.metadata("labels")
-    }
-
-    fn metadata(&self, field: &str) -> impl Iterator<Item = (&str, &str)> {
-        let fields = match self.node.get("metadata").and_then(|metadata| metadata.get(field)) {
+        let fields = match self.metadata("annotations") {
             Some(Node::Object(fields)) => fields.as_slice(),
             _ => &[],
         };
         fields
             .iter()
             .filter_map(|(key, value)| Some((&**key, value.as_text()?)))
+    }
+
+    /// Its labels, an object where it has some.
+    pub(crate) fn labels(&self) -> Value {
+        self.metadata("labels").map(Node::to_value).unwrap_or_default()
+    }
+
+    fn metadata(&self, field: &str) -> Option<&Node<'a>> {
+        self.node.get("metadata")?.get(field)
     }
 
     /// Returns whether it has a container or init container of this name that is not one of ours, which are not there before they
@@ -159,8 +166,7 @@ impl<'a> Pod<'a> {
     /// Returns the first annotation among those with which `is_read` is about that has no string. The API server would
     /// refuse it; here, what it asks for would be passed over.
     pub(crate) fn annotation_without_text(&self, is_read: impl Fn(&str) -> bool) -> Option<&str> {
-        let annotations = self.node.get("metadata")?.get("annotations")?;
-        let Node::Object(fields) = annotations else {
+        let Node::Object(fields) = self.metadata("annotations")? else {
             return None;
         };
         let mut others = fields.iter().filter(|(_, value)| !matches!(value, Node::Text(_)));
@@ -272,16 +278,24 @@ pub(super) fn read(existing: &Node<'_>, budget: &mut Budget) -> Result<Value, Po
 }
 
 /// How many bytes of JSON `node` is, about.
-pub(super) fn length(node: &Node<'_>) -> usize {
+pub(crate) fn length(node: &Node<'_>) -> usize {
     match node {
         Node::Null | Node::Invalid(_) => 4,
         Node::Closed(raw) => raw.get().len(),
+        Node::Extended(array) => [&array.before, &array.after]
+            .iter()
+            .fold(array.own.len(), |sum, items| sum.saturating_add(lengths(items))),
         Node::Made(text) => text.len(),
         Node::Text(text) => text.len(),
+        // Mostly there are four quotation marks, a colon and a comma.
         Node::Object(fields) => fields
             .iter()
-            .map(|(name, value)| name.len().saturating_add(length(value)))
+            .map(|(name, value)| name.len().saturating_add(length(value)).saturating_add(6))
             .sum(),
-        Node::List(items) => items.iter().map(|item| length(item).saturating_add(1)).sum(),
+        Node::List(items) => lengths(items),
     }
+}
+
+fn lengths(items: &[Node<'_>]) -> usize {
+    items.iter().map(|item| length(item).saturating_add(1)).sum()
 }

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 
-use super::document::{INIT_CONTAINERS, Pod, is_true, name_of};
+use super::document::{ENV, INIT_CONTAINERS, Pod, is_true, name_of};
 use super::error::PodError;
 use super::mounts::path_of;
 use super::path;
@@ -113,6 +113,7 @@ impl Old {
             if !container.items("volumeMounts").is_empty() {
                 container.list_mut("volumeMounts")?.retain(|mount| !self.shows(mount));
             }
+            container.open("env", ENV);
             if !container.items("env").is_empty() {
                 container.list_mut("env")?.retain(|variable| !self.is_read_by(variable));
             }

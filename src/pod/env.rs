@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use super::document::{Pod, name_of};
+use super::document::{ENV, Pod, name_of};
 use super::error::PodError;
 use super::files::Files;
 use super::same::same;
@@ -79,9 +79,9 @@ fn variables<'w>(additions: &'w [Addition<'w>], files: &'w Files, reached: &[boo
         for variable in owner.injection.env.iter().rev() {
             let is_fetched = matches!(variable.value, EnvValue::Fetched { .. });
             let file = files.env_file(index).filter(|_| is_fetched);
-            let known = all.positions.get(&*variable.name);
-            let Some(known) = known.and_then(|position| all.ordered.get_mut(*position)) else {
-                all.positions.insert(&variable.name, all.ordered.len());
+            let last = all.ordered.len();
+            let position = *all.positions.entry(&*variable.name).or_insert(last);
+            let Some(known) = all.ordered.get_mut(position) else {
                 let json = variable.to_json(file);
                 all.bytes = json.len().saturating_add(all.bytes);
                 all.ordered.push(Variable {
@@ -127,13 +127,19 @@ fn merge(
     variables: &Variables<'_>,
     work: &mut Work<'_>,
 ) -> Result<(), PodError> {
+    if let Some(array) = container.extended("env", |own| !variables.may_be_in(own)) {
+        let items = match variables.are_in_front() {
+            true => &mut array.before,
+            false => &mut array.after,
+        };
+        items.extend(variables.ordered.iter().map(|added| added.node.clone()));
+        return Ok(());
+    }
+    container.open("env", ENV);
     let env = container.list_mut("env")?;
     // The container's own that have the name of one of ours: where they stand, and whether they are the same.
     let mut there = vec![false; variables.ordered.len()];
-    let mut moves = variables
-        .ordered
-        .iter()
-        .any(|added| matches!(added.variable.value, EnvValue::Template(_)));
+    let mut moves = variables.are_in_front();
     for own in env.iter() {
         let Some((position, added)) = variables.of(own) else {
             moves |= refers(own, variables);
@@ -205,7 +211,7 @@ fn warn_of_own(container: &str, added: &Variable<'_>, stays: bool, work: &mut Wo
 /// Warns where a container takes variables from sources that nobody looks into, in which one may be called as a default's: the
 /// default's counts then.
 fn warn_of_sources(
-    container: &Node<'_>,
+    container: &mut Node<'_>,
     container_name: &str,
     variables: &Variables<'_>,
     work: &mut Work<'_>,
@@ -221,6 +227,7 @@ fn warn_of_sources(
         .map(|source| text_in(source, "prefix"))
         .chain(asked_for.map(|(source, _)| source.prefix.as_str()))
         .collect();
+    container.open("env", ENV);
     let env = container.items("env");
     work.budget
         .compare(variables.ordered.len(), prefixes.len().saturating_add(env.len()))?;
@@ -248,7 +255,33 @@ impl Variable<'_> {
     }
 }
 
+/// How many characters of a variable's name are looked for in the container's own: so many that those with the usual prefix,
+/// `_UNION_`, begin alike.
+const HEAD: usize = 7;
+
+/// How many beginnings are looked for. Where there are more, opening the container's own is cheaper.
+const MAX_HEADS: usize = 4;
+
 impl Variables<'_> {
+    /// Returns whether one of them may refer to others, so that all stand in front.
+    fn are_in_front(&self) -> bool {
+        let mut values = self.ordered.iter().map(|added| &added.variable.value);
+        values.any(|value| matches!(value, EnvValue::Template(_)))
+    }
+
+    /// Returns whether one of their names may be in `own`, the JSON of the container's own.
+    fn may_be_in(&self, own: &str) -> bool {
+        // An escape may hide a character of a name.
+        if memchr::memchr_iter(b'\\', own.as_bytes()).any(|place| own.as_bytes().get(place + 1) == Some(&b'u')) {
+            return true;
+        }
+        let mut known = None;
+        // Names that begin alike follow each other.
+        let heads = self.positions.keys().map(|name| name.get(..HEAD).unwrap_or(name));
+        let mut heads = heads.filter(|head| known.replace(*head) != Some(*head));
+        heads.by_ref().take(MAX_HEADS).any(|head| own.contains(head)) || heads.next().is_some()
+    }
+
     /// Returns the variable that has the name of the container's own `own`, and its position.
     fn of(&self, own: &Node<'_>) -> Option<(usize, &Variable<'_>)> {
         let position = *own.text("name").and_then(|name| self.positions.get(name))?;

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use super::document::{Pod, STATUS_ANNOTATION, item, length, text};
+use super::document::{Pod, STATUS_ANNOTATION, TEXTS, item, length, text};
 use super::error::PodError;
 use super::work::Work;
 use crate::injection::{Addition, Annotation};
@@ -103,9 +103,9 @@ impl<'a> Pod<'a> {
     }
 
     fn metadata_mut(&mut self, field: &'static str) -> Result<&mut Vec<(Cow<'a, str>, Node<'a>)>, WrongType> {
-        self.node
-            .field_mut("metadata", || Node::Object(Vec::new()))?
-            .object_mut(field)
+        let metadata = self.node.field_mut("metadata", || Node::Object(Vec::new()))?;
+        metadata.open(field, TEXTS);
+        metadata.object_mut(field)
     }
 
     pub(super) fn add_pull_secrets(&mut self, work: &mut Work<'_>) -> Result<(), PodError> {

@@ -63,23 +63,20 @@ pub fn decode(text: &str) -> Result<Vec<u8>, String> {
             (word.wrapping_shl(5) | u64::from(value), wrong | value)
         });
         if wrong & NONE != 0 {
-            return decode_slowly(text);
+            return decode_slowly(text, Vec::new());
         }
         let [.., one, two, three, four, five] = word.to_be_bytes();
         bytes.extend_from_slice(&[one, two, three, four, five]);
     }
-    match str::from_utf8(tail).map(decode_slowly) {
-        Ok(Ok(rest)) => {
-            bytes.extend_from_slice(&rest);
-            Ok(bytes)
-        }
-        _ => decode_slowly(text),
+    match str::from_utf8(tail).map(|tail| decode_slowly(tail, bytes)) {
+        Ok(Ok(bytes)) => Ok(bytes),
+        // In the whole text, the places are right.
+        _ => decode_slowly(text, Vec::new()),
     }
 }
 
-/// Decodes `text` letter by letter, which tells what is wrong with it, and where.
-fn decode_slowly(text: &str) -> Result<Vec<u8>, String> {
-    let mut bytes = Vec::with_capacity(text.len());
+/// Decodes `text` letter by letter, behind `bytes`, which tells what is wrong with it, and where.
+fn decode_slowly(text: &str, mut bytes: Vec<u8>) -> Result<Vec<u8>, String> {
     let mut letters = 0_usize;
     // The bits read last, of which the lowest `pending` are not in `bytes` yet.
     let (mut bits, mut pending) = (0_u32, 0_u32);

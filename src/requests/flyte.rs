@@ -81,7 +81,7 @@ fn parse(text: &[u8]) -> Result<DecodedSecret, Fault> {
 
 /// Returns the field called `word`, and its position among all.
 fn field(word: &str) -> Result<(usize, &'static str), String> {
-    let mut fields = FIELDS.into_iter().enumerate();
+    let mut fields = FIELDS.iter().copied().enumerate();
     fields.find(|(_, name)| *name == word).ok_or_else(|| {
         format!(
             "there is no field {}; the fields are group, group_version, key, mount_requirement and env_var",

@@ -155,7 +155,10 @@ fn mount_requirement(fields: &mut Fields<'_>) -> Result<MountRequirement, Settin
     let text = raw.get();
     let (known, shown) = match (serde_json::from_str::<String>(text), kind(text)) {
         (Ok(name), _) => (MountRequirement::from_name(&name), format!("\"{}\"", excerpt(&name))),
-        (_, "a number") => (text.parse().ok().and_then(MountRequirement::from_number), excerpt(text)),
+        (_, "a number") => (
+            text.parse().ok().and_then(MountRequirement::from_number),
+            excerpt(text).into_owned(),
+        ),
         (_, "a string") => return Err(fields.invalid(NAME, NOT_UNICODE)),
         (_, kind) => (None, kind.to_owned()),
     };

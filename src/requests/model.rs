@@ -1,5 +1,6 @@
 //! One secret that a Pod asks for.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::rc::Rc;
 
@@ -106,7 +107,12 @@ impl SecretRequest {
 
     /// Returns `group@version/key/field`, without what is empty.
     pub(crate) fn secret_name(&self) -> String {
-        let mut name = self.group.clone();
+        let parts = [&self.group, &self.group_version, &self.key, &self.field];
+        let length = parts
+            .iter()
+            .fold(parts.len(), |sum, part| sum.saturating_add(part.len()));
+        let mut name = String::with_capacity(length);
+        name.push_str(&self.group);
         for (before, part) in [('@', &self.group_version), ('/', &self.key), ('/', &self.field)] {
             if !part.is_empty() {
                 if !name.is_empty() || before == '@' {
@@ -277,11 +283,13 @@ pub enum Origin {
 impl Origin {
     /// The place among the annotations, or in the settings.
     #[must_use]
-    pub fn place(&self) -> String {
+    pub fn place(&self) -> Cow<'_, str> {
         match self {
             Self::Flyte { key } => excerpt(key),
-            Self::Json { annotation, index } => format!("{}, item {}", excerpt(annotation), index.saturating_add(1)),
-            Self::Default { place, .. } => place.clone(),
+            Self::Json { annotation, index } => {
+                format!("{}, item {}", excerpt(annotation), index.saturating_add(1)).into()
+            }
+            Self::Default { place, .. } => place.into(),
         }
     }
 }

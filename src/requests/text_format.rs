@@ -42,7 +42,7 @@ impl Token<'_> {
         match self {
             Self::End => "the end".to_owned(),
             Self::Symbol(symbol) => symbol.to_string(),
-            Self::Word(word) => excerpt(word),
+            Self::Word(word) => excerpt(word).into_owned(),
             Self::Text(_) => "a string".to_owned(),
         }
     }

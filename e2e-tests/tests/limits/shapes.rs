@@ -172,3 +172,41 @@ fn null_where_an_object_belongs() {
         assert_eq!(policy.create(&pod), r#"{"accepted":true}"#, "{metadata}");
     }
 }
+
+/// Variables are added to a container's own without a look at those, unless they may have to do with each other.
+#[test]
+fn names_in_a_containers_own_variables() {
+    let policy = Policy::new();
+    let [prefix, ours] = ["FLYTE_SECRETS_ENV_PREFIX", "_UNION_DB_PASSWORD"];
+    for (own, expected) in [
+        ("[]", vec![prefix, ours]),
+        ("[ \n ]", vec![prefix, ours]),
+        (r#" [ {"name" : "A"} , {"name" : "B"} ] "#, vec!["A", "B", prefix, ours]),
+        (r#"[{"name":"A","value":"[\"$(B)\"]"}]"#, vec!["A", prefix, ours]),
+        (
+            r#"[{"name":"_UNION_DB"},{"name":"A"}]"#,
+            vec!["_UNION_DB", "A", prefix, ours],
+        ),
+        (
+            r#"[{"name":"A"},{"name":"_UNION_DB_PASSWORD","value":"own"}]"#,
+            vec![prefix, ours, "A"],
+        ),
+        (
+            r#"[{"name":"A"},{"name":"\u005fUNION_DB_PASSWORD"}]"#,
+            vec![prefix, ours, "A"],
+        ),
+        (
+            r#"[{"name":"A","value":"$(_UNION_DB_PASSWORD)"}]"#,
+            vec![prefix, ours, "A"],
+        ),
+        (
+            r#"[{"name":"A","value":"$(\u005fUNION_DB_PASSWORD)"}]"#,
+            vec![prefix, ours, "A"],
+        ),
+    ] {
+        let pod = policy.mutated(&pod_with(&format!(r#","env":{own}"#)), "{}");
+        let env = pod["spec"]["containers"][0]["env"].as_array().expect("a list");
+        let names: Vec<&str> = env.iter().filter_map(|variable| variable["name"].as_str()).collect();
+        assert_eq!(names, expected, "{own}");
+    }
+}

@@ -1,6 +1,7 @@
 //! The labels of a Pod from which Flyte 2 makes the names of its secrets.
 
 use crate::digest;
+use crate::json::text_in;
 use crate::managers::manager::{NotServed, not_found};
 use crate::managers::placeholders;
 use crate::pod::Pod;
@@ -14,10 +15,8 @@ pub(super) struct PodLabels([String; 3]);
 
 impl PodLabels {
     pub(super) fn read(pod: &Pod<'_>) -> Self {
-        Self([ORGANIZATION, DOMAIN, PROJECT].map(|name| {
-            let label = pod.labels().find(|(key, _)| *key == name);
-            label.map(|(_, value)| value.to_owned()).unwrap_or_default()
-        }))
+        let labels = pod.labels();
+        Self([ORGANIZATION, DOMAIN, PROJECT].map(|name| text_in(&labels, name).to_owned()))
     }
 
     /// Returns the labels, of which any may be empty.

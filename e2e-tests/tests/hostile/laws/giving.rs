@@ -170,12 +170,12 @@ pub fn is_accounted_for(due: &[Due], own: &[SecretRequest], audit: &Audit<'_>, w
             .iter()
             .any(|warning| warning.starts_with(&format!("the Pod goes without a secret: setting {place} asks for")));
         assert!(
-            injected.contains(&place.as_str()) || is_known || is_unserved || goes_without(request, None, warnings),
+            injected.contains(&&*place) || is_known || is_unserved || goes_without(request, None, warnings),
             "the default {place} is dropped: {warnings:?}"
         );
     }
     for entry in &audit.injected {
-        let is_due = |due: &Due| entry["request"] == due.request.origin.place();
+        let is_due = |due: &Due| entry["request"] == *due.request.origin.place();
         assert!(
             entry["origin"] != "default" || due.iter().any(is_due),
             "no default for this Pod: {entry}"
