@@ -54,6 +54,9 @@ fn env_prefix(fields: &mut Fields<'_>) -> Result<String, SettingsError> {
     let prefix = fields
         .take::<String>("envPrefix")?
         .unwrap_or_else(|| "_UNION_".to_owned());
+    if fields.is_checked() {
+        return Ok(prefix.to_ascii_uppercase());
+    }
     if prefix.is_empty() {
         return Err(fields.invalid(
             "envPrefix",
@@ -77,7 +80,9 @@ fn mount_path(fields: &mut Fields<'_>) -> Result<String, SettingsError> {
         is_mount_path,
         "has to be an absolute path other than /, without ':', empty parts, '.' and '..', such as /etc/flyte/secrets",
     )?;
-    if let Some((taken, what)) = taken_path(&path) {
+    if !fields.is_checked()
+        && let Some((taken, what)) = taken_path(&path)
+    {
         return Err(fields.invalid(
             "mountPath",
             &format!(

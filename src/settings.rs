@@ -94,7 +94,7 @@ impl Settings {
 fn managers(fields: &mut Fields<'_>) -> Result<Vec<ConfiguredManager>, SettingsError> {
     let Some(managers) = fields.list_of("managers", ConfiguredManager::from_fields)? else {
         let default = Fields::parse(r#"{"type":"kubernetes"}"#, "managers[0]")?;
-        return Ok(vec![ConfiguredManager::from_fields(default)?]);
+        return Ok(vec![ConfiguredManager::from_fields(default.checked())?]);
     };
     if managers.is_empty() {
         return Err(fields.invalid(

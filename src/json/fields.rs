@@ -111,7 +111,9 @@ impl<'a> Fields<'a> {
 
     /// Adds to the place what kind of object this is.
     pub(crate) fn rename(&mut self, kind: &str) {
-        self.place = format!("{} ({kind})", self.place);
+        if !self.is_checked {
+            self.place = format!("{} ({kind})", self.place);
+        }
     }
 
     /// Takes the text of the field `name`.
@@ -119,12 +121,16 @@ impl<'a> Fields<'a> {
     /// # Errors
     /// When it is `null`.
     pub(crate) fn take_raw(&mut self, name: &'static str) -> Result<Option<&'a RawValue>, SettingsError> {
-        if self.is_null(name) {
-            return Err(self.invalid(name, NOTHING));
+        if !self.is_checked {
+            self.known.push(name);
         }
-        self.known.push(name);
-        let position = self.fields.iter().position(|(field, _)| field == name);
-        Ok(position.map(|position| self.fields.swap_remove(position).1))
+        let Some(position) = self.fields.iter().position(|(field, _)| field == name) else {
+            return Ok(None);
+        };
+        match self.fields.swap_remove(position) {
+            (_, raw) if raw.get() == "null" => Err(self.invalid(name, NOTHING)),
+            (_, raw) => Ok(Some(raw)),
+        }
     }
 
     /// Returns whether the field `name` is given as `null`, which is an error with a better message here and there.
@@ -192,7 +198,7 @@ impl<'a> Fields<'a> {
         problem: &str,
     ) -> Result<String, SettingsError> {
         match self.take::<String>(name)?.unwrap_or_else(|| default.to_owned()) {
-            text if is_valid(&text) => Ok(text),
+            text if self.is_checked || is_valid(&text) => Ok(text),
             _ => Err(self.invalid(name, problem)),
         }
     }
@@ -227,20 +233,15 @@ impl<'a> Fields<'a> {
         default: T,
         choices: &[(&str, T)],
     ) -> Result<T, SettingsError> {
-        let names: Vec<&str> = choices.iter().map(|(choice, _)| *choice).collect();
-        let chosen = self.chosen(name, &names)?.and_then(|index| choices.get(index));
-        Ok(chosen.map_or(default, |(_, value)| *value))
-    }
-
-    /// The position among `choices`; `None` where the field is absent. Apart from [`Self::choice`], so that the module holds
-    /// it once.
-    fn chosen(&mut self, name: &'static str, choices: &[&str]) -> Result<Option<usize>, SettingsError> {
         let Some(given) = self.take::<String>(name)? else {
-            return Ok(None);
+            return Ok(default);
         };
-        match choices.iter().position(|choice| *choice == given) {
-            None => Err(self.invalid(name, &format!("has to be {}", choices.join(" or ")))),
-            position => Ok(position),
+        match choices.iter().find(|(choice, _)| *choice == given) {
+            Some((_, chosen)) => Ok(*chosen),
+            None => {
+                let names: Vec<&str> = choices.iter().map(|(choice, _)| *choice).collect();
+                Err(self.invalid(name, &format!("has to be {}", names.join(" or "))))
+            }
         }
     }
 
@@ -295,7 +296,7 @@ impl<'a> Fields<'a> {
         self.fields.first().map(|(name, _)| name.as_str())
     }
 
-    /// Returns the names of the fields that somebody has asked for.
+    /// Returns the names of the fields that somebody has asked for; none of checked settings.
     pub(crate) fn known(&self) -> String {
         self.known.join(", ")
     }

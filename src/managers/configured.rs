@@ -49,7 +49,7 @@ impl ConfiguredManager {
         let manager = read(&mut fields)?;
         let names = fields.nested("names")?;
         let mapping = Mapping::from_fields(names, &fields, manager.as_ref())?;
-        if !mapping.as_ref().is_some_and(Mapping::puts_group_into_key) {
+        if !fields.is_checked() && !mapping.as_ref().is_some_and(Mapping::puts_group_into_key) {
             check_groups(manager.as_ref(), &selector, &fields)?;
         }
         fields.finish()?;
