@@ -3,13 +3,16 @@
 use serde_json::Value;
 
 use super::document::{Pod, is_true, name_of};
-use crate::json::Node;
+use crate::json::{Node, Shape};
 use crate::sort::{beside, sort_by};
 
 /// What the kubelet fills from the API. It makes the directories in them that other mounts need
 /// ([nested_volumes.go](https://github.com/kubernetes/kubernetes/blob/master/pkg/volume/util/nested_volumes.go)), which
 /// the container runtime cannot: the volumes are mounted read-only.
 const FILLED_BY_KUBELET: [&str; 4] = ["secret", "configMap", "downwardAPI", "projected"];
+
+/// What is read of a volume's source.
+const READ_ONLY: Shape = Shape::Only(&[("readOnly", Shape::Closed)]);
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -64,6 +67,11 @@ fn kind(volume: &Node<'_>) -> Option<Kind> {
     if FILLED_BY_KUBELET.contains(&name.as_ref()) {
         return Some(Kind::FilledByKubelet);
     }
-    let read_only = source.to_value().get("readOnly") == Some(&Value::Bool(true));
+    let text = match source {
+        Node::Closed(text) => text.get(),
+        Node::Made(text) => text,
+        _ => "{}",
+    };
+    let read_only = Node::parse(text, READ_ONLY).is_ok_and(|source| is_true(&source, "readOnly"));
     (name == "image" || read_only).then_some(Kind::ReadOnly)
 }

@@ -43,7 +43,7 @@ fn windows(pod: &Pod<'_>) -> Option<&'static str> {
     if OS_LABELS.iter().any(|label| is_windows(label)) {
         return Some("spec.nodeSelector");
     }
-    let affinity = pod.field("affinity").map(Node::to_value).unwrap_or_default();
+    let affinity = pod.field("affinity")?.to_value();
     let terms = affinity
         .pointer("/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms")
         .and_then(Value::as_array)?;
