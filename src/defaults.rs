@@ -1,9 +1,10 @@
 //! Secrets that Pods get without asking for them.
 
+use serde_json::{Map, Value};
+
 use crate::json::fields::{Fields, SettingsError};
 use crate::names::{is_label_value, is_metadata_key};
 use crate::patterns::{self, Patterns};
-use crate::pod::Pod;
 use crate::requests::{Containers, Origin, SecretRequest, json};
 
 /// An item of the settings' `defaults`: Pods that fit all of its conditions get these secrets.
@@ -44,16 +45,10 @@ impl DefaultRule {
         })
     }
 
-    /// Returns whether the Pod, in its namespace and with its service account, gets the secrets.
-    pub(crate) fn is_for(&self, namespace: &str, service_account: &str, pod: &Pod<'_>) -> bool {
-        let has_labels = || {
-            let own = pod.labels();
-            let mut labels = self.labels.iter();
-            labels.all(|(key, value)| own.get(key).is_some_and(|label| *label == **value))
-        };
-        self.namespaces.fit(namespace)
-            && self.service_accounts.fit(service_account)
-            && (self.labels.is_empty() || has_labels())
+    /// Returns whether a Pod with these labels, in its namespace and with its service account, gets the secrets.
+    pub(crate) fn is_for(&self, namespace: &str, service_account: &str, labels: &Map<String, Value>) -> bool {
+        let has = |(key, value): &(String, String)| labels.get(key).is_some_and(|own| *own == **value);
+        self.namespaces.fit(namespace) && self.service_accounts.fit(service_account) && self.labels.iter().all(has)
     }
 }
 

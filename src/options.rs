@@ -54,9 +54,6 @@ fn env_prefix(fields: &mut Fields<'_>) -> Result<String, SettingsError> {
     let prefix = fields
         .take::<String>("envPrefix")?
         .unwrap_or_else(|| "_UNION_".to_owned());
-    if fields.is_checked() {
-        return Ok(prefix.to_ascii_uppercase());
-    }
     if prefix.is_empty() {
         return Err(fields.invalid(
             "envPrefix",
@@ -64,7 +61,7 @@ fn env_prefix(fields: &mut Fields<'_>) -> Result<String, SettingsError> {
              _UNION_, and let requests name a variable without it in envVar (Flyte: env_var)",
         ));
     }
-    if !names::is_variable(&prefix) {
+    if !fields.is_checked() && !names::is_variable(&prefix) {
         return Err(fields.invalid(
             "envPrefix",
             "cannot begin an environment variable name: use letters, digits, '_', '-' and '.', and no digit at the front",

@@ -22,9 +22,11 @@ pub(super) fn add_defaults(
         return Ok(());
     }
     let (pod, namespace) = (&admission.pod, admission.namespace()?);
-    let service_account = pod.service_account()?;
+    let (service_account, labels) = (pod.service_account()?, pod.labels()?);
     let declined = declines(pod, warnings);
-    let own = rules.iter().filter(|rule| rule.is_for(namespace, service_account, pod));
+    let own = rules
+        .iter()
+        .filter(|rule| rule.is_for(namespace, service_account, &labels));
     for default in own.flat_map(|rule| &rule.requests) {
         if declined && !matches!(default.origin, Origin::Default { required: true, .. }) {
             continue;

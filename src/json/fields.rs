@@ -296,7 +296,7 @@ impl<'a> Fields<'a> {
         self.fields.first().map(|(name, _)| name.as_str())
     }
 
-    /// Returns the names of the fields that somebody has asked for; none of checked settings.
+    /// Returns the names of the fields that somebody has asked for. They are not noted where the host has had settings checked.
     pub(crate) fn known(&self) -> String {
         self.known.join(", ")
     }
@@ -309,8 +309,11 @@ impl<'a> Fields<'a> {
         match self.unknown() {
             None => Ok(()),
             Some(name) => {
-                let known = self.known();
-                Err(self.invalid(name, &format!("is not a setting; known here are {known}")))
+                let known = match self.known() {
+                    known if self.is_checked => known,
+                    known => format!("; known here are {known}"),
+                };
+                Err(self.invalid(name, &format!("is not a setting{known}")))
             }
         }
     }

@@ -15,7 +15,7 @@ pub(crate) enum Shape {
     Closed,
     /// A string that is read.
     Text,
-    /// An object of which these fields are opened, or may be later, so that none stands twice; the others stay closed.
+    /// An object of which these fields are opened, or may be later; the others stay closed.
     Fields(&'static [(&'static str, Shape)]),
     /// An object of which these fields are opened; the others are left out. It is not for what is written again.
     Only(&'static [(&'static str, Shape)]),
@@ -33,9 +33,9 @@ pub(super) const TWICE: &str = "a field stands twice in an object";
 pub(crate) enum Node<'a> {
     /// JSON's `null`, where something was to be opened. Kubernetes reads it as an absent field.
     Null,
-    /// A part that nobody looks at, as its text.
+    /// A part that is not opened, as its text.
     Closed(&'a RawValue),
-    /// An array that came as a text, with further items. In a box, as there are few, and many other nodes.
+    /// An array whose own items are not opened, with further ones. In a box, as there are few, and many other nodes.
     Extended(Box<Extended<'a>>),
     /// A part that was made here; shared, as the same variable goes into many containers.
     Made(Rc<String>),
@@ -45,16 +45,16 @@ pub(crate) enum Node<'a> {
     Object(Vec<(Cow<'a, str>, Node<'a>)>),
     /// An array.
     List(Vec<Node<'a>>),
-    /// A number or a boolean, or a field that stands twice, where something was to be opened: such a document can
-    /// neither be read nor written.
+    /// A number or a boolean where something was to be opened, or an object in which a field stands twice that matters: such a
+    /// document can neither be read nor written.
     Invalid(&'static str),
 }
 
-/// An array that came as a text, with further items.
+/// An array with its own items as they came, and further ones.
 #[derive(Debug, Clone)]
 pub(crate) struct Extended<'a> {
     pub(crate) before: Vec<Node<'a>>,
-    /// Its own items, with what stands between them.
+    /// The text between its brackets.
     pub(crate) own: &'a str,
     pub(crate) after: Vec<Node<'a>>,
 }
@@ -83,8 +83,8 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// Returns the array in the field `name`, to which items can be added, when this is an object that has it and it is closed,
-    /// and `may_stay_closed` says so of its own items.
+    /// Lets items be added to the array in the field `name` while its own stay closed. Returns nothing where this is no object
+    /// that has a closed array there, or where `may_stay_closed` does not hold for the text of its own items.
     pub(crate) fn extended(
         &mut self,
         name: &str,
@@ -106,14 +106,20 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// The field `name` and its text, when this is an object that has it and it is closed.
+    /// The field `name` and its text, when this is an object that has it and it is closed. One that stands twice is invalid from
+    /// now on.
     fn closed(&mut self, name: &str) -> Option<(&mut Self, &'a RawValue)> {
         let Self::Object(fields) = self else {
             return None;
         };
-        let (_, field) = fields.iter_mut().find(|(key, _)| key == name)?;
+        let mut named = fields.iter_mut().filter(|(key, _)| key == name);
+        let (_, field) = named.next()?;
         match *field {
-            Self::Closed(text) => Some((field, text)),
+            Self::Closed(text) if named.next().is_none() => Some((field, text)),
+            Self::Closed(_) => {
+                *field = Self::Invalid(TWICE);
+                None
+            }
             _ => None,
         }
     }

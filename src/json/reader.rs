@@ -85,14 +85,15 @@ impl<'de> Visitor<'de> for Open {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Node<'de>, A::Error> {
-        let capacity = match self.0 {
-            Shape::Fields(known) => known.len() * 2,
-            Shape::Only(known) => known.len(),
+        // The containers and the metadata of most Pods have some eight fields.
+        let mut room = match self.0 {
+            Shape::Fields(known) | Shape::Only(known) => (known.len() * 4).min(8),
             _ => 0,
         };
-        let mut fields: Vec<(Cow<'de, str>, Node<'de>)> = Vec::with_capacity(capacity);
+        let mut fields: Vec<(Cow<'de, str>, Node<'de>)> = Vec::new();
         let mut twice = false;
         while let Some(Name(name)) = map.next_key()? {
+            fields.reserve_exact(std::mem::take(&mut room));
             let shape = match self.0 {
                 Shape::Fields(known) | Shape::Only(known) => {
                     known.iter().find(|(field, _)| *field == name).map(|(_, shape)| *shape)
@@ -100,7 +101,7 @@ impl<'de> Visitor<'de> for Open {
                 Shape::MapOf(shape) => Some(*shape),
                 _ => None,
             };
-            // Only the fields that are opened could be misread; a map's keys may be many.
+            // Only the fields that are known could be misread; a map's keys may be many.
             if shape.is_some() && !matches!(self.0, Shape::MapOf(_)) {
                 twice |= fields.iter().any(|(known, _)| *known == name);
             }

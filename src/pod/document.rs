@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::cell::OnceCell;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::error::PodError;
 use super::our_names::is_named_as_ours;
@@ -13,14 +13,9 @@ use crate::requests::{Origin, PRIMARY_ANNOTATION};
 use crate::sort::has;
 
 const NAMED: Shape = Shape::Fields(&[("name", Shape::Text)]);
-const CONTAINER: Shape = Shape::Fields(&[
-    ("name", Shape::Text),
-    ("env", Shape::Closed),
-    ("envFrom", Shape::Closed),
-    ("volumeMounts", Shape::Closed),
-]);
+const CONTAINER: Shape = Shape::Fields(&[("name", Shape::Text), ("env", Shape::Closed)]);
 
-/// The fields of a Pod that are opened, and those that are opened where something needs them.
+/// The fields of a Pod that are opened.
 pub(crate) const SHAPE: Shape = Shape::Fields(&[
     (
         "metadata",
@@ -35,16 +30,17 @@ pub(crate) const SHAPE: Shape = Shape::Fields(&[
             ("serviceAccountName", Shape::Text),
             ("serviceAccount", Shape::Text),
             ("os", Shape::Fields(&[("name", Shape::Text)])),
-            ("volumes", Shape::Closed),
         ]),
     ),
 ]);
 
-/// The shape of annotations and labels.
+/// The shape of annotations, and of labels, which few settings need.
 pub(super) const TEXTS: Shape = Shape::MapOf(&Shape::Text);
 
-/// The shapes of a container's `env`, of `volumes`, and of a container's `volumeMounts`.
+/// The shape of a container's `env`, which is opened where one of its variables may have to do with what is added.
 pub(super) const ENV: Shape = Shape::ListOf(&NAMED);
+
+/// The shapes of `volumes` and of a container's `volumeMounts`, which variables alone do not need.
 const VOLUMES: Shape = Shape::ListOf(&NAMED);
 const VOLUME_MOUNTS: Shape = Shape::ListOf(&Shape::Fields(&[("name", Shape::Text), ("mountPath", Shape::Text)]));
 
@@ -82,7 +78,11 @@ impl<'a> Pod<'a> {
 
     /// Its annotations, those that are strings.
     pub(crate) fn annotations(&self) -> impl Iterator<Item = (&str, &str)> {
-        let fields = match self.metadata("annotations") {
+        let fields = match self
+            .node
+            .get("metadata")
+            .and_then(|metadata| metadata.get("annotations"))
+        {
             Some(Node::Object(fields)) => fields.as_slice(),
             _ => &[],
         };
@@ -91,13 +91,22 @@ impl<'a> Pod<'a> {
             .filter_map(|(key, value)| Some((&**key, value.as_text()?)))
     }
 
-    /// Its labels, an object where it has some.
-    pub(crate) fn labels(&self) -> Value {
-        self.metadata("labels").map(Node::to_value).unwrap_or_default()
-    }
-
-    fn metadata(&self, field: &str) -> Option<&Node<'a>> {
-        self.node.get("metadata")?.get(field)
+    /// Returns its labels, strings.
+    ///
+    /// # Errors
+    /// When they cannot be read, so that nobody can tell which the Pod has.
+    pub(crate) fn labels(&self) -> Result<Map<String, Value>, PodError> {
+        let unreadable = WrongType("labels", "an object of strings");
+        let labels = match self.node.get("metadata").and_then(|metadata| metadata.get("labels")) {
+            None => return Ok(Map::new()),
+            Some(Node::Closed(text)) => serde_json::from_str(text.get()).map_err(|_| unreadable)?,
+            Some(opened) => opened.to_value(),
+        };
+        match labels {
+            Value::Null => Ok(Map::new()),
+            Value::Object(labels) if labels.values().all(Value::is_string) => Ok(labels),
+            _ => Err(unreadable.into()),
+        }
     }
 
     /// Returns whether it has a container or init container of this name that is not one of ours, which are not there before they
@@ -166,7 +175,8 @@ impl<'a> Pod<'a> {
     /// Returns the first annotation among those with which `is_read` is about that has no string. The API server would
     /// refuse it; here, what it asks for would be passed over.
     pub(crate) fn annotation_without_text(&self, is_read: impl Fn(&str) -> bool) -> Option<&str> {
-        let Node::Object(fields) = self.metadata("annotations")? else {
+        let annotations = self.node.get("metadata")?.get("annotations")?;
+        let Node::Object(fields) = annotations else {
             return None;
         };
         let mut others = fields.iter().filter(|(_, value)| !matches!(value, Node::Text(_)));
@@ -282,9 +292,11 @@ pub(crate) fn length(node: &Node<'_>) -> usize {
     match node {
         Node::Null | Node::Invalid(_) => 4,
         Node::Closed(raw) => raw.get().len(),
-        Node::Extended(array) => [&array.before, &array.after]
-            .iter()
-            .fold(array.own.len(), |sum, items| sum.saturating_add(lengths(items))),
+        Node::Extended(array) => array
+            .own
+            .len()
+            .saturating_add(lengths(&array.before))
+            .saturating_add(lengths(&array.after)),
         Node::Made(text) => text.len(),
         Node::Text(text) => text.len(),
         // Mostly there are four quotation marks, a colon and a comma.

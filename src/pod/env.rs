@@ -2,7 +2,8 @@
 //!
 //! Ours go behind the container's own: nothing of the Pod moves then, so that the host's JSON patch is short. They go to the
 //! front where the order matters: where one of the container's own refers to one of ours as `$(NAME)`, which the kubelet
-//! expands with what stands before it, or where one of ours replaces the container's own of the same name.
+//! expands with what stands before it, where one of ours replaces the container's own of the same name, or where a template
+//! adds some, of which one may refer to another. The container's own are not opened where none of our names can be in them.
 
 use std::collections::BTreeMap;
 
@@ -227,6 +228,9 @@ fn warn_of_sources(
         .map(|source| text_in(source, "prefix"))
         .chain(asked_for.map(|(source, _)| source.prefix.as_str()))
         .collect();
+    if prefixes.is_empty() {
+        return Ok(());
+    }
     container.open("env", ENV);
     let env = container.items("env");
     work.budget
@@ -255,7 +259,7 @@ impl Variable<'_> {
     }
 }
 
-/// How many characters of a variable's name are looked for in the container's own: so many that those with the usual prefix,
+/// How many bytes of a variable's name are looked for in the container's own: so many that those with the usual prefix,
 /// `_UNION_`, begin alike.
 const HEAD: usize = 7;
 
@@ -271,7 +275,7 @@ impl Variables<'_> {
 
     /// Returns whether one of their names may be in `own`, the JSON of the container's own.
     fn may_be_in(&self, own: &str) -> bool {
-        // An escape may hide a character of a name.
+        // Other escapes than \u hold nothing that a name can have.
         if memchr::memchr_iter(b'\\', own.as_bytes()).any(|place| own.as_bytes().get(place + 1) == Some(&b'u')) {
             return true;
         }

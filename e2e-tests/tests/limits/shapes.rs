@@ -84,6 +84,7 @@ fn duplicate_keys() {
         pod_with("").replace(r#""spec":"#, r#""spec":{},"spec":"#),
         pod_with("").replace(r#""metadata":"#, r#""metadata":{},"metadata":"#),
         pod_with("").replace(r#""annotations":"#, r#""annotations":{},"annotations":"#),
+        pod_with("").replace(r#""annotations":"#, r#""labels":{},"labels":{},"annotations":"#),
     ] {
         let answer: Value = serde_json::from_str(&policy.create(&pod)).expect("JSON");
         assert!(answer.get("mutated_object").is_none(), "{pod}: {answer}");
@@ -208,5 +209,25 @@ fn names_in_a_containers_own_variables() {
         let env = pod["spec"]["containers"][0]["env"].as_array().expect("a list");
         let names: Vec<&str> = env.iter().filter_map(|variable| variable["name"].as_str()).collect();
         assert_eq!(names, expected, "{own}");
+    }
+}
+
+/// Nobody can tell whether a default is for a Pod whose labels cannot be read.
+#[test]
+fn labels_that_cannot_be_read() {
+    let policy = Policy::new();
+    let settings = r#"{"defaults":[{"namespaces":["*"],"labels":{"app":"web"},"requests":[{"group":"a","key":"k"}]}]}"#;
+    let deep = "[".repeat(200) + &"]".repeat(200);
+    for (labels, is_read) in [
+        (r#"{"app":"web"}"#, true),
+        ("null", true),
+        (r#"{"app":"web","n":"\ud800"}"#, false),
+        (r#"{"app":"web","n":1}"#, false),
+        ("[]", false),
+        (&deep, false),
+    ] {
+        let pod = pod_with("").replace(r#""annotations":"#, &format!(r#""labels":{labels},"annotations":"#));
+        let answer: Value = serde_json::from_str(&policy.answer(&payload(&pod, settings))).expect("JSON");
+        assert_eq!(answer["accepted"], json!(is_read), "{labels}: {answer}");
     }
 }

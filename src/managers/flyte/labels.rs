@@ -14,8 +14,9 @@ pub(super) const PROJECT: &str = "project";
 pub(super) struct PodLabels([String; 3]);
 
 impl PodLabels {
+    /// Reads the labels of a Pod. All are empty where those cannot be read.
     pub(super) fn read(pod: &Pod<'_>) -> Self {
-        let labels = pod.labels();
+        let labels = pod.labels().unwrap_or_default().into();
         Self([ORGANIZATION, DOMAIN, PROJECT].map(|name| text_in(&labels, name).to_owned()))
     }
 
