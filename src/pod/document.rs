@@ -78,11 +78,7 @@ impl<'a> Pod<'a> {
 
     /// Its annotations, those that are strings.
     pub(crate) fn annotations(&self) -> impl Iterator<Item = (&str, &str)> {
-        let fields = match self
-            .node
-            .get("metadata")
-            .and_then(|metadata| metadata.get("annotations"))
-        {
+        let fields = match self.metadata("annotations") {
             Some(Node::Object(fields)) => fields.as_slice(),
             _ => &[],
         };
@@ -97,16 +93,19 @@ impl<'a> Pod<'a> {
     /// When they cannot be read, so that nobody can tell which the Pod has.
     pub(crate) fn labels(&self) -> Result<Map<String, Value>, PodError> {
         let unreadable = WrongType("labels", "an object of strings");
-        let labels = match self.node.get("metadata").and_then(|metadata| metadata.get("labels")) {
-            None => return Ok(Map::new()),
+        let labels = match self.metadata("labels") {
             Some(Node::Closed(text)) => serde_json::from_str(text.get()).map_err(|_| unreadable)?,
-            Some(opened) => opened.to_value(),
+            opened => opened.map(Node::to_value).unwrap_or_default(),
         };
         match labels {
             Value::Null => Ok(Map::new()),
             Value::Object(labels) if labels.values().all(Value::is_string) => Ok(labels),
             _ => Err(unreadable.into()),
         }
+    }
+
+    fn metadata(&self, field: &str) -> Option<&Node<'a>> {
+        self.node.get("metadata")?.get(field)
     }
 
     /// Returns whether it has a container or init container of this name that is not one of ours, which are not there before they
@@ -175,8 +174,7 @@ impl<'a> Pod<'a> {
     /// Returns the first annotation among those with which `is_read` is about that has no string. The API server would
     /// refuse it; here, what it asks for would be passed over.
     pub(crate) fn annotation_without_text(&self, is_read: impl Fn(&str) -> bool) -> Option<&str> {
-        let annotations = self.node.get("metadata")?.get("annotations")?;
-        let Node::Object(fields) = annotations else {
+        let Node::Object(fields) = self.metadata("annotations")? else {
             return None;
         };
         let mut others = fields.iter().filter(|(_, value)| !matches!(value, Node::Text(_)));
