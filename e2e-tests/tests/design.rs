@@ -9,7 +9,7 @@ use std::fs;
 use std::path::Path;
 
 /// The goal is 7,000. The limit is lowered whenever lines go, and raised where what users gain is worth the lines.
-const MAX_LINES: usize = 16_040;
+const MAX_LINES: usize = 15_999;
 const MAX_FILE_LINES: usize = 350;
 const MAX_FUNCTION_LINES: usize = 50;
 

@@ -35,8 +35,8 @@ pub(crate) enum Node<'a> {
     Null,
     /// A part that is not opened, as its text.
     Closed(&'a RawValue),
-    /// An array whose own items are not opened, with further ones. In a box, as there are few, and many other nodes.
-    Extended(Box<Extended<'a>>),
+    /// Some items of an array, as the text that they came as; not empty.
+    Items(&'a str),
     /// A part that was made here; shared, as the same variable goes into many containers.
     Made(Rc<String>),
     /// A string. One that is borrowed, here and as a field's name, stands in JSON as it is, without escapes.
@@ -48,15 +48,6 @@ pub(crate) enum Node<'a> {
     /// A number or a boolean where something was to be opened, or an object in which a field stands twice that matters: such a
     /// document can neither be read nor written.
     Invalid(&'static str),
-}
-
-/// An array with its own items as they came, and further ones.
-#[derive(Debug, Clone)]
-pub(crate) struct Extended<'a> {
-    pub(crate) before: Vec<Node<'a>>,
-    /// The text between its brackets.
-    pub(crate) own: &'a str,
-    pub(crate) after: Vec<Node<'a>>,
 }
 
 impl<'a> Node<'a> {
@@ -83,27 +74,11 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// Lets items be added to the array in the field `name` while its own stay closed. Returns nothing where this is no object
-    /// that has a closed array there, or where `may_stay_closed` does not hold for the text of its own items.
-    pub(crate) fn extended(
-        &mut self,
-        name: &str,
-        may_stay_closed: impl FnOnce(&str) -> bool,
-    ) -> Option<&mut Extended<'a>> {
+    /// The field `name`, and what stands between its brackets, when this is an object that has it and it is a closed array.
+    pub(crate) fn closed_items(&mut self, name: &str) -> Option<(&mut Self, &'a str)> {
         let (field, text) = self.closed(name)?;
-        let own = text.get().strip_prefix('[')?.strip_suffix(']')?;
-        if !may_stay_closed(own) {
-            return None;
-        }
-        *field = Self::Extended(Box::new(Extended {
-            before: Vec::new(),
-            own,
-            after: Vec::new(),
-        }));
-        match field {
-            Self::Extended(array) => Some(array),
-            _ => None,
-        }
+        let items = text.get().strip_prefix('[')?.strip_suffix(']')?;
+        Some((field, items.trim()))
     }
 
     /// The field `name` and its text, when this is an object that has it and it is closed. One that stands twice is invalid from
@@ -199,16 +174,7 @@ impl<'a> Node<'a> {
         match self {
             Self::Null => writer.raw("null"),
             Self::Closed(raw) => writer.raw(raw.get()),
-            Self::Extended(array) => {
-                writer.byte(b'[');
-                write_items(&array.before, writer)?;
-                if !array.own.trim().is_empty() {
-                    writer.item();
-                    writer.raw(array.own);
-                }
-                write_items(&array.after, writer)?;
-                writer.byte(b']');
-            }
+            Self::Items(text) => writer.raw(text),
             Self::Made(text) => writer.raw(text),
             Self::Text(text) => write_text(text, writer),
             Self::Object(fields) => {
@@ -223,7 +189,10 @@ impl<'a> Node<'a> {
             }
             Self::List(items) => {
                 writer.byte(b'[');
-                write_items(items, writer)?;
+                for item in items {
+                    writer.item();
+                    item.write(writer)?;
+                }
                 writer.byte(b']');
             }
             Self::Invalid(what) => return Err(what),
@@ -231,31 +200,26 @@ impl<'a> Node<'a> {
         Ok(())
     }
 
+    /// What an array with this item holds of it.
+    fn values(&self) -> Vec<Value> {
+        match (self, self.to_value()) {
+            (Self::Items(_), Value::Array(values)) => values,
+            (_, value) => vec![value],
+        }
+    }
+
     /// The same as a `serde_json` tree, for comparisons. What cannot be written is `null`.
     pub(crate) fn to_value(&self) -> Value {
         match self {
             Self::Null | Self::Invalid(_) => Value::Null,
             Self::Closed(raw) => serde_json::from_str(raw.get()).unwrap_or(Value::Null),
-            Self::Extended(..) => {
-                let mut writer = Writer::default();
-                let text = self.write(&mut writer).map(|()| writer.into_string());
-                text.map_or(Value::Null, |text| serde_json::from_str(&text).unwrap_or(Value::Null))
-            }
+            Self::Items(text) => serde_json::from_str(&["[", text, "]"].concat()).unwrap_or(Value::Null),
             Self::Made(text) => serde_json::from_str(text).unwrap_or(Value::Null),
             Self::Text(text) => Value::String(text.clone().into_owned()),
             Self::Object(fields) => tree(fields.iter().map(|(name, value)| (name.as_ref(), value.to_value()))),
-            Self::List(items) => Value::Array(items.iter().map(Self::to_value).collect()),
+            Self::List(items) => Value::Array(items.iter().flat_map(Self::values).collect()),
         }
     }
-}
-
-/// Adds items of an array.
-fn write_items(items: &[Node<'_>], writer: &mut Writer) -> Result<(), &'static str> {
-    for item in items {
-        writer.item();
-        item.write(writer)?;
-    }
-    Ok(())
 }
 
 /// Adds a string of a document.

@@ -290,11 +290,7 @@ pub(crate) fn length(node: &Node<'_>) -> usize {
     match node {
         Node::Null | Node::Invalid(_) => 4,
         Node::Closed(raw) => raw.get().len(),
-        Node::Extended(array) => array
-            .own
-            .len()
-            .saturating_add(lengths(&array.before))
-            .saturating_add(lengths(&array.after)),
+        Node::Items(text) => text.len(),
         Node::Made(text) => text.len(),
         Node::Text(text) => text.len(),
         // Mostly there are four quotation marks, a colon and a comma.
@@ -302,10 +298,6 @@ pub(crate) fn length(node: &Node<'_>) -> usize {
             .iter()
             .map(|(name, value)| name.len().saturating_add(length(value)).saturating_add(6))
             .sum(),
-        Node::List(items) => lengths(items),
+        Node::List(items) => items.iter().map(|item| length(item).saturating_add(1)).sum(),
     }
-}
-
-fn lengths(items: &[Node<'_>]) -> usize {
-    items.iter().map(|item| length(item).saturating_add(1)).sum()
 }

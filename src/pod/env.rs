@@ -128,12 +128,15 @@ fn merge(
     variables: &Variables<'_>,
     work: &mut Work<'_>,
 ) -> Result<(), PodError> {
-    if let Some(array) = container.extended("env", |own| !variables.may_be_in(own)) {
-        let items = match variables.are_in_front() {
-            true => &mut array.before,
-            false => &mut array.after,
-        };
-        items.extend(variables.ordered.iter().map(|added| added.node.clone()));
+    if let Some((env, own)) = container.closed_items("env")
+        && !variables.may_be_in(own)
+    {
+        let own = (!own.is_empty()).then_some(Node::Items(own)).into_iter();
+        let added = variables.ordered.iter().map(|added| added.node.clone());
+        *env = Node::List(match variables.are_in_front() {
+            true => added.chain(own).collect(),
+            false => own.chain(added).collect(),
+        });
         return Ok(());
     }
     container.open("env", ENV);
